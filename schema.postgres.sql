@@ -5,7 +5,7 @@
 CREATE TABLE presence_database (
   is_only  BOOLEAN NOT NULL PRIMARY KEY DEFAULT true CHECK (is_only),
   version  BIGINT  NOT NULL,
-  -- Random, made with the schema: tells this database from every other.
+  -- Random, made with the schema: tells this database from every other. A copy has the same.
   identity TEXT    NOT NULL
 );
 
@@ -29,8 +29,12 @@ CREATE TABLE profile (
   last_seen      BIGINT,
   last_active    BIGINT,
   -- Of which revision status, since and connected_on are. A lower revision never replaces them.
-  revision       BIGINT  NOT NULL DEFAULT 0
-) WITH (fillfactor = 80); -- room for a new version of a row beside the old one: no index changes with it
+  revision       BIGINT  NOT NULL DEFAULT 0,
+  -- In a cluster: since when it has a version that the log may not have, by the database's clock; NULL if the log has it.
+  unpublished    BIGINT
+) WITH (fillfactor = 80); -- room for a new version of a row beside the old one: no index changes with it, but for the one below
+
+CREATE INDEX profile_unpublished ON profile (user_id) WHERE unpublished IS NOT NULL;
 
 -- Sessions held by outside gateways. They belong to no node and survive restarts.
 CREATE TABLE report (

@@ -2,7 +2,16 @@
 -- migrated to exactly this. Times are Unix milliseconds; NULL is never.
 
 PRAGMA application_id = 1886545267; -- "pres": a file of another program is refused
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
+
+-- One row: what the database is.
+CREATE TABLE presence_database (
+  is_only  INTEGER NOT NULL PRIMARY KEY DEFAULT 1 CHECK (is_only = 1),
+  -- Random, made with the schema: tells this database from every other. A copy has the same.
+  identity TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO presence_database (identity) VALUES (lower(hex(randomblob(16))));
 
 CREATE TABLE profile (
   user_id        TEXT    NOT NULL PRIMARY KEY,
@@ -24,8 +33,12 @@ CREATE TABLE profile (
   last_seen      INTEGER,
   last_active    INTEGER,
   -- Of which revision status, since and connected_on are. A lower revision never replaces them.
-  revision       INTEGER NOT NULL DEFAULT 0
+  revision       INTEGER NOT NULL DEFAULT 0,
+  -- In a cluster: since when it has a version that the log may not have, by the database's clock; NULL if the log has it.
+  unpublished    INTEGER
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX profile_unpublished ON profile (user_id) WHERE unpublished IS NOT NULL;
 
 -- Sessions held by outside gateways. They belong to no node and survive restarts.
 CREATE TABLE report (

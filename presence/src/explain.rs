@@ -5,11 +5,13 @@ use crate::durable_part::Preference;
 use crate::profile::Profile;
 use crate::report::Report;
 use crate::rule::Reason;
-use crate::sessions::{Activity, Sessions};
+use crate::sessions::{Activity, Contribution, Sessions};
 use crate::status::CustomStatus;
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
-use crate::wire::rest::{Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession, ReportCounts};
+use crate::wire::rest::{
+    Explain, ExplainGrace, ExplainNext, ExplainNode, ExplainPreference, ExplainSession, ReportCounts,
+};
 
 /// How many deadlines are searched for changes of the status: one for each session a user can have (32 connections and 32
 /// reports by default, with room for raised limits), and the grace period.
@@ -22,6 +24,43 @@ pub struct NodeSessions<'a> {
     pub node: &'a str,
     /// The user's sessions there.
     pub sessions: &'a Sessions,
+    /// What other nodes contribute; none on a node alone.
+    pub others: &'a [OtherSessions],
+}
+
+/// What another run of a node contributes to a user.
+#[derive(Debug, Clone)]
+pub struct OtherSessions {
+    /// The name of the node.
+    pub node: String,
+    /// What the user's sessions there add up to.
+    pub contribution: Contribution,
+    /// When all of it ceases to count: the node is gone, and its sessions are in grace.
+    pub ends: Option<Mono>,
+    /// Until when what is in grace counts, if that is known.
+    pub grace_until: Option<Wall>,
+    /// How many sessions are in grace.
+    pub places: u32,
+}
+
+impl OtherSessions {
+    fn grace(&self) -> Option<ExplainGrace> {
+        let grace = self.contribution.grace?;
+        Some(ExplainGrace {
+            until: self.grace_until?,
+            idle: grace == Activity::Idle,
+            sessions: Some(self.places),
+        })
+    }
+
+    fn explained(&self) -> ExplainNode {
+        ExplainNode {
+            node: self.node.clone(),
+            connections: self.contribution.connections,
+            idle: self.contribution.activity() == Activity::Idle,
+            grace: self.grace(),
+        }
+    }
 }
 
 /// Explains one user. `session_name` returns the public name of a connection.
@@ -33,7 +72,7 @@ pub fn explain(
     profile: &Profile,
     session_name: impl Fn(crate::SessionId) -> String,
 ) -> Explain {
-    let NodeSessions { node, sessions } = here;
+    let NodeSessions { node, sessions, others } = here;
     let decision = profile.decision();
     let open = sessions.connections().iter().map(|connection| ExplainSession {
         session_id: session_name(connection.id),
@@ -52,6 +91,11 @@ pub fn explain(
         inherited_until: connection.inherited_until().map(|at| now.wall_at(at)),
         ends_at: None,
     });
+    let own_grace = sessions.grace().map(|grace| ExplainGrace {
+        until: now.wall_at(grace.until),
+        idle: grace.activity == Activity::Idle,
+        sessions: Some(grace.places()),
+    });
     let preference = profile.preference();
     let reported = profile.reports().iter().map(|report| reported(report, preference, now));
     Explain {
@@ -62,11 +106,8 @@ pub fn explain(
         reason: decision.reason,
         degraded: profile.is_degraded(),
         sessions: open.chain(reported).collect(),
-        grace: sessions.grace().map(|grace| ExplainGrace {
-            until: now.wall_at(grace.until),
-            idle: grace.activity == Activity::Idle,
-            sessions: Some(grace.places()),
-        }),
+        grace: all_graces(own_grace, others),
+        nodes: others.iter().map(OtherSessions::explained).collect(),
         choice: ExplainPreference {
             custom_status: preference.custom,
             // It lies ahead of a clock that was set back since.
@@ -74,8 +115,18 @@ pub fn explain(
             set_by: preference.set_by,
             active_until: profile.chosen_until().map(|at| now.wall_at(at)),
         },
-        next: next_changes(now, sessions.clone(), profile.clone()),
+        next: next_changes(now, sessions.clone(), profile.clone(), others),
     }
+}
+
+/// The grace periods on all nodes as one.
+fn all_graces(own: Option<ExplainGrace>, others: &[OtherSessions]) -> Option<ExplainGrace> {
+    let graces = own.into_iter().chain(others.iter().filter_map(OtherSessions::grace));
+    graces.reduce(|one, other| ExplainGrace {
+        until: one.until.max(other.until),
+        idle: one.idle && other.idle,
+        sessions: Some(one.sessions.unwrap_or(0).saturating_add(other.sessions.unwrap_or(0))),
+    })
 }
 
 /// A report as a session of its user.
@@ -121,16 +172,23 @@ fn counts(report: &Report, preference: &Preference) -> ReportCounts {
     }
 }
 
-fn next_changes(now: Now, mut sessions: Sessions, mut profile: Profile) -> Vec<ExplainNext> {
+fn next_changes(now: Now, mut sessions: Sessions, mut profile: Profile, others: &[OtherSessions]) -> Vec<ExplainNext> {
     let mut changes = Vec::new();
+    let mut passed = now.mono;
     let mut status = profile.decision().status;
     for _ in 0..NEXT_DEADLINES_MAX {
-        let Some(deadline) = earlier(sessions.next_deadline(), profile.next_deadline()) else {
+        let ends = others.iter().filter_map(|other| other.ends).filter(|at| *at > passed);
+        let own = earlier(sessions.next_deadline(), profile.next_deadline());
+        let Some(deadline) = earlier(own, ends.min()) else {
             break;
         };
+        passed = deadline;
         sessions.on_deadline(deadline);
         profile.on_deadline(deadline);
-        let decision = profile.decide(&[sessions.contribution()]);
+        let left = others.iter().filter(|other| other.ends.is_none_or(|at| at > deadline));
+        let left = left.map(|other| other.contribution);
+        let all: Vec<Contribution> = std::iter::once(sessions.contribution()).chain(left).collect();
+        let decision = profile.decide(&all);
         if decision.status != status {
             status = decision.status;
             changes.push(ExplainNext {

@@ -33,7 +33,7 @@ pub use cursor::{Cursor, History, InvalidCursor};
 pub use durable_part::{DurablePart, Preference, Version};
 pub use grace_period::{GracePeriod, Predecessor};
 pub use node_name::NodeName;
-pub use profile::{Audience, Freshness, Profile, Published};
+pub use profile::{Adopted, Audience, Freshness, Profile, Published};
 pub use rate_limit::{Rate, SlidingWindow, TokenBucket};
 pub use report::{Report, ReportInput, Source};
 pub use revision::{Revision, RevisionClock};

@@ -2,6 +2,9 @@
 //! decision whether it must be published. Where contributions come from (this node, or every node through Redis) is not
 //! known here.
 
+mod adopt;
+
+pub use self::adopt::Adopted;
 use crate::durable_part::{DurablePart, Preference, Version};
 use crate::report::{Report, ReportInput};
 use crate::revision::Revision;
@@ -295,16 +298,21 @@ impl Profile {
             custom_status_set_by: self.preference().set_by.filter(|_| internal),
             sessions: inner.then_some(sessions),
             reason: internal.then_some(self.decision.reason),
-            nodes: internal.then(|| {
-                let here = contributions.iter().filter(|(_, one)| one.connections > 0);
-                here.map(|(node, _)| (*node).to_owned()).collect()
-            }),
+            nodes: internal.then(|| nodes_of(contributions)),
         }
     }
 
     fn publish_to(&mut self, audience: Audience) {
         self.pending_publication = self.pending_publication.max(Some(audience));
     }
+}
+
+/// The names of the nodes that hold connections, in the same order on every node.
+fn nodes_of(contributions: &[(&str, Contribution)]) -> Vec<String> {
+    let here = contributions.iter().filter(|(_, one)| one.connections > 0);
+    let mut nodes: Vec<String> = here.map(|(node, _)| (*node).to_owned()).collect();
+    nodes.sort_unstable();
+    nodes
 }
 
 impl Profile {
@@ -317,6 +325,12 @@ impl Profile {
     #[must_use]
     pub const fn decision(&self) -> Decision {
         self.decision
+    }
+
+    /// Custom status and reports.
+    #[must_use]
+    pub const fn durable_part(&self) -> &DurablePart {
+        &self.durable
     }
 
     /// The custom status that holds.

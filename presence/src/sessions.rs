@@ -118,6 +118,17 @@ impl Contribution {
         self.connections > 0 || self.grace.is_some()
     }
 
+    /// The same after the node that has the connections is gone.
+    #[must_use]
+    pub fn in_grace(&self) -> Self {
+        Self {
+            connections: 0,
+            open_activity: Activity::Unknown,
+            grace: Some(self.activity()),
+            ..*self
+        }
+    }
+
     /// The activity of connections and grace period together.
     #[must_use]
     pub fn activity(&self) -> Activity {

@@ -184,6 +184,8 @@ pub struct Reading {
     pub mono: Mono,
     /// The system's clock.
     pub system: SystemWall,
+    /// By how much the clock of records is ahead of it, in milliseconds: in a cluster records carry Redis's clock.
+    pub records_ahead: i64,
 }
 
 impl Reading {
@@ -192,8 +194,14 @@ impl Reading {
     pub fn for_user(self, told: Option<Wall>) -> Now {
         Now {
             mono: self.mono,
-            wall: self.system.record_time(told),
+            wall: self.records().record_time(told),
         }
+    }
+
+    /// The clock of records.
+    #[must_use]
+    pub const fn records(self) -> SystemWall {
+        SystemWall(self.system.0.saturating_add(self.records_ahead))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The composition root: the only place that builds all components and knows them. It starts them in the order of their
-//! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside, [`reload`] acts on SIGHUP.
+//! dependencies and stops them in reverse. [`cluster`] reaches Redis, [`listeners`] builds what is reachable from outside, [`reload`] acts on SIGHUP.
 
+mod cluster;
 pub(crate) mod import;
 mod listeners;
 mod reload;
@@ -11,21 +12,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::cluster::{Alone, Cluster};
 use crate::config::{Config, Database};
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::data_dir::{DataDir, DataDirError, IfMissing};
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::logging::LogLevel;
 use crate::server::listen;
-use crate::store::{OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
+use crate::store::{Access, OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
 
+use self::cluster::{ClusterParts, ReachedRedis};
 use listeners::{ListenerOptions, Listeners};
 use reload::{LastReload, ReloadMetrics, Reloader};
 
@@ -46,28 +47,29 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         hangup,
         _file_size,
     } = Signals::new()?;
-    let opened = open_data_dir(&config.data_dir).await;
-    let data_dir = Arc::new(opened.map_err(|error| error.of_setting("--data-dir"))?);
-    data_dir.remove_address()?;
-    let open_files = listen::raise_file_limit();
-    anyhow::ensure!(
-        open_files >= listen::FILES_MIN,
-        "the limit on open files is {open_files}, and {} are needed at least: raise it (ulimit -n, LimitNOFILE)",
-        listen::FILES_MIN
-    );
+    let data_dir = Arc::new(own_data_dir(&config.data_dir).await?);
+    let open_files = enough_files(&config)?;
     let clock = Arc::new(Clock::new());
-    let opened = tokio::select! {
-        // A server that can't be reached is waited for.
+    let (store, startup, redis) = tokio::select! {
+        // Servers that can't be reached are waited for.
         () = any(&mut stop) => return Ok(()),
-        opened = open_store(&config, &mut registry) => opened,
+        opened = open_servers(&config, &data_dir, &mut registry) => opened?,
     };
-    let (store, startup) = opened?;
-    let listener = listeners::bind("--listen", config.listen)?;
-    let address = listener.local_addr()?;
-    let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
-    let auth = Arc::new(Auth::new(auth_options));
-    let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine.start(startup).await.context("can't start a thread")?;
+    let bound = listeners::bind_api(&config)?;
+    let address = bound.address()?;
+    let auth = first_auth(&config, &data_dir, address)?;
+    let parts = ClusterParts {
+        config: &config,
+        data_dir: &data_dir,
+        clock: &clock,
+        startup: &startup,
+        address,
+        incarnation: cluster::random()?,
+    };
+    let engine = build_engine(parts, redis, &store, &mut registry)?;
+    let Some(running) = cluster::start_engine(&engine, startup, any(&mut stop)).await? else {
+        return Ok(());
+    };
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
@@ -79,9 +81,8 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         open_files,
         last_reload: Arc::clone(&last_reload),
     };
-    let listeners = options.serve(listener, registry)?;
-    save_address(&data_dir, format!("http://{address}"));
-    announce(address, &config);
+    let listeners = options.serve(bound, registry)?;
+    announce(address, &config, &data_dir);
     let reloader = Reloader {
         config,
         data_dir: Arc::clone(&data_dir),
@@ -98,8 +99,15 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         () = reloader.run(hangup) => {}
     }
     stop_all(listeners, running, store).await;
-    drop(data_dir);
     Ok(())
+}
+
+/// Locks the data directory. The address of the last run is not true any more.
+async fn own_data_dir(path: &Path) -> anyhow::Result<DataDir> {
+    let opened = open_data_dir(path).await;
+    let data_dir = opened.map_err(|error| error.of_setting("--data-dir"))?;
+    data_dir.remove_address()?;
+    Ok(data_dir)
 }
 
 /// Locks the data directory. A tool that looks whether a daemon runs may hold the lock for a moment.
@@ -138,9 +146,43 @@ async fn any([one, other]: &mut [tokio::signal::unix::Signal; 2]) {
     }
 }
 
+/// Who may call: the secrets and the key are made at the first start.
+fn first_auth(config: &Config, data_dir: &DataDir, address: SocketAddr) -> anyhow::Result<Arc<Auth>> {
+    let options = reload::auth_options(config, data_dir, address, IfMissing::Create)?;
+    Ok(Arc::new(Auth::new(options)))
+}
+
+/// Raises the limit on open files, and gives it.
+fn enough_files(config: &Config) -> anyhow::Result<u64> {
+    let open_files = listen::raise_file_limit();
+    let needed = listen::FILES_MIN + cluster::open_files(config);
+    anyhow::ensure!(
+        open_files >= needed,
+        "the limit on open files is {open_files}, and {needed} are needed at least: raise it (ulimit -n, LimitNOFILE)"
+    );
+    Ok(open_files)
+}
+
+/// The database, and the Redis of a node that is not alone.
+async fn open_servers(
+    config: &Config,
+    data_dir: &DataDir,
+    registry: &mut Registry,
+) -> anyhow::Result<(Store, Startup, Option<ReachedRedis>)> {
+    let (store, startup) = open_store(config, registry).await?;
+    let redis = cluster::reach_redis(config, data_dir, &startup).await?;
+    Ok((store, startup, redis))
+}
+
 async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<(Store, Startup)> {
     let metrics = StoreMetrics::register(registry);
-    let options = OpenOptions::default();
+    let options = OpenOptions {
+        access: match config.cluster.redis.is_empty() {
+            true => Access::Exclusive,
+            false => Access::Shared,
+        },
+        ..OpenOptions::default()
+    };
     let opened = match config.database() {
         Database::Sqlite(path) => tokio::task::spawn_blocking(move || Store::open(&path, &options, metrics)).await?,
         Database::Postgres(url) => {
@@ -159,15 +201,12 @@ async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<
 }
 
 fn build_engine(
-    config: &Config,
-    clock: &Arc<Clock>,
+    parts: ClusterParts<'_>,
+    redis: Option<ReachedRedis>,
     store: &Store,
-    startup: &Startup,
     registry: &mut Registry,
 ) -> anyhow::Result<Arc<Engine>> {
-    let mut incarnation = [0; 8];
-    getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
-    let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
+    let (config, clock, incarnation) = (parts.config, Arc::clone(parts.clock), parts.incarnation);
     let limits = &config.limits;
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
@@ -188,20 +227,15 @@ fn build_engine(
                 write_timeout: limits.write_timeout,
                 message_timeout: limits.message_timeout,
             },
-            incarnation: u64::from_le_bytes(incarnation),
+            incarnation,
         },
-        clock: Arc::clone(clock),
+        clock,
         store: store.clone(),
-        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, clock.record_time(None))),
+        cluster: parts.build(redis)?,
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);
     Ok(engine)
-}
-
-fn node_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "node".into() } else { name }
 }
 
 /// A disk that is full keeps nobody from being served: then it is tried until there is room, and tools on this machine find
@@ -219,7 +253,8 @@ fn save_address(data_dir: &Arc<DataDir>, url: String) {
     });
 }
 
-fn announce(address: SocketAddr, config: &Config) {
+fn announce(address: SocketAddr, config: &Config, data_dir: &Arc<DataDir>) {
+    save_address(data_dir, format!("http://{address}"));
     let mut out = std::io::stdout().lock();
     // stdout may be closed.
     let _ = writeln!(out, "presenced listening on http://{address}");
@@ -251,12 +286,17 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     readiness.drain();
     engine.begin_drain();
     servers.drain(&metrics, DRAIN_TIMEOUT).await;
-    if tokio::time::timeout(WRITE_TIMEOUT, running.stop()).await.is_err() {
-        tracing::error!("the last writes took too long; the next start treats this as a crash");
-    }
+    stop_engine(running).await;
     let closing = tokio::task::spawn_blocking(move || store.close());
     let _ = tokio::time::timeout(WRITE_TIMEOUT / 4, closing).await;
     tracing::info!("stopped");
+}
+
+/// Ends this node's part in the cluster, then does the last writes.
+async fn stop_engine(running: Running) {
+    if tokio::time::timeout(WRITE_TIMEOUT, running.stop()).await.is_err() {
+        tracing::error!("the last writes took too long; the next start treats this as a crash");
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use presence::replication::CLOCK_FOLLOWS_FROM_MS;
 use presence::{Mono, Reading, SystemWall, Wall};
 
 /// A timer loop whose beat is later than this was stalled.
@@ -40,6 +41,8 @@ pub(crate) struct Clock {
     latest: AtomicI64,
     /// The latest that it said in an earlier run, as far as is known.
     latest_before: AtomicI64,
+    /// By how much the clock of records is ahead of the system's, in milliseconds.
+    records_ahead: AtomicI64,
     /// Where both clocks were at the last look for a step, in milliseconds.
     looked: Mutex<(u64, i64)>,
 }
@@ -78,6 +81,7 @@ impl Clock {
             beat: AtomicU64::new(0),
             latest: AtomicI64::new(i64::MIN),
             latest_before: AtomicI64::new(i64::MIN),
+            records_ahead: AtomicI64::new(0),
             looked: Mutex::default(),
         };
         *clock.looked.lock() = (clock.real_millis(), clock.system().as_millis());
@@ -89,6 +93,15 @@ impl Clock {
         Reading {
             mono: self.mono(),
             system: self.system(),
+            records_ahead: self.records_ahead.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Redis's clock says so at this reading: records follow it, if it is further from them than an answer's way explains.
+    pub(crate) fn follow(&self, time: Wall, reading: Reading) {
+        let ahead = time.as_millis().saturating_sub(reading.system.as_millis());
+        if ahead.abs_diff(reading.records_ahead) > CLOCK_FOLLOWS_FROM_MS {
+            self.records_ahead.store(ahead, Ordering::SeqCst);
         }
     }
 
@@ -109,7 +122,7 @@ impl Clock {
 
     /// The time to tell now, beside times of which `beside` is the latest: it is not before them.
     pub(crate) fn record_time(&self, beside: Option<Wall>) -> Wall {
-        self.system().record_time(beside)
+        self.read().records().record_time(beside)
     }
 
     /// A run before this one saw the system's clock say this.

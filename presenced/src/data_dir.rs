@@ -1,6 +1,10 @@
 //! The data directory: its lock, the secrets created at the first start, and the daemon's address for local tools. A reader
 //! of these files can act as any user, so they have mode 0600 in a directory of mode 0700.
 
+mod incarnation;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -187,11 +191,19 @@ fn lock_file(dir: &Path, path: &Path, file: File) -> Result<FileLock, DataDirErr
     })
 }
 
-/// The bytes of a file with a password, which nobody but its owner may read.
+/// The password in a file that nobody but its owner may read: its first line.
 pub(crate) fn password(path: &Path) -> Result<Vec<u8>, DataDirError> {
     let bytes = read(path).map_err(|source| at(path, source))?;
     check_private(path)?;
-    Ok(bytes)
+    // A space at its end may be part of it.
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
+        Some(line) if !line.is_empty() => Ok(line.to_vec()),
+        _ => Err(DataDirError::Invalid {
+            path: path.to_owned(),
+            what: "must hold a password in its first line",
+        }),
+    }
 }
 
 /// The process id that the holder of the lock wrote.
@@ -264,136 +276,5 @@ fn at(path: &Path, source: io::Error) -> DataDirError {
     DataDirError::Io {
         path: path.to_owned(),
         source,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn the_first_start_creates_private_secrets_and_keeps_them() {
-        let root = tempfile::tempdir().expect("a directory");
-        let path = root.path().join("a/b");
-        let dir = DataDir::open(&path).expect("a data directory");
-        let secrets = dir.secrets(None, IfMissing::Create).expect("a secret");
-        let (_, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
-        dir.save_address("http://127.0.0.1:1").expect("an address");
-        assert_eq!(mode(&path), 0o700);
-        for name in ["secret", "jwt-key", "address", "lock"] {
-            assert_eq!(mode(&path.join(name)), 0o600, "{name}");
-        }
-        assert_ne!(secrets[0], key.trim_ascii());
-        assert_eq!(secrets[0].len(), 64);
-        drop(dir);
-        let dir = DataDir::open(&path).expect("a data directory");
-        assert_eq!(dir.secrets(None, IfMissing::Create).expect("a secret"), secrets);
-    }
-
-    #[test]
-    fn the_error_of_a_second_process_names_the_first() {
-        let root = tempfile::tempdir().expect("a directory");
-        let _first = DataDir::open(root.path()).expect("a data directory");
-        let error = DataDir::open(root.path()).expect_err("in use").to_string();
-        assert!(error.contains(&std::process::id().to_string()), "{error}");
-    }
-
-    #[test]
-    fn a_secret_file_holds_one_or_two_secrets() {
-        let root = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(root.path()).expect("a data directory");
-        let file = root.path().join("mine");
-        let long = "0123456789abcdef";
-        let cases = [
-            (format!("{long}\n"), Some(1)),
-            (format!("{long}\r\n  {long}x\n\n"), Some(2)),
-            (format!("{long}\n{long}\n{long}\n"), None),
-            (String::new(), None),
-            ("short\n".to_owned(), None),
-            ("a\0secret\0in\0utf-16".to_owned(), None),
-            (format!("{long}\u{7f}"), None),
-        ];
-        for (text, count) in cases {
-            replace(&file, text.as_bytes()).expect("a file");
-            assert_eq!(
-                dir.secrets(Some(&file), IfMissing::Create)
-                    .ok()
-                    .map(|secrets| secrets.len()),
-                count,
-                "{text:?}"
-            );
-        }
-        assert!(
-            dir.secrets(Some(&root.path().join("missing")), IfMissing::Create)
-                .is_err(),
-            "a named file is not made"
-        );
-    }
-
-    #[test]
-    fn a_file_over_64_kib_is_an_error_and_is_not_cut() {
-        let root = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(root.path()).expect("a data directory");
-        let file = root.path().join("mine");
-        for (bytes, good) in [(64 * 1024, true), (64 * 1024 + 1, false), (200 * 1024, false)] {
-            replace(&file, "x".repeat(bytes).as_bytes()).expect("a file");
-            let secrets = dir.secrets(Some(&file), IfMissing::Create);
-            assert_eq!(secrets.is_ok(), good, "{bytes}");
-            let key = dir.jwt_key(Some(&file), IfMissing::Create);
-            assert_eq!(key.as_ref().is_ok_and(|(_, key)| key.len() == bytes), good, "{bytes}");
-            if let Err(error) = key {
-                assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_byte_order_mark_is_no_part_of_a_secret_or_key() {
-        let root = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(root.path()).expect("a data directory");
-        let file = root.path().join("mine");
-        replace(&file, "\u{feff}0123456789abcdef\n".as_bytes()).expect("a file");
-        let secrets = dir.secrets(Some(&file), IfMissing::Fail).expect("a secret");
-        assert_eq!(secrets, [b"0123456789abcdef"]);
-        let (_, key) = dir.jwt_key(Some(&file), IfMissing::Fail).expect("a key");
-        assert_eq!(key, b"0123456789abcdef\n");
-        std::fs::write(&file, "\u{feff}-----BEGIN PUBLIC KEY-----\n").expect("a key");
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
-        assert!(
-            dir.jwt_key(Some(&file), IfMissing::Fail).is_ok(),
-            "a public key is public"
-        );
-    }
-
-    #[test]
-    fn a_missing_file_is_made_at_a_start_and_never_by_a_reload() {
-        let root = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(root.path()).expect("a data directory");
-        assert!(dir.secrets(None, IfMissing::Fail).is_err());
-        assert!(dir.jwt_key(None, IfMissing::Fail).is_err());
-        assert!(!root.path().join("secret").exists() && !root.path().join("jwt-key").exists());
-        assert!(dir.secrets(None, IfMissing::Create).is_ok());
-        assert!(dir.jwt_key(None, IfMissing::Create).is_ok());
-    }
-
-    #[test]
-    fn a_secret_that_others_can_read_is_an_error_with_the_remedy() {
-        let root = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(root.path()).expect("a data directory");
-        dir.secrets(None, IfMissing::Create).expect("a secret");
-        let path = root.path().join("secret");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("a mode");
-        let error = dir.secrets(None, IfMissing::Create).expect_err("too loose").to_string();
-        assert!(error.contains("chmod 600"), "{error}");
-        dir.jwt_key(None, IfMissing::Create).expect("a key");
-        let path = root.path().join("jwt-key");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");
-        assert!(dir.jwt_key(None, IfMissing::Create).is_err());
-        std::fs::write(&path, "-----BEGIN PUBLIC KEY-----\n").expect("a key");
-        assert!(dir.jwt_key(None, IfMissing::Create).is_ok(), "a public key is public");
     }
 }

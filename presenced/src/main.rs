@@ -17,6 +17,7 @@ mod gateway;
 mod logging;
 mod percent;
 mod postgres_url;
+mod redis_url;
 mod revocation;
 mod server;
 mod store;

@@ -1,7 +1,6 @@
 //! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
 //! directory. Its log is printed when the test fails.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::binaries;
 use crate::postgres_server::PostgresServer;
 use crate::process::Process;
+use crate::redis_server::{self, RedisServer};
 use crate::rest::Rest;
 use crate::wait::{wait_until, within_deadline};
 use crate::websocket::{HandshakeHeaders, Socket};
@@ -84,14 +84,19 @@ impl Setup {
 
     /// Starts the daemon on the data directory in `home`.
     pub async fn start_in(self, home: Arc<TempDir>) -> Daemon {
-        let mut daemon = Daemon {
+        let mut daemon = self.daemon(home);
+        daemon.start_again().await;
+        daemon
+    }
+
+    /// A daemon that was not started yet.
+    fn daemon(self, home: Arc<TempDir>) -> Daemon {
+        Daemon {
             setup: self,
             home,
             running: None,
             log: Arc::default(),
-        };
-        daemon.start_again().await;
-        daemon
+        }
     }
 
     /// Starts the daemon on a new data directory.
@@ -99,13 +104,7 @@ impl Setup {
     /// # Errors
     /// The output of a daemon that exited instead of listening.
     pub async fn try_start(self) -> Result<Daemon, StartFailure> {
-        let home = Arc::new(new_home());
-        let mut daemon = Daemon {
-            setup: self,
-            home,
-            running: None,
-            log: Arc::default(),
-        };
+        let mut daemon = self.daemon(Arc::new(new_home()));
         daemon.try_start_again().await.map(|()| daemon)
     }
 
@@ -113,6 +112,11 @@ impl Setup {
     fn is_on_postgres(&self) -> bool {
         let is_wanted = std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres");
         is_wanted && !self.flags.iter().any(|flag| flag.starts_with("--database"))
+    }
+
+    /// Whether it is on a cluster of one node, and no flag of this daemon names another one.
+    fn is_on_redis(&self) -> bool {
+        redis_server::is_wanted() && !self.flags.iter().any(|flag| flag.starts_with("--redis"))
     }
 
     fn command(&self, home: &Path) -> Command {
@@ -128,8 +132,10 @@ impl Setup {
             .arg(home.join("state"))
             .args(&self.flags);
         if self.is_on_postgres() {
-            let url = PostgresServer::shared().url(&database_of(home));
-            command.args(["--database", &url]);
+            command.args(["--database", &PostgresServer::shared().url_of(home)]);
+        }
+        if self.is_on_redis() {
+            command.args(["--redis", &RedisServer::shared().url_of(home)]);
         }
         command
             .stdin(Stdio::null())
@@ -138,15 +144,6 @@ impl Setup {
             .current_dir(home);
         command
     }
-}
-
-/// The name of the database of the daemons with this home, on the server that the tests share.
-fn database_of(home: &Path) -> String {
-    static NAMES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
-    let mut names = NAMES.lock().unwrap();
-    let name = names.entry(home.to_owned());
-    name.or_insert_with(|| PostgresServer::shared().create_database())
-        .clone()
 }
 
 /// The output of a daemon that exited instead of listening.
@@ -180,13 +177,7 @@ impl Daemon {
 
     /// Starts a daemon that must fail to start, on the data directory in `home`, with these flags.
     pub async fn start_failure(home: &Arc<TempDir>, flags: &[&str]) -> StartFailure {
-        let home = Arc::clone(home);
-        let mut daemon = Self {
-            setup: Setup::new(flags),
-            home,
-            running: None,
-            log: Arc::default(),
-        };
+        let mut daemon = Setup::new(flags).daemon(Arc::clone(home));
         daemon.try_start_again().await.expect_err("the daemon started")
     }
 
@@ -229,6 +220,11 @@ impl Daemon {
             stdout: line.unwrap_or_default(),
             stderr: self.log(),
         })
+    }
+
+    /// Whether it shares its users through Redis.
+    pub fn is_in_cluster(&self) -> bool {
+        self.setup.is_on_redis() || self.setup.flags.iter().any(|flag| flag.starts_with("--redis"))
     }
 
     /// Sends `SIGKILL` and waits for the exit.
@@ -301,7 +297,8 @@ impl Daemon {
     pub fn edit_database(&self, sql: &str) {
         if self.setup.is_on_postgres() {
             let changed = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
-            let changed = PostgresServer::shared().sql(&database_of(self.home.path()), &changed);
+            let server = PostgresServer::shared();
+            let changed = server.sql(&server.database_of(self.home.path()), &changed);
             assert_eq!(changed, "1", "{sql}");
             return;
         }

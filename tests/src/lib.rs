@@ -12,6 +12,7 @@
 
 pub mod binaries;
 pub mod clock;
+pub mod cluster;
 pub mod connection_load;
 pub mod daemon;
 pub mod file_lock;
@@ -23,12 +24,14 @@ pub mod presencectl;
 pub mod process;
 pub mod pty;
 pub mod raw_client;
+pub mod redis_server;
 pub mod report_load;
 pub mod rest;
 pub mod tmux;
 pub mod wait;
 pub mod websocket;
 
+pub use cluster::Cluster;
 pub use daemon::Daemon;
 pub use raw_client::RawClient;
 pub use rest::Rest;

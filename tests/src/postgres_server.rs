@@ -3,14 +3,15 @@
 //!
 //! Debian keeps the server's programs out of PATH, and `initdb` refuses root: then it runs as another user.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// How the server writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +202,21 @@ impl PostgresServer {
         let name = format!("presence_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         name
+    }
+
+    /// The name of the database of the daemons with this home.
+    pub fn database_of(&self, home: &Path) -> String {
+        static NAMES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+        let mut names = NAMES.lock().unwrap();
+        names
+            .entry(home.to_owned())
+            .or_insert_with(|| self.create_database())
+            .clone()
+    }
+
+    /// The URL of that database.
+    pub fn url_of(&self, home: &Path) -> String {
+        self.url(&self.database_of(home))
     }
 
     /// Runs SQL as the superuser. What it prints.

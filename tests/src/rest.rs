@@ -143,9 +143,14 @@ impl Rest {
 
     /// Kicks a user and returns the number of sessions ended.
     pub async fn kick(&self, user: &str) -> u64 {
-        let path = format!("/api/presence/{}/sessions", percent(user));
-        let answer: Value = send(self.internal(Method::DELETE, &path)).await.ok();
+        let answer: Value = self.try_kick(user).await.ok();
         answer["ended"].as_u64().unwrap()
+    }
+
+    /// Kicks a user, or is refused.
+    pub async fn try_kick(&self, user: &str) -> Answer {
+        let path = format!("/api/presence/{}/sessions", percent(user));
+        send(self.internal(Method::DELETE, &path)).await
     }
 
     /// Forgets a user and returns the number of sessions ended.

@@ -10,7 +10,7 @@ use crate::replication::replica::Held;
 use crate::replication::settings::{OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
 use crate::replication::state::{Command, CommandKind, State};
 use crate::revision::Revision;
-use crate::time::Wall;
+use crate::time::{Mono, Wall};
 use crate::user_id::UserId;
 
 impl Partition {
@@ -31,6 +31,9 @@ impl Partition {
         self.apply_command(input, user, &before, &state);
         self.note_lost_command(user, old.as_ref().is_some_and(|old| old.is_kept), &before, &state);
         self.note_contributions(input, &state);
+        if by.is_none() {
+            self.renew_contributions(input, &state);
+        }
         self.show(input, user, held, state.clone());
         self.plan_user(input, user, &state);
         self.forget_part(user, &state);
@@ -80,15 +83,12 @@ impl Partition {
         let Some(command) = state.command.filter(is_new) else {
             return;
         };
-        if self
-            .commands
-            .get(user)
-            .is_some_and(|own| own.by == command.by && own.at <= command.at)
-        {
+        let own = self.commands.get(user).map(|own| own.command);
+        if own.is_some_and(|own| own.by == command.by && own.at <= command.at) {
             self.commands.remove(user);
         }
         if let Some(own) = self.commands.get_mut(user) {
-            own.at = own.at.max(command.at.after(Duration::from_millis(1)));
+            own.command.at = own.command.at.max(command.at.after(Duration::from_millis(1)));
         }
         if self.settings.has(Rule::CommandsEndSessions) {
             if input.has_sessions(user) {
@@ -116,17 +116,39 @@ impl Partition {
 
     /// Of nodes that are not registered and were not ended in the log that this node read, nobody knows since when.
     pub(super) fn note_contributions(&mut self, input: Input<'_>, state: &State) {
-        let now = input.reading.mono;
-        let in_new_epoch = self.timers.offer_kept_at.is_some();
-        let grace = match in_new_epoch {
-            true => self.settings.lease + OFFLINE_HOLD + self.settings.node_grace,
-            false => self.settings.node_grace.max(self.settings.restart_grace),
-        };
+        let until = self.unknown_grace_ends(input);
         for share in &state.contributions {
-            if self.leases.note_contribution(share.incarnation, now.after(grace)) {
+            let own = self.previous.get(&share.incarnation);
+            let until = own.map_or(until, |grace| input.reading.mono.after(*grace));
+            if self.leases.note_contribution(share.incarnation, until) {
                 self.plan_clean_up(share.incarnation);
             }
         }
+    }
+
+    fn renew_contributions(&mut self, input: Input<'_>, state: &State) {
+        let until = self.unknown_grace_ends(input);
+        // A run of this node before this one is over, and was before this one began.
+        let others = state
+            .contributions
+            .iter()
+            .filter(|share| !self.previous.contains_key(&share.incarnation));
+        let others: Vec<Incarnation> = others.map(|share| share.incarnation).collect();
+        for incarnation in others {
+            if self.leases.renew_contribution(incarnation, until) {
+                self.plan_clean_up(incarnation);
+            }
+        }
+    }
+
+    /// When the longest grace period ends that may have begun now.
+    fn unknown_grace_ends(&self, input: Input<'_>) -> Mono {
+        let settings = &self.settings;
+        let grace = match self.timers.offer_kept_at.is_some() {
+            true => settings.lease + OFFLINE_HOLD + settings.node_grace,
+            false => settings.node_grace.max(settings.restart_grace),
+        };
+        input.reading.mono.after(grace)
     }
 
     /// When something of the user is due by itself.
@@ -224,22 +246,6 @@ impl Partition {
         self.replica.insert(user, Held { is_kept: true, ..held });
     }
 
-    /// Nobody has offered these since the epoch began.
-    pub(super) fn offer_kept(&mut self) {
-        if !self.settings.has(Rule::OfferKept) {
-            return;
-        }
-        let kept = self.replica.users().filter(|(_, held)| held.is_kept);
-        let kept: Vec<(UserId, State)> = kept.map(|(user, held)| (user.clone(), held.state())).collect();
-        for (user, state) in kept {
-            if state.durable.part.reports.is_empty() {
-                self.publisher.pending.insert(user);
-            } else {
-                self.push(Effect::Load(user));
-            }
-        }
-    }
-
     /// Times that another node, or this one, told with a tick. Redis does not have them, and the revision stays.
     pub(super) fn apply_times(&mut self, times: &MovedTimes) {
         let Some(held) = self.replica.get(&times.user) else {
@@ -253,5 +259,8 @@ impl Partition {
             ..held.clone()
         };
         self.replica.insert(&times.user, held);
+        if self.replica.is_told_as_copied(&times.user) {
+            self.push(Effect::Times(times.clone()));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The new state of a user, made of the stored one and of what this node knows. Nothing is decided here that one node alone
 //! does not decide by the same functions: merging is taking the newer, and the record follows from [`Profile`].
 
+use crate::durable_part::Version;
 use crate::profile::{Profile, Stored};
 use crate::replication::names::Incarnation;
 use crate::replication::settings::{REPORT_LATE, Rule, Settings};
@@ -23,12 +24,22 @@ pub struct Knowledge {
     pub durable: Option<SharedPart>,
     /// Until when a custom status that the user set by a request counts like an active session.
     pub chosen_until: Option<Wall>,
+    /// Since when the user is absent, as the database has it: of one who is in no state.
+    pub since: Option<Wall>,
     /// When the user was last heard, on whatever way.
     pub last_seen: Option<Wall>,
     /// When the user was last active, on whatever way.
     pub last_active: Option<Wall>,
     /// The revision that the database has.
     pub revision: Revision,
+}
+
+/// What an operator asked this node for, until the log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AskedCommand {
+    pub(super) command: Command,
+    /// The durable part that was known: reports of later versions began after the command.
+    pub(super) version: Version,
 }
 
 /// The user has as many sessions as one may have: the node must not add one.
@@ -53,26 +64,29 @@ impl Builder<'_> {
         &self,
         stored: Option<&State>,
         knowledge: &Knowledge,
-        command: Option<Command>,
+        asked: Option<AskedCommand>,
     ) -> Result<State, SessionLimitReached> {
-        let mut state = stored.cloned().unwrap_or_default();
+        let mut state = stored.cloned().unwrap_or_else(|| State {
+            since: knowledge.since,
+            ..State::default()
+        });
         let now = self.now.max(state.latest_time().unwrap_or(self.now));
         state.contributions.retain(|share| !(self.is_over)(share.incarnation));
         self.replace_own_share(&mut state, knowledge);
         self.merge_durable(&mut state, stored, knowledge);
         self.end_reports(&mut state);
         state.chosen_until = state.chosen_until.max(knowledge.chosen_until);
+        let times = (knowledge.last_seen, knowledge.last_active);
         let is_kept = |command: &Command| self.now < command.at.after(self.settings.command_kept);
         state.command = state.command.filter(is_kept);
         if let Some(lost) = self.lost.filter(is_kept) {
             remember(&mut state, lost);
         }
-        if let Some(command) = command.filter(|command| Some(*command) != state.command) {
-            obey(&mut state, command, now);
+        if let Some(asked) = asked.filter(|asked| Some(asked.command) != state.command) {
+            obey(&mut state, asked, now, times);
             return Ok(state);
         }
         self.check_limit(&state, stored)?;
-        let times = (knowledge.last_seen, knowledge.last_active);
         derive_record(&mut state, now, times);
         Ok(state)
     }
@@ -118,16 +132,10 @@ impl Builder<'_> {
     }
 
     fn end_reports(&self, state: &mut State) {
-        let SharedPart { part, ends } = &mut state.durable;
         let is_over = |end: &Option<Wall>| end.is_some_and(|end| end.after(REPORT_LATE) <= self.now);
-        if !ends.iter().any(is_over) {
-            return;
+        if state.durable.ends.iter().any(is_over) {
+            state.durable.retain_reports(|_, end| !is_over(end));
         }
-        let reports = std::mem::take(&mut part.reports).into_vec();
-        let kept = reports.into_iter().zip(std::mem::take(ends));
-        let (reports, left): (Vec<_>, Vec<_>) = kept.filter(|(_, end)| !is_over(end)).unzip();
-        part.reports = reports.into_boxed_slice();
-        *ends = left;
     }
 
     /// Only a node that adds a connection is refused: what is there stays, also with a lower limit than before.
@@ -137,7 +145,7 @@ impl Builder<'_> {
             share.map_or(0, |share| share.contribution.connections)
         };
         let adds = connections(state) > stored.map_or(0, connections);
-        let is_above = state.sessions() > self.settings.sessions_max;
+        let is_above = state.connections() > self.settings.sessions_max;
         if adds && is_above && self.settings.has(Rule::SessionLimit) {
             return Err(SessionLimitReached);
         }
@@ -151,6 +159,7 @@ pub(super) fn differs(stored: &State, built: &State) -> bool {
         since: None,
         last_seen: None,
         last_active: None,
+        changed: None,
         ..state.clone()
     };
     without_times(stored) != without_times(built)
@@ -169,10 +178,10 @@ fn remember(state: &mut State, lost: Command) {
 }
 
 /// No session and no report is left; of a forgotten user nothing but the version, below which nothing counts.
-fn obey(state: &mut State, command: Command, now: Wall) {
+fn obey(state: &mut State, asked: AskedCommand, now: Wall, times: (Option<Wall>, Option<Wall>)) {
+    let AskedCommand { command, version } = asked;
     state.contributions.clear();
-    state.durable.part.reports = Box::default();
-    state.durable.ends.clear();
+    state.durable.retain_reports(|report, _| report.version > version);
     let at = state.command.map_or(command.at, |before| before.at.max(command.at));
     let command = Command { at, ..command };
     if command.kind == CommandKind::Forget {
@@ -184,7 +193,7 @@ fn obey(state: &mut State, command: Command, now: Wall) {
         };
         state.durable.part.version = version;
     } else {
-        derive_record(state, now, (None, None));
+        derive_record(state, now, times);
     }
     state.command = Some(command);
 }

@@ -2,6 +2,9 @@
 
 use crate::time::{Mono, Reading, Wall};
 
+/// A smaller difference is how long an answer takes, and no error of a clock.
+pub const CLOCK_FOLLOWS_FROM_MS: u64 = 100;
+
 /// The last answer's time, carried on by the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SharedClock {
@@ -15,10 +18,20 @@ impl SharedClock {
     }
 
     /// The time by now; before the first answer that of the node's own clock.
-    pub(super) fn now(&self, reading: Reading) -> Wall {
+    pub(super) fn estimate(&self, reading: Reading) -> Wall {
         match self.last {
             Some((time, at)) => time.after(reading.mono.since(at)),
-            None => reading.system.record_time(None),
+            None => reading.records().record_time(None),
+        }
+    }
+
+    /// What records say by now: the node's clock of records, which follows the estimate when it is far from it, so that times
+    /// of one node don't jitter.
+    pub(super) fn now(&self, reading: Reading) -> Wall {
+        let (estimate, records) = (self.estimate(reading), reading.records().record_time(None));
+        match estimate.as_millis().abs_diff(records.as_millis()) <= CLOCK_FOLLOWS_FROM_MS {
+            true => records,
+            false => estimate,
         }
     }
 

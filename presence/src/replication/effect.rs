@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::durable_part::Version;
 use crate::replication::call::Call;
 use crate::replication::log::Question;
-use crate::replication::names::ConnectionNumber;
+use crate::replication::names::{ConnectionNumber, Incarnation};
+use crate::replication::node_info::MovedTimes;
 use crate::replication::state::{CommandKind, State};
 use crate::report::Source;
 use crate::revision::Revision;
@@ -41,16 +42,22 @@ pub enum Effect {
         /// Whether it is known to this node alone.
         is_stale: bool,
     },
+    /// The times of the user moved, and nothing else did: nobody is told.
+    Times(MovedTimes),
     /// The user has left the state; the database has its record, which is to be told.
     Left(UserId),
     /// Write the record of the user as the copy has it, and tell [`super::Partition::handle_written`]; the mark
-    /// `unpublished` of this version or a lower one is cleared with it.
+    /// `unpublished` of this version or a lower one is cleared with it. A row with a higher version is marked, if it is not:
+    /// the entry may have come late, after the user was dropped with the newer part.
     Write(UserId),
-    /// The user was forgotten an hour ago: delete it once more, and tell [`super::Partition::handle_written`].
+    /// The user was forgotten an hour ago: delete it once more, and tell [`super::Partition::handle_written`]. Here, and at
+    /// [`Self::EndSessions`] of the kind that forgets: the durable part unless its version is higher than in the copy, and
+    /// with it the record unless its revision is. Versions go on above.
     Delete(UserId),
     /// Clear the mark `unpublished` up to this version: the log has it.
     Published(UserId, Version),
-    /// End the sessions of the user that are open now.
+    /// End the sessions of the user that are open now, and tell [`super::Partition::handle_touch`]: until then, or until the
+    /// node's next tick is back, nothing is offered of the user.
     EndSessions {
         /// The user whose sessions end.
         user: UserId,
@@ -78,7 +85,9 @@ pub enum Effect {
     /// The node's registration was ended: each connection counts again once something comes from it, until then as in
     /// grace, which ends after this.
     RegistrationEnded(Duration),
-    /// The copy is complete: the node may accept.
+    /// A node with this one's name is alive: refuse to start, and name both.
+    NameTaken(Incarnation),
+    /// The copy is complete, and no other node holds this one's name: the node may accept.
     Ready,
     /// The partition can't be reached, or can be again.
     Stale(bool),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::replication::adopting::Adoption;
 use crate::replication::log::{Question, StatePage};
 use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::settings::UNREACHABLE_AFTER;
@@ -44,6 +45,8 @@ pub(super) enum Step {
     Page(Epoch, Pages),
     /// The head once more: the pages must be of one epoch.
     Confirm(Epoch, Pages),
+    /// Nothing is asked: the pages take the place of the copy.
+    Adopt(Box<Adoption>),
     /// The log, after the last id that was applied.
     Read,
     /// The head, because nothing came.
@@ -89,7 +92,7 @@ impl Follower {
     /// What a step that asks something asks first.
     pub(super) const fn question(&self, step: &Step) -> Option<Question> {
         match step {
-            Step::Wait(_) => None,
+            Step::Wait(_) | Step::Adopt(_) => None,
             Step::Head | Step::Confirm(..) | Step::Look => Some(Question::Head),
             Step::Page(..) => Some(Question::Page { place: 0 }),
             Step::Read => Some(Question::Read { after: self.last }),
@@ -100,6 +103,7 @@ impl Follower {
     pub(super) fn deadline(&self) -> Mono {
         match self.step {
             Step::Wait(until) => until,
+            Step::Adopt(_) => self.asked_at,
             _ => self.asked_at.after(UNREACHABLE_AFTER),
         }
     }

@@ -1,7 +1,6 @@
 //! What the follower's answers mean: entries are applied in order, and where some are missing or the epoch is another, the
 //! state is read anew.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::replication::bytes::InvalidBytes;
@@ -13,7 +12,7 @@ use crate::replication::node_info::Tick;
 use crate::replication::partition::{Input, Life, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD};
-use crate::replication::state::{SharedPart, State};
+use crate::replication::state::State;
 use crate::revision::Revision;
 use crate::time::Mono;
 use crate::user_id::UserId;
@@ -35,8 +34,7 @@ impl Partition {
             (Step::Page(epoch, pages), Some(Reply::Page(page))) => self.handle_page(now, epoch, pages, page),
             (Step::Confirm(epoch, pages), Some(Reply::Head { epoch: then, head })) => {
                 if then == Some(epoch) && head >= pages.head {
-                    self.adopt(input, epoch, pages);
-                    self.ask(now, Step::Read);
+                    self.begin_adoption(input, epoch, pages);
                 } else {
                     self.resync(now);
                 }
@@ -157,6 +155,7 @@ impl Partition {
             Content::Registered { incarnation, node } => {
                 self.leases.handle_registered(incarnation, node, now);
                 self.timers.cancel_clean_up(incarnation);
+                self.watch_name(now);
                 self.handle_heard(now, incarnation);
             }
             Content::Ended { incarnation, grace, by } => {
@@ -203,6 +202,7 @@ impl Partition {
         self.leases.handle_ended(incarnation, now, grace);
         self.publisher.ends.remove(&incarnation);
         self.plan_clean_up(incarnation);
+        self.become_ready();
         if incarnation == self.own && self.life != Life::Running {
             self.stop();
         } else if incarnation == self.own {
@@ -228,102 +228,6 @@ impl Partition {
             let at = self.jitter.within(at, SPREAD);
             self.timers.set_clean_up(incarnation, at);
         }
-    }
-}
-
-impl Partition {
-    /// The state was read in pages: it takes the place of the copy.
-    fn adopt(&mut self, input: Input<'_>, epoch: Epoch, pages: Pages) {
-        let now = input.reading.mono;
-        let applied = self.follower.last;
-        let is_new = self.follower.epoch != Some(epoch);
-        // What this node told in an earlier epoch may have been told anew, and have left the state since: the log knows.
-        let is_next = is_new && self.follower.epoch.is_some();
-        self.follower.epoch = Some(epoch);
-        self.follower.last = if is_next { epoch.start } else { pages.head };
-        self.follower.is_synced = true;
-        self.publisher.forget_stored();
-        self.leases.restore(pages.registrations, now);
-        if is_new {
-            self.begin_epoch(input, epoch);
-        }
-        let mut old = self.replica.take_users();
-        for (user, (revision, bytes)) in pages.users {
-            if let Some(held) = old.remove(&user) {
-                let is_kept = held.is_kept || is_new;
-                self.replica.insert(&user, Held { is_kept, ..held });
-            } else if is_new
-                && revision <= applied
-                && self.replica.is_told_as_copied(&user)
-                && self.settings.has(Rule::OfferAboveTold)
-            {
-                self.replica.tell_in_database(&user, applied);
-                self.push(Effect::Load(user.clone()));
-            }
-            self.apply_page(input, &user, revision, &bytes);
-        }
-        self.adopt_missing(input, old, is_new);
-        self.reload_parts();
-        self.push(Effect::OfferAll);
-        if self.publisher.registered.is_some_and(|registered| registered != epoch) {
-            self.reconnect(now);
-            self.publisher.retry_at = Some(now);
-        }
-        self.become_ready();
-    }
-
-    fn begin_epoch(&mut self, input: Input<'_>, epoch: Epoch) {
-        let now = input.reading.mono;
-        if self.settings.has(Rule::HoldAfterEpoch) {
-            self.reach.hold(now);
-        }
-        let wait = self.settings.lease + super::settings::OFFLINE_HOLD;
-        let at = self.jitter.within(now.after(wait), SPREAD);
-        self.timers.offer_kept_at = Some(at);
-        let age = self.clock.now(input.reading).since(epoch.start.time());
-        if !self.is_ready && age < wait {
-            self.is_loading_present = true;
-            self.push(Effect::LoadPresent);
-        }
-    }
-
-    fn adopt_missing(&mut self, input: Input<'_>, old: BTreeMap<UserId, Held>, is_new: bool) {
-        for (user, held) in old {
-            let is_kept = (is_new || held.is_kept) && self.settings.has(Rule::KeepOldEpoch);
-            if is_kept {
-                self.keep(input, &user, held);
-                continue;
-            }
-            self.timers.set_user(&user, None);
-            self.replica.insert(&user, held);
-            let shown = self.replica.pin_shown(&user);
-            self.replica.remove(&user);
-            self.show_left(input, &user, shown);
-        }
-    }
-
-    /// Of users who left, or are of an earlier epoch, there may be newer durable parts than those that wait to be offered.
-    fn reload_parts(&mut self) {
-        let replica = &self.replica;
-        let is_current = |user: &UserId| replica.get(user).is_some_and(|held| !held.is_kept);
-        let (parts, old) = std::mem::take(&mut self.parts)
-            .into_iter()
-            .partition(|(user, _)| is_current(user));
-        self.parts = parts;
-        let old: BTreeMap<UserId, SharedPart> = old;
-        self.effects.extend(old.into_keys().map(Effect::Load));
-    }
-
-    fn apply_page(&mut self, input: Input<'_>, user: &UserId, revision: Revision, bytes: &[u8]) {
-        let held = self.replica.get(user).cloned();
-        if let Some(held) = &held
-            && held.revision == revision
-            && !held.is_kept
-        {
-            self.note_contributions(input, &held.state());
-            return self.check(input, user, true);
-        }
-        self.apply_state(input, user, Held::new(revision, bytes), None);
     }
 
     /// Whether these bytes are a state that this version reads.

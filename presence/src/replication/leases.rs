@@ -25,12 +25,15 @@ pub(super) struct Leases {
     registered: BTreeMap<Incarnation, Registered>,
     /// When the contributions of incarnations that are not registered cease to count.
     over_at: BTreeMap<Incarnation, Mono>,
+    /// How often a registration began or ended.
+    pub(super) changes: u64,
 }
 
 impl Leases {
     /// The registrations as pages of the state told them.
     pub(super) fn restore(&mut self, registrations: BTreeMap<Incarnation, Vec<u8>>, now: Mono) {
         self.registered.clear();
+        self.changes += 1;
         for (incarnation, node) in registrations {
             self.handle_registered(incarnation, node, now);
         }
@@ -38,6 +41,7 @@ impl Leases {
 
     pub(super) fn handle_registered(&mut self, incarnation: Incarnation, node: Vec<u8>, now: Mono) {
         self.over_at.remove(&incarnation);
+        self.changes += 1;
         self.registered.insert(
             incarnation,
             Registered {
@@ -59,6 +63,7 @@ impl Leases {
     /// The registration was ended, `grace` from now its contributions cease to count.
     pub(super) fn handle_ended(&mut self, incarnation: Incarnation, now: Mono, grace: Duration) {
         self.registered.remove(&incarnation);
+        self.changes += 1;
         self.over_at.insert(incarnation, now.after(grace + GRACE_LATE));
     }
 
@@ -66,6 +71,16 @@ impl Leases {
     /// was not known.
     pub(super) fn note_contribution(&mut self, incarnation: Incarnation, until: Mono) -> bool {
         if self.registered.contains_key(&incarnation) || self.over_at.contains_key(&incarnation) {
+            return false;
+        }
+        self.over_at.insert(incarnation, until);
+        true
+    }
+
+    /// A contribution was changed in what was not read: its node may have been registered and ended anew, so it counts until
+    /// `until` at least. Whether that is later than was known.
+    pub(super) fn renew_contribution(&mut self, incarnation: Incarnation, until: Mono) -> bool {
+        if self.over_at(incarnation).is_none_or(|at| at >= until) {
             return false;
         }
         self.over_at.insert(incarnation, until);
@@ -100,6 +115,12 @@ impl Leases {
             return None;
         }
         self.over_at.get(&incarnation).copied()
+    }
+
+    /// For how long a registered node has not been heard of.
+    pub(super) fn silence(&self, incarnation: Incarnation, now: Mono) -> Duration {
+        let registered = self.registered.get(&incarnation);
+        registered.map_or(Duration::MAX, |registered| now.since(registered.heard))
     }
 
     pub(super) fn is_registered(&self, incarnation: Incarnation) -> bool {

@@ -6,6 +6,7 @@
 //! [`Reply`]. They are scripts and commands in Redis, and a model in the tests. To them a state is opaque bytes: merging,
 //! rules and limits exist once, here. No key, no script and no connection lives here.
 
+mod adopting;
 mod applying;
 mod build;
 mod bytes;
@@ -17,6 +18,7 @@ mod following;
 mod history;
 mod leases;
 mod log;
+mod name_clash;
 mod names;
 mod node_info;
 mod partition;
@@ -24,6 +26,7 @@ mod publisher;
 mod publishing;
 mod reachability;
 mod replica;
+mod scanning;
 mod settings;
 mod state;
 mod state_bytes;
@@ -35,6 +38,7 @@ mod wanting;
 pub use build::Knowledge;
 pub use bytes::{FORMAT, InvalidBytes};
 pub use call::{Answer, CALL_USERS_MAX, Call, Caller, Listed, Outcome, TIME_MAX_MICROS, UserOffer};
+pub use clock::CLOCK_FOLLOWS_FROM_MS;
 pub use effect::Effect;
 pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
 pub use log::{Content, Entry, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply, StatePage};

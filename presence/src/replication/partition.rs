@@ -1,9 +1,10 @@
 //! One partition as a node takes part in it: inputs with their time go in, [`Effect`]s come out. What the user's sessions
 //! here add up to is asked of the caller at the moment of an offer, so the newest is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use crate::replication::build::Knowledge;
+use crate::replication::build::{AskedCommand, Knowledge};
 use crate::replication::call::Caller;
 use crate::replication::clock::{Jitter, SharedClock};
 use crate::replication::effect::Effect;
@@ -14,7 +15,8 @@ use crate::replication::node_info::{MovedTimes, NodeInfo};
 use crate::replication::publisher::Publisher;
 use crate::replication::reachability::Reachability;
 use crate::replication::replica::{Held, Replica};
-use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD, Settings, UNREACHABLE_AFTER};
+use crate::replication::scanning::Pass;
+use crate::replication::settings::{RETRY_AFTER, Rule, SCAN_USERS_MAX, SPREAD, Settings, UNREACHABLE_AFTER};
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
 use crate::revision::Revision;
@@ -42,8 +44,8 @@ impl Input<'_> {
 pub struct Start {
     /// This run of the node.
     pub own: Incarnation,
-    /// The run before, dead by the lock of the data directory.
-    pub previous: Option<Incarnation>,
+    /// Runs before, dead by the lock of the data directory, with the grace period of their sessions.
+    pub previous: Vec<(Incarnation, Duration)>,
     /// What the others are told.
     pub node: NodeInfo,
     /// Durations and limits.
@@ -65,6 +67,7 @@ pub(super) enum Life {
 /// One partition as this node sees it.
 pub struct Partition {
     pub(super) own: Incarnation,
+    pub(super) previous: BTreeMap<Incarnation, Duration>,
     pub(super) node: NodeInfo,
     pub(super) settings: Settings,
     pub(super) jitter: Jitter,
@@ -76,7 +79,7 @@ pub struct Partition {
     pub(super) follower: Follower,
     pub(super) timers: DueTimes,
     /// What operators asked this node for, until the log has it.
-    pub(super) commands: BTreeMap<UserId, Command>,
+    pub(super) commands: BTreeMap<UserId, AskedCommand>,
     /// Durable parts that the log must have, whoever has sessions of the user.
     pub(super) parts: BTreeMap<UserId, SharedPart>,
     /// Commands that a new epoch lacks: nodes that did not read them then must read them now.
@@ -86,7 +89,14 @@ pub struct Partition {
     pub(super) unregistered_since: Option<Mono>,
     pub(super) is_ready: bool,
     pub(super) is_loading_present: bool,
+    /// What the database had, until the pages are adopted.
+    pub(super) present_waiting: Vec<(UserId, Revision, State)>,
     pub(super) life: Life,
+    pub(super) scan_users_max: usize,
+    /// Passes over all users that are not over.
+    pub(super) passes: VecDeque<Pass>,
+    /// More users are to be looked at for what to offer than one input may take.
+    pub(super) has_more_to_offer: bool,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -100,11 +110,10 @@ impl Partition {
             tick_at: now,
             ..Publisher::default()
         };
-        if let Some(previous) = start.previous {
-            publisher.ends.insert(previous, start.settings.restart_grace);
-        }
+        publisher.ends.extend(start.previous.iter().copied());
         Self {
             own: start.own,
+            previous: start.previous.into_iter().collect(),
             node: start.node,
             settings: start.settings,
             jitter: Jitter(start.seed),
@@ -122,9 +131,18 @@ impl Partition {
             unregistered_since: Some(now),
             is_ready: false,
             is_loading_present: false,
+            present_waiting: Vec::new(),
             life: Life::Running,
+            scan_users_max: SCAN_USERS_MAX,
+            passes: VecDeque::new(),
+            has_more_to_offer: false,
             effects: Vec::new(),
         }
+    }
+
+    /// Changes how many users one input looks at where all of the partition are looked at (1,000): tests take fewer.
+    pub fn set_scan_users_max(&mut self, users: usize) {
+        self.scan_users_max = users.max(1);
     }
 
     /// Takes what is to be done. Call after every input.
@@ -145,10 +163,16 @@ impl Partition {
     pub fn handle_command(&mut self, input: Input<'_>, user: &UserId, kind: CommandKind) {
         let before = self.replica.get(user).and_then(|held| held.state().command);
         let now = self.clock.now(input.reading);
-        let later = std::time::Duration::from_millis(1);
+        let later = Duration::from_millis(1);
         let at = before.map_or(now, |before| now.max(before.at.after(later)));
         let command = Command { kind, at, by: self.own };
-        self.commands.insert(user.clone(), command);
+        let copied = self.replica.get(user).map(|held| held.state().durable.part.version);
+        let known = (input.own)(user)
+            .and_then(|own| own.durable)
+            .map(|part| part.part.version);
+        let loaded = self.parts.get(user).map(|part| part.part.version);
+        let version = copied.max(known).max(loaded).unwrap_or_default();
+        self.commands.insert(user.clone(), AskedCommand { command, version });
         self.publisher.pending.insert(user.clone());
         self.advance(input);
     }
@@ -193,17 +217,31 @@ impl Partition {
     /// The users that the database has as present, as far as [`Effect::LoadPresent`] asked.
     pub fn handle_present(&mut self, input: Input<'_>, users: Vec<(UserId, Revision, State)>) {
         self.is_loading_present = false;
+        if let Step::Adopt(_) = self.follower.step {
+            // Those who are in pages are not known yet.
+            self.present_waiting = users;
+            return;
+        }
+        self.keep_present(input, users);
+        self.advance(input);
+    }
+
+    pub(super) fn keep_present(&mut self, input: Input<'_>, users: Vec<(UserId, Revision, State)>) {
+        let is_empty = users.is_empty() && self.replica.len() == 0;
+        if !self.is_ready && !self.is_loading_present && is_empty {
+            // Nobody was present before the epoch.
+            self.reach.release(input.reading.mono);
+        }
         for (user, revision, state) in users {
             if self.replica.get(&user).is_none() {
                 self.keep(input, &user, Held::new(revision, &state.encode()));
             }
         }
         self.become_ready();
-        self.advance(input);
     }
 
     /// The process did not run for so long: whatever it knows is of then.
-    pub fn handle_stall(&mut self, input: Input<'_>, length: std::time::Duration) {
+    pub fn handle_stall(&mut self, input: Input<'_>, length: Duration) {
         self.lose(input);
         self.reach.note_stall(length);
         self.reconnect(input.reading.mono);
@@ -249,6 +287,7 @@ impl Partition {
     #[must_use]
     pub fn next_deadline(&self) -> Mono {
         let tick = self.publisher.registered.map(|_| self.publisher.tick_at);
+        let goes_on = !self.passes.is_empty() || self.has_more_to_offer;
         let is_waiting = !self.publisher.held_back.is_empty() || self.replica.has_withheld();
         let deadlines = [
             self.publisher.call_deadline(),
@@ -258,6 +297,7 @@ impl Partition {
             self.unregistered_since.map(|since| since.after(UNREACHABLE_AFTER)),
             self.reach.hold_ends().filter(|_| is_waiting),
             self.timers.next(),
+            goes_on.then_some(Mono::default()),
         ];
         let first = deadlines.into_iter().flatten().min();
         first.map_or(self.follower.deadline(), |first| first.min(self.follower.deadline()))
@@ -267,6 +307,9 @@ impl Partition {
         let now = input.reading.mono;
         if self.follower.deadline() > now {
             return;
+        }
+        if let Step::Adopt(_) = self.follower.step {
+            return self.adopt(input);
         }
         if let Step::Wait(_) = self.follower.step {
             let step = if self.follower.is_synced {
@@ -283,14 +326,19 @@ impl Partition {
     fn on_timers(&mut self, input: Input<'_>) {
         let now = input.reading.mono;
         while let Some(incarnation) = self.timers.take_clean_up(now) {
-            self.clean_up(now, incarnation);
+            self.begin_clean_up(incarnation);
         }
-        while let Some(user) = self.timers.take_user(now) {
+        for _ in 0..self.scan_users_max {
+            let Some(user) = self.timers.take_user(now) else { break };
             self.on_user_deadline(input, &user);
         }
         if self.timers.offer_kept_at.is_some_and(|at| at <= now) {
             self.timers.offer_kept_at = None;
-            self.offer_kept();
+            self.begin_offer_kept();
+        }
+        self.go_on_with_passes(input);
+        if self.timers.name_at.is_some_and(|at| at <= now) {
+            self.on_name_deadline(now);
         }
         if self.timers.retry_full_at.is_some_and(|at| at <= now) {
             let again = self.jitter.within(now.after(SPREAD), SPREAD);
@@ -303,27 +351,10 @@ impl Partition {
     /// The publisher's connection is dropped; another one is opened soon.
     pub(super) fn reconnect(&mut self, now: Mono) {
         let spread = RETRY_AFTER * 2;
-        self.publisher.reset();
+        self.publisher.reset(self.own);
         self.publisher.retry_at = Some(self.jitter.within(now.after(RETRY_AFTER), spread));
         self.reach.forget_ticks();
         self.unregistered_since = self.unregistered_since.or(Some(now));
-    }
-
-    /// The contributions of an incarnation that is gone are removed by ordinary offers.
-    fn clean_up(&mut self, now: Mono, incarnation: Incarnation) {
-        if !self.leases.is_over(incarnation, now) {
-            return;
-        }
-        let has_share = |held: &Held| held.state().share_of(incarnation).is_some();
-        let users = self.replica.users().filter(|(_, held)| has_share(held));
-        let users: Vec<UserId> = users.map(|(user, _)| user.clone()).collect();
-        if users.is_empty() {
-            return self.leases.forget(incarnation);
-        }
-        self.publisher.pending.extend(users);
-        // Once more, in case an entry that was under way brings one back.
-        let at = self.jitter.within(now.after(SPREAD * 5), SPREAD);
-        self.timers.set_clean_up(incarnation, at);
     }
 
     pub(super) fn caller(&self) -> Caller {
@@ -339,9 +370,18 @@ impl Partition {
 
     pub(super) fn become_ready(&mut self) {
         let is_complete = self.follower.is_synced && !self.is_loading_present && self.reach.is_reachable();
-        if is_complete && !self.is_ready {
+        if !self.is_ready && is_complete && self.is_past_over() && self.name_holder().is_none() {
             self.is_ready = true;
             self.push(Effect::Ready);
         }
+    }
+
+    /// Whether the runs before are ended, and nobody is shown by those whose sessions have no grace period.
+    fn is_past_over(&self) -> bool {
+        self.previous.iter().all(|(incarnation, grace)| {
+            let shows = |held: &Held| held.state().share_of(*incarnation).is_some();
+            let is_ending = self.publisher.is_ending(*incarnation);
+            !is_ending && (!grace.is_zero() || !self.replica.users().any(|(_, held)| shows(held)))
+        })
     }
 }

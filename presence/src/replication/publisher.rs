@@ -19,8 +19,8 @@ pub(super) struct UnderWay {
     pub(super) users: Vec<UserId>,
     /// The users dropped.
     pub(super) dropped: Vec<(UserId, Revision)>,
-    /// The incarnation ended.
-    pub(super) ended: Option<Incarnation>,
+    /// The incarnation ended, with the grace period that follows.
+    pub(super) ended: Option<(Incarnation, Duration)>,
 }
 
 /// The publisher of one partition. Users are in memory here while their offer waits, at most once in each set.
@@ -59,9 +59,10 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// The connection is gone: a call under way may be done or not, and what was to be heard may never be.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, own: Incarnation) {
         self.registered = None;
         if let Some(under_way) = self.under_way.take() {
+            self.ends.extend(under_way.ended.filter(|(ended, _)| *ended != own));
             self.pending.extend(under_way.users);
             self.drops.extend(under_way.dropped);
         }
@@ -118,10 +119,29 @@ impl Publisher {
         match call {
             Call::Offer { users, .. } => under_way.users = users.iter().map(|offer| offer.user.clone()).collect(),
             Call::Drop { users, .. } => under_way.dropped.clone_from(users),
-            Call::End { ended, .. } => under_way.ended = Some(*ended),
+            Call::End { ended, grace, .. } => under_way.ended = Some((*ended, *grace)),
             Call::Register { .. } | Call::Tick { .. } => {}
         }
         self.under_way = Some(under_way);
+    }
+
+    /// Whether the user is to be offered, is being offered, or is to come back from the log. Not one that is held back: that takes
+    /// longer than anybody waits.
+    pub(super) fn is_waiting_for(&self, user: &UserId) -> bool {
+        let is_under_way = |under_way: &UnderWay| under_way.users.contains(user);
+        self.pending.contains(user) || self.awaiting.contains(user) || self.under_way.as_ref().is_some_and(is_under_way)
+    }
+
+    /// Whether this incarnation is to be ended, or is being ended.
+    pub(super) fn is_ending(&self, incarnation: Incarnation) -> bool {
+        let ended = self.under_way.as_ref().and_then(|under_way| under_way.ended);
+        self.ends.contains_key(&incarnation) || ended.is_some_and(|(ended, _)| ended == incarnation)
+    }
+
+    /// How many users are on their way to the log.
+    pub(super) fn on_the_way(&self) -> usize {
+        let under_way = self.under_way.as_ref().map_or(0, |under_way| under_way.users.len());
+        self.pending.len() + self.awaiting.len() + under_way
     }
 
     /// How many users wait, for metrics and tests.

@@ -53,7 +53,7 @@ impl Partition {
             }
             Some(Answer::Noted { time, .. }) => {
                 self.clock.handle_time(time, now);
-                if under_way.ended == Some(self.own) {
+                if under_way.ended.is_some_and(|(ended, _)| ended == self.own) {
                     self.stop();
                 }
             }
@@ -75,7 +75,7 @@ impl Partition {
                 self.publisher.stored.remove(&user);
                 if self.publisher.refused.remove(&user) {
                     self.publisher.refused.clear();
-                    self.reach.is_full = false;
+                    self.find_room();
                 }
                 let held = self.replica.get(&user);
                 if held.is_none_or(|held| held.is_kept || held.revision < revision) {
@@ -108,6 +108,8 @@ impl Partition {
 
     /// Sends what is next, if nothing is under way.
     pub(super) fn advance(&mut self, input: Input<'_>) {
+        self.become_ready();
+        self.has_more_to_offer = false;
         if self.publisher.under_way.is_some() || self.life == Life::Stopped {
             return;
         }
@@ -152,6 +154,9 @@ impl Partition {
             let caller = self.caller();
             return Some(Call::Offer { caller, users });
         }
+        if self.has_more_to_offer {
+            return None;
+        }
         let users = self.publisher.take_drops();
         if !users.is_empty() {
             let caller = self.caller();
@@ -190,9 +195,12 @@ impl Partition {
 
     fn next_offers(&mut self, input: Input<'_>) -> Vec<UserOffer> {
         let mut offers = Vec::new();
-        while offers.len() < CALL_USERS_MAX
+        let mut left = self.scan_users_max;
+        while left > 0
+            && offers.len() < CALL_USERS_MAX
             && let Some(user) = self.publisher.take_pending()
         {
+            left -= 1;
             let base = self.base_of(&user);
             let wanted = self.wanted(input, &user, &base);
             if !matches!(&wanted, Ok(Some(state)) if state.is_present()) {
@@ -213,8 +221,17 @@ impl Partition {
                 Err(SessionLimitReached) => self.push(Effect::Refuse(user)),
             }
         }
-        self.reach.is_full &= !self.publisher.refused.is_empty();
+        if self.publisher.refused.is_empty() {
+            self.find_room();
+        }
+        self.has_more_to_offer = left == 0 && offers.is_empty();
         offers
+    }
+
+    /// Nothing is refused any more: the next tick that comes back makes the partition reachable, so one is sent now.
+    fn find_room(&mut self) {
+        self.publisher.wants_probe |= self.reach.is_full;
+        self.reach.is_full = false;
     }
 
     fn is_held_back(&self, input: Input<'_>, user: &UserId, base: &Base, state: &State) -> bool {

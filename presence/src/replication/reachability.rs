@@ -9,6 +9,8 @@ use crate::time::Mono;
 /// The state of one partition as this node sees it.
 #[derive(Debug, Clone)]
 pub(super) struct Reachability {
+    /// Whether it was reached before.
+    was_reached: bool,
     /// While unreachable: a tick above this number brings it back.
     unreachable: Option<u64>,
     /// Since when the copy may be behind, while it is not current.
@@ -31,6 +33,7 @@ impl Reachability {
     /// A node that starts has not reached anything yet.
     pub(super) const fn new(now: Mono) -> Self {
         Self {
+            was_reached: false,
             unreachable: Some(0),
             behind_since: now,
             hold_until: now,
@@ -53,6 +56,11 @@ impl Reachability {
 
     pub(super) fn hold(&mut self, now: Mono) {
         self.hold_until = self.hold_until.max(now.after(OFFLINE_HOLD));
+    }
+
+    /// There is nobody who can become OFFLINE wrongly.
+    pub(super) const fn release(&mut self, now: Mono) {
+        self.hold_until = now;
     }
 
     /// When the hold ends, if that alone ends it.
@@ -146,7 +154,10 @@ impl Reachability {
         let is_back = in_time && is_new && !self.is_full;
         if is_back {
             self.unreachable = None;
-            self.hold(now);
+            // A node that starts has told nobody anything, and whoever may have moved is in the copy or in grace.
+            if std::mem::replace(&mut self.was_reached, true) {
+                self.hold(now);
+            }
         }
         is_back
     }

@@ -2,6 +2,7 @@
 //! stands what was told of users where that is something else than the copy.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::replication::state::State;
 use crate::revision::Revision;
@@ -78,9 +79,17 @@ impl Replica {
         self.users.len()
     }
 
-    /// Takes all users out.
-    pub(super) fn take_users(&mut self) -> BTreeMap<UserId, Held> {
-        std::mem::take(&mut self.users)
+    /// The users after this one, in order of their ids.
+    pub(super) fn users_after(&self, user: Option<&UserId>) -> impl Iterator<Item = (&UserId, &Held)> {
+        let from = user.map_or(Bound::Unbounded, Bound::Excluded);
+        self.users.range::<UserId, _>((from, Bound::Unbounded))
+    }
+
+    /// What is held of the user is of an earlier epoch.
+    pub(super) fn mark_kept(&mut self, user: &UserId) {
+        if let Some(held) = self.users.get_mut(user) {
+            held.is_kept = true;
+        }
     }
 
     /// What watchers were told last.
@@ -143,16 +152,16 @@ impl Replica {
         self.shown(user).cloned()
     }
 
-    /// All users whose OFFLINE is withheld, with what is to be told.
-    pub(super) fn take_withheld(&mut self) -> Vec<(UserId, Option<Held>, Option<Held>)> {
+    /// Users whose OFFLINE is withheld, up to `max`, with what is to be told.
+    pub(super) fn take_withheld(&mut self, max: usize) -> Vec<(UserId, Option<Held>, Option<Held>)> {
         let is_withheld = |_: &UserId, told: &mut Apart| matches!(told, Apart::Withheld { .. });
-        self.withheld = 0;
         let mut taken = Vec::new();
-        for (user, told) in self.told.extract_if(.., is_withheld) {
+        for (user, told) in self.told.extract_if(.., is_withheld).take(max) {
             if let Apart::Withheld { shown, next } = told {
                 taken.push((user, shown, next));
             }
         }
+        self.withheld -= taken.len();
         taken
     }
 

@@ -3,6 +3,8 @@
 
 use crate::durable_part::{DurablePart, Preference};
 use crate::replication::names::Incarnation;
+use crate::report::Report;
+use crate::revision::Revision;
 use crate::sessions::Contribution;
 use crate::status::Status;
 use crate::time::Wall;
@@ -28,6 +30,8 @@ pub struct State {
     pub last_seen: Option<Wall>,
     /// When the user was last active.
     pub last_active: Option<Wall>,
+    /// The revision of the last entry that changed what watchers see, if this one does not: records are told at it.
+    pub changed: Option<Revision>,
     /// Fields that a newer version wrote, as they were.
     pub unknown: Vec<u8>,
 }
@@ -55,6 +59,17 @@ pub struct SharedPart {
     pub part: DurablePart,
     /// When each of the reports ends by itself, in their order.
     pub ends: Vec<Option<Wall>>,
+}
+
+impl SharedPart {
+    /// Removes the reports, with their ends, that `is_kept` is not true of.
+    pub(super) fn retain_reports(&mut self, is_kept: impl Fn(&Report, &Option<Wall>) -> bool) {
+        let reports = std::mem::take(&mut self.part.reports).into_vec();
+        let all = reports.into_iter().zip(std::mem::take(&mut self.ends));
+        let (reports, ends): (Vec<_>, Vec<_>) = all.filter(|(report, end)| is_kept(report, end)).unzip();
+        self.part.reports = reports.into_boxed_slice();
+        self.ends = ends;
+    }
 }
 
 /// What an operator did to a user.
@@ -93,19 +108,35 @@ impl State {
     /// The number of connections and reports.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        let connections = self.contributions.iter().map(|share| share.contribution.connections);
-        let connections = connections.fold(0_u32, u32::saturating_add) as usize;
-        connections.saturating_add(self.durable.part.reports.len())
+        self.connections().saturating_add(self.durable.part.reports.len())
     }
 
     /// Whether all that is left of the user is that it was forgotten: watchers are told that it was removed, and the database
-    /// has nothing of it. A custom status or report that was set since makes it known again.
+    /// has nothing of it. A custom status that was set since, or a session or report that has been, makes it known again.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         let part = &self.durable.part;
         let is_chosen = part.preference != Preference::default() || !part.reports.is_empty();
         let is_forgotten = self.command.is_some_and(|command| command.kind == CommandKind::Forget);
-        is_forgotten && !self.is_present() && self.last_seen.is_none() && !is_chosen
+        let is_unseen = self.since.is_none() && self.last_seen.is_none();
+        is_forgotten && !self.is_present() && is_unseen && !is_chosen
+    }
+
+    /// The number of connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let connections = self.contributions.iter().map(|share| share.contribution.connections);
+        connections.fold(0_u32, u32::saturating_add) as usize
+    }
+
+    /// Whether watchers see something else than before, or somebody who may see more does.
+    #[must_use]
+    pub fn shows_change_from(&self, before: &Self) -> bool {
+        let seen = |state: &Self| {
+            let custom = state.durable.part.preference.custom;
+            (state.status, state.degraded, custom, state.is_removed())
+        };
+        seen(self) != seen(before)
     }
 
     /// The latest time in the record.

@@ -8,6 +8,7 @@ use crate::replication::bytes::{
 use crate::replication::names::Incarnation;
 use crate::replication::state::{Command, CommandKind, Share, SharedPart, State};
 use crate::report::Report;
+use crate::revision::Revision;
 use crate::sessions::{Activity, Contribution};
 use crate::status::{Actor, CustomStatus, Status};
 
@@ -21,6 +22,7 @@ const PREFERENCE: u8 = 7;
 const REPORT: u8 = 8;
 const CHOSEN_UNTIL: u8 = 9;
 const COMMAND: u8 = 10;
+const CHANGED: u8 = 11;
 
 /// Beside the status: made without the store's answer.
 const DEGRADED: u8 = 1 << 4;
@@ -64,6 +66,11 @@ impl State {
             content.extend_from_slice(&command.by.0.to_be_bytes());
             put_field(&mut out, COMMAND, &content);
         }
+        if let Some(changed) = self.changed {
+            let mut content = Vec::new();
+            put_number(&mut content, changed.get());
+            put_field(&mut out, CHANGED, &content);
+        }
         out.extend_from_slice(&self.unknown);
         out
     }
@@ -97,6 +104,7 @@ impl State {
                     state.durable.ends.push(end);
                 }
                 CHOSEN_UNTIL => state.chosen_until = Some(field.time()?),
+                CHANGED => state.changed = Some(Revision::new(field.number()?)),
                 COMMAND => state.command = Some(decode_command(field)?),
                 _ => put_field(&mut state.unknown, tag, content),
             }

@@ -18,7 +18,11 @@ impl Partition {
         let told = self.replica.told_revision(user);
         let revision = held.revision;
         self.replica.insert(user, held.clone());
-        if revision <= told && self.settings.has(Rule::OfferAboveTold) {
+        let changed = match self.replica.is_told_apart(user) {
+            true => state.changed.unwrap_or(revision),
+            false => revision,
+        };
+        if changed <= told && self.settings.has(Rule::OfferAboveTold) {
             let is_same = shown
                 .as_ref()
                 .is_some_and(|shown| shown.revision == revision && shown.bytes == held.bytes);
@@ -52,6 +56,11 @@ impl Partition {
         if !was_present {
             return;
         }
+        if self.replica.is_told_apart(user) && self.settings.has(Rule::OfferAboveTold) {
+            // Only this node told so: it offers the end of it, above that.
+            self.publisher.pending.insert(user.clone());
+            return;
+        }
         if self.reach.is_holding(input.reading.mono) && self.settings.has(Rule::HoldTelling) {
             return self.replica.withhold(user, shown, None);
         }
@@ -78,7 +87,8 @@ impl Partition {
         if is_told || !state.is_present() {
             return;
         }
-        let told = self.replica.told_revision(user).max(knowledge.revision);
+        let copied = self.replica.get(user).map_or(Revision::NEVER, |held| held.revision);
+        let told = self.replica.told_revision(user).max(knowledge.revision).max(copied);
         let micros = u64::try_from(self.clock.now(input.reading).as_millis())
             .unwrap_or(0)
             .saturating_mul(1_000);
@@ -146,7 +156,7 @@ impl Partition {
 
     /// Everyone who moved was heard of: who is OFFLINE is told and offered.
     pub(super) fn end_hold(&mut self) {
-        for (user, _, next) in self.replica.take_withheld() {
+        for (user, _, next) in self.replica.take_withheld(self.scan_users_max) {
             match next {
                 Some(next)
                     if self

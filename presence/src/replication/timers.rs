@@ -14,6 +14,8 @@ pub(super) struct DueTimes {
     clean_ups: BTreeMap<Incarnation, Mono>,
     /// When users that a new epoch lacks are offered.
     pub(super) offer_kept_at: Option<Mono>,
+    /// When it is judged whether another node holds this one's name.
+    pub(super) name_at: Option<Mono>,
     /// When what the memory of Redis had no room for is offered again.
     pub(super) retry_full_at: Option<Mono>,
 }
@@ -61,9 +63,7 @@ impl DueTimes {
     pub(super) fn next(&self) -> Option<Mono> {
         let user = self.users.first().map(|(at, _)| *at);
         let clean_up = self.clean_ups.values().min().copied();
-        [user, clean_up, self.offer_kept_at, self.retry_full_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let others = [self.offer_kept_at, self.name_at, self.retry_full_at];
+        [user, clean_up].into_iter().chain(others).flatten().min()
     }
 }

@@ -2,18 +2,18 @@
 
 use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::node_info::NodeInfo;
-use crate::replication::partition::Partition;
+use crate::replication::partition::{Input, Partition};
 use crate::replication::settings::Rule;
 use crate::replication::state::State;
 use crate::revision::Revision;
-use crate::time::{Reading, Wall};
+use crate::time::{Mono, Reading, Wall};
 use crate::user_id::UserId;
 
 impl Partition {
-    /// Redis's clock, as estimated: what the times of records are made of.
+    /// Redis's clock, as estimated: what the node's clock of records follows.
     #[must_use]
     pub fn time(&self, reading: Reading) -> Wall {
-        self.clock.now(reading)
+        self.clock.estimate(reading)
     }
 
     /// Whether the partition can be reached.
@@ -56,6 +56,12 @@ impl Partition {
         self.replica.users().map(|(user, held)| (user, held.revision))
     }
 
+    /// When the contributions of an incarnation that is not registered cease to count.
+    #[must_use]
+    pub fn contributions_end(&self, incarnation: Incarnation) -> Option<Mono> {
+        self.leases.over_at(incarnation)
+    }
+
     /// How many users are in the copy.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -68,10 +74,47 @@ impl Partition {
         self.replica.len() == 0
     }
 
+    /// How many users are on their way to the log.
+    #[must_use]
+    pub fn on_the_way(&self) -> usize {
+        self.publisher.on_the_way()
+    }
+
     /// How many users wait to be offered.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.publisher.waiting()
+    }
+
+    /// The user as the next offer would have it, for whoever can't wait for the log; none if nothing is known of it, or it has
+    /// too many sessions.
+    #[must_use]
+    pub fn said(&self, input: Input<'_>, user: &UserId) -> Option<State> {
+        let base = self.base_of(user);
+        let own = (input.own)(user);
+        if own.is_none() && base.state.is_none() && !self.parts.contains_key(user) {
+            return None;
+        }
+        let knowledge = self.knowledge(user, own.unwrap_or_default());
+        self.build(input, user, base.state.as_ref(), &knowledge).ok()
+    }
+
+    /// Whether nobody becomes OFFLINE now, because not everyone who moved may have been heard of.
+    #[must_use]
+    pub fn is_holding(&self, now: Mono) -> bool {
+        self.reach.is_holding(now)
+    }
+
+    /// Whether the log may not have what this node says of the user.
+    #[must_use]
+    pub fn is_waiting_for(&self, user: &UserId) -> bool {
+        self.publisher.is_waiting_for(user)
+    }
+
+    /// How often a registration began or ended: [`Self::nodes`] may differ after that.
+    #[must_use]
+    pub fn registrations(&self) -> u64 {
+        self.leases.changes
     }
 
     /// The registered nodes, with what each told of itself.

@@ -18,6 +18,14 @@ pub(super) struct Base {
     pub(super) state: Option<State>,
 }
 
+impl Base {
+    /// The revision at which the record is told.
+    fn changed(&self) -> Option<Revision> {
+        let stored = self.state.as_ref().filter(|_| self.revision.is_some());
+        stored.and_then(|state| state.changed).or(self.revision)
+    }
+}
+
 impl Partition {
     /// What Redis has of a user, as far as this node knows.
     pub(super) fn base_of(&self, user: &UserId) -> Base {
@@ -47,12 +55,13 @@ impl Partition {
         let has_own = own.is_some();
         let knowledge = self.knowledge(user, own.unwrap_or_default());
         let is_commanded = self.commands.contains_key(user);
-        let built = self.build(input, user, base.state.as_ref(), &knowledge)?;
+        let mut built = self.build(input, user, base.state.as_ref(), &knowledge)?;
         let told = self
             .replica
             .is_told_apart(user)
             .then(|| self.replica.told_revision(user));
-        let is_told = told.is_none_or(|told| Some(told) < base.revision) || !self.settings.has(Rule::OfferAboveTold);
+        let changed = base.changed();
+        let is_told = told.is_none_or(|told| Some(told) < changed) || !self.settings.has(Rule::OfferAboveTold);
         let is_wanted = match (&base.state, base.revision) {
             // A state of before the user left is told anew by the node that it names, and by no other.
             (Some(stored), Some(_)) => {
@@ -74,6 +83,8 @@ impl Partition {
                 knowledge.contribution.is_present() || is_unpublished || is_commanded || told.is_some()
             }
         };
+        let is_seen = base.state.as_ref().is_none_or(|stored| built.shows_change_from(stored));
+        built.changed = if is_seen || !is_told { None } else { changed };
         Ok(is_wanted.then_some(built))
     }
 

@@ -53,7 +53,7 @@ pub struct Record {
     /// The rule that decided the status. For internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The names of the nodes that hold connections of the user. For internal callers.
+    /// The names of the nodes that hold connections of the user, sorted. For internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<String>>,
 }

@@ -98,6 +98,7 @@ prop_compose! {
         command in option::of((any::<bool>(), a_time(), any::<u64>())),
         degraded in any::<bool>(),
         status in 0_usize..4,
+        changed in option::of(any::<u64>()),
     ) -> State {
         contributions.sort_by_key(|share| share.incarnation);
         contributions.dedup_by_key(|share| share.incarnation);
@@ -115,6 +116,7 @@ prop_compose! {
             since: times.1,
             last_seen: times.2,
             last_active: times.3,
+            changed: changed.map(Revision::new),
             unknown: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@
 mod contract;
 mod cursors;
 mod encoding;
+mod large;
 mod model;
 mod model_contract;
 mod simulation;

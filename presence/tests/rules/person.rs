@@ -32,6 +32,7 @@ impl Person {
         presence::explain::NodeSessions {
             node: NODE,
             sessions: &self.sessions,
+            others: &[],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use presence::wire::rest::{Explain, ExplainGrace, ExplainSession};
+use presence::wire::rest::{Explain, ExplainGrace, ExplainNode, ExplainSession};
 use presence::{Actor, Wall};
 
 use super::{Session, never_seen};
@@ -45,7 +45,10 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
 
 /// Whether the explanation has nothing that was ever told or set; only the record knows whether the user was seen.
 const fn is_empty(explain: &Explain) -> bool {
-    explain.sessions.is_empty() && explain.grace.is_none() && explain.choice.set_at.is_none()
+    explain.sessions.is_empty()
+        && explain.nodes.is_empty()
+        && explain.grace.is_none()
+        && explain.choice.set_at.is_none()
 }
 
 fn rows(sessions: &[ExplainSession]) -> TypedRows {
@@ -114,6 +117,9 @@ fn above(explain: &Explain, colour: Colour) -> String {
             let _ = writeln!(text, "{name} {idle}.");
         }
     }
+    for node in &explain.nodes {
+        let _ = writeln!(text, "{}.", node_text(node));
+    }
     if let Some(grace) = explain.grace {
         let _ = writeln!(text, "{}.", grace_text(&grace, explain.now));
     }
@@ -121,6 +127,17 @@ fn above(explain: &Explain, colour: Colour) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What the user's sessions on another node add up to.
+fn node_text(node: &ExplainNode) -> String {
+    let name = escape(&node.node);
+    let idle = if node.idle { ", idle" } else { "" };
+    match node.connections {
+        0 => format!("On node {name}: lost sessions in grace{idle}"),
+        1 => format!("On node {name}: 1 connection{idle}"),
+        count => format!("On node {name}: {count} connections{idle}"),
+    }
 }
 
 fn grace_text(grace: &ExplainGrace, now: Wall) -> String {
@@ -176,6 +193,12 @@ mod tests {
                 counts: Some(ReportCounts::OlderThanCustomStatus),
                 ..connection("report:app\u{1b}", now)
             }],
+            nodes: vec![ExplainNode {
+                node: "b\u{1b}".into(),
+                connections: 2,
+                idle: true,
+                grace: None,
+            }],
             grace: Some(ExplainGrace {
                 until: now.after(std::time::Duration::from_secs(4)),
                 idle: false,
@@ -204,6 +227,7 @@ mod tests {
              Custom status: ONLINE (default, never set).\n\
              It counts like an active session until 2001-09-09 01:47:40Z (in 1m).\n\
              report:app\\u{1b} says IDLE, which does not count: the custom status is newer.\n\
+             On node b\\u{1b}: 2 connections, idle.\n\
              Grace period for 1 lost session until 2001-09-09 01:46:44Z (in 4s).\n\n"
         );
         assert_eq!(

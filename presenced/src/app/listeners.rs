@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::cluster;
 use super::reload::LastReload;
 use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
 use crate::auth::Auth;
@@ -18,7 +19,8 @@ use crate::engine::Engine;
 use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::server::{
-    Admission, ConnectionBounds, ConnectionLimit, ServerMetrics, Servers, Serving, listen, listen::FileShares,
+    Admission, ConnectionBounds, ConnectionLimit, ServerMetrics, Servers, Serving, listen::BoundAddress,
+    listen::FileShares,
 };
 use crate::store::{Store, StoreHealth};
 
@@ -56,10 +58,11 @@ struct SharedLimits {
 
 impl ListenerOptions<'_> {
     /// Begins to accept.
-    pub(super) fn serve(self, listener: TcpListener, mut registry: Registry) -> anyhow::Result<Listeners> {
+    pub(super) fn serve(self, bound: BoundFlag, mut registry: Registry) -> anyhow::Result<Listeners> {
         let shared = self.shared_limits(&mut registry);
         let readiness = Arc::new(build_readiness(
             self.store.clone(),
+            Arc::clone(&self.engine),
             Arc::clone(&self.clock),
             Arc::clone(&self.last_reload),
         ));
@@ -90,6 +93,7 @@ impl ListenerOptions<'_> {
             metrics: metrics.clone(),
         };
         let mut servers = Servers::default();
+        let listener = bound.into_listener()?;
         if let Some(address) = self.config.metrics_listen {
             serve_metrics(&mut servers, address, state, serving.clone())?;
         }
@@ -103,7 +107,7 @@ impl ListenerOptions<'_> {
     }
 
     fn file_shares(&self) -> FileShares {
-        FileShares::of(self.open_files)
+        FileShares::of(self.open_files.saturating_sub(cluster::open_files(self.config)))
     }
 
     fn shared_limits(&self, registry: &mut Registry) -> SharedLimits {
@@ -162,17 +166,55 @@ impl ListenerOptions<'_> {
     }
 }
 
-/// Listens on the address of a setting.
-pub(super) fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    listen::listen(address).map_err(|error| {
-        let advice = match error.kind() {
-            ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
-            ErrorKind::AddrNotAvailable => "; this machine has no such address",
-            ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => "",
-        };
-        anyhow!("{flag} {address}: {error}{advice}")
-    })
+/// The bound address of a setting.
+pub(super) struct BoundFlag {
+    flag: &'static str,
+    named: SocketAddr,
+    bound: BoundAddress,
+}
+
+/// Takes the address of the API. A node that is alone has connections wait there from now on; of one that is not, clients go to
+/// another meanwhile.
+pub(super) fn bind_api(config: &Config) -> anyhow::Result<BoundFlag> {
+    let bound = bind("--listen", config.listen)?;
+    if config.cluster.redis.is_empty() {
+        bound.listen()?;
+    }
+    Ok(bound)
+}
+
+/// Takes the address of a setting; clients are told that nobody listens there.
+fn bind(flag: &'static str, named: SocketAddr) -> anyhow::Result<BoundFlag> {
+    let bound = BoundAddress::bind(named).map_err(|error| unusable(flag, named, &error))?;
+    Ok(BoundFlag { flag, named, bound })
+}
+
+impl BoundFlag {
+    pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.bound.address()
+    }
+
+    /// Connections wait from now on.
+    fn listen(&self) -> anyhow::Result<()> {
+        self.bound
+            .listen()
+            .map_err(|error| unusable(self.flag, self.named, &error))
+    }
+
+    fn into_listener(self) -> anyhow::Result<TcpListener> {
+        self.listen()?;
+        Ok(self.bound.into())
+    }
+}
+
+fn unusable(flag: &str, address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
+        ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    anyhow!("{flag} {address}: {error}{advice}")
 }
 
 /// The configured limit, unless there are not files for so many.
@@ -198,7 +240,7 @@ fn serve_metrics(
     state: Arc<AppState>,
     serving: Serving,
 ) -> anyhow::Result<()> {
-    let listener = bind("--metrics-listen", address)?;
+    let listener = bind("--metrics-listen", address)?.into_listener()?;
     let router = api::metrics_router(state);
     // A limit of its own, so that metrics can be scraped when the main listener is full.
     let connection_limit = ConnectionLimit::new(
@@ -214,14 +256,24 @@ fn serve_metrics(
     Ok(())
 }
 
-fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> Readiness {
+/// Records of an unreachable partition may be behind, and are served all the same.
+fn cluster_warning(engine: &Engine) -> Option<String> {
+    let stale = engine.stale_partitions();
+    let text = || format!("Redis can't be reached about {stale} partitions: records may be stale");
+    (stale > 0).then(text)
+}
+
+fn build_readiness(store: Store, engine: Arc<Engine>, clock: Arc<Clock>, last_reload: LastReload) -> Readiness {
     Readiness::new(move || {
         let stall = clock.since_beat();
         let problems = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
         HealthCheck {
             store_error: store_error(&store.health()),
             problems: problems.into_iter().collect(),
-            warnings: clock_warning(&clock).into_iter().collect(),
+            warnings: clock_warning(&clock)
+                .into_iter()
+                .chain(cluster_warning(&engine))
+                .collect(),
             reload: last_reload.lock().clone(),
         }
     })

@@ -170,7 +170,10 @@ fn a_node_without_others_has_all_there_is_to_know() {
         let cluster = start(Past::Run);
         let ann = UserId::new("ann").expect("a user id");
         assert!(cluster.contributions_of(&ann).is_empty() && !cluster.may_be_present_elsewhere(&ann));
-        assert_eq!(cluster.freshness(), Freshness::Current);
+        assert_eq!(
+            cluster.freshness_of(&UserId::new("ann").expect("a user id")),
+            Freshness::Current
+        );
         assert_eq!(cluster.node(), "here");
         for times in [0, 1, 3] {
             let nodes = cluster.nodes_connected(times);

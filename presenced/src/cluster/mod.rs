@@ -1,21 +1,28 @@
 //! The seam between this node's sessions and the records that everyone sees. A node offers what its sessions add up to,
-//! and applies what comes back. One implementation stands: a node that is alone applies at once. The store and the
+//! and applies what comes back: a node that is alone at once, one among others when the log brings it. The store and the
 //! sockets are not known here.
 
 mod alone;
 #[cfg(test)]
 mod contract;
+pub(crate) mod shared;
 
 use std::sync::Arc;
 
+use presence::replication::Incarnation;
 use presence::{Contribution, Freshness, NodeName, Revision, UserId, Wall};
 
 pub(crate) use alone::Alone;
+pub(crate) use shared::{
+    Company, DatabaseFacts, OWN_CHANGE_WAITS, OwnNode, RedisOptions, RedisServers, Shared, SharedFacts, SharedOptions,
+};
 
 /// What the sessions of one user on another node add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeContribution {
     pub(crate) node: NodeName,
+    /// The run of that node.
+    pub(crate) incarnation: Incarnation,
     pub(crate) contribution: Contribution,
 }
 
@@ -23,6 +30,8 @@ pub(crate) struct NodeContribution {
 pub(crate) enum Cluster {
     /// A single node.
     Alone(Alone),
+    /// One of several, or one whose users other services read in Redis.
+    Shared(Shared),
 }
 
 impl Cluster {
@@ -30,6 +39,7 @@ impl Cluster {
     pub(crate) fn node(&self) -> &str {
         match self {
             Self::Alone(alone) => alone.node(),
+            Self::Shared(shared) => shared.name().as_str(),
         }
     }
 
@@ -37,6 +47,7 @@ impl Cluster {
     pub(crate) fn node_name(&self) -> &NodeName {
         match self {
             Self::Alone(alone) => alone.node_name(),
+            Self::Shared(shared) => shared.name(),
         }
     }
 
@@ -44,27 +55,49 @@ impl Cluster {
     pub(crate) fn nodes_connected(&self, places: u32) -> Arc<[NodeName]> {
         match self {
             Self::Alone(alone) => alone.own_nodes(places),
+            Self::Shared(shared) => (0..places).map(|_| shared.name().clone()).collect(),
         }
     }
 
-    /// Whether this node knows all that the cluster knows.
-    pub(crate) fn freshness(&self) -> Freshness {
+    /// The cluster, if there is one.
+    pub(crate) fn shared(&self) -> Option<&Shared> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Shared(shared) => Some(shared),
+        }
+    }
+
+    /// Whether this node knows all that the cluster knows of a user.
+    pub(crate) fn freshness_of(&self, user: &UserId) -> Freshness {
         match self {
             Self::Alone(_) => Freshness::Current,
+            Self::Shared(shared) => shared.partition_of(user).freshness(),
+        }
+    }
+
+    /// What a node contributes to a user by now: connections of one that is gone are in grace.
+    pub(crate) fn current(&self, user: &UserId, remote: &NodeContribution) -> Contribution {
+        let contribution = remote.contribution;
+        match self {
+            Self::Shared(shared) if !shared.partition_of(user).is_registered(remote.incarnation) => {
+                contribution.in_grace()
+            }
+            Self::Alone(_) | Self::Shared(_) => contribution,
         }
     }
 
     /// What other nodes contribute to a user that is loaded into memory.
     pub(crate) fn contributions_of(&self, _user: &UserId) -> Vec<NodeContribution> {
         match self {
-            Self::Alone(_) => Vec::new(),
+            // Whoever is present on another node is in memory.
+            Self::Alone(_) | Self::Shared(_) => Vec::new(),
         }
     }
 
     /// Whether a user that is not in memory may be present on another node: then it is not simply OFFLINE.
     pub(crate) fn may_be_present_elsewhere(&self, _user: &UserId) -> bool {
         match self {
-            Self::Alone(_) => false,
+            Self::Alone(_) | Self::Shared(_) => false,
         }
     }
 
@@ -73,6 +106,8 @@ impl Cluster {
     pub(crate) fn offer<T>(&self, now: Wall, apply: impl FnOnce(&dyn Fn(Revision) -> Revision) -> T) -> T {
         match self {
             Self::Alone(alone) => apply(&|before| alone.next_revision(before, now)),
+            // What the log has not given a revision changes none.
+            Self::Shared(_) => apply(&|before| before),
         }
     }
 
@@ -80,6 +115,7 @@ impl Cluster {
     pub(crate) fn told(&self, changed: Revision) -> Revision {
         match self {
             Self::Alone(alone) => alone.told(changed),
+            Self::Shared(shared) => shared.told(changed),
         }
     }
 
@@ -87,6 +123,7 @@ impl Cluster {
     pub(crate) fn floor(&self) -> Revision {
         match self {
             Self::Alone(alone) => alone.floor(),
+            Self::Shared(_) => Revision::NEVER,
         }
     }
 
@@ -94,6 +131,7 @@ impl Cluster {
     pub(crate) fn note_removal(&self, revision: Revision) {
         match self {
             Self::Alone(alone) => alone.note_removal(revision),
+            Self::Shared(shared) => shared.note_removal(revision),
         }
     }
 
@@ -101,6 +139,8 @@ impl Cluster {
     pub(crate) fn next_revision(&self, before: Revision, wall: Wall) -> Revision {
         match self {
             Self::Alone(alone) => alone.next_revision(before, wall),
+            // The log gives revisions; a row of the database alone has this one.
+            Self::Shared(_) => before,
         }
     }
 
@@ -108,6 +148,7 @@ impl Cluster {
     pub(crate) fn wanted_ceiling(&self, wall: Wall) -> u64 {
         match self {
             Self::Alone(alone) => alone.wanted_ceiling(wall),
+            Self::Shared(_) => 0,
         }
     }
 
@@ -115,6 +156,7 @@ impl Cluster {
     pub(crate) fn raise_ceiling(&self, stored: u64) {
         match self {
             Self::Alone(alone) => alone.raise_ceiling(stored),
+            Self::Shared(_) => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Configuration. [`settings`] is the one table of settings, [`sources`] reads flags, environment and file, [`Config`] is the
 //! parsed result. Nothing here opens a socket or creates a file.
 
+mod cluster;
 mod documents;
 mod import;
 pub(crate) mod limits;
@@ -14,12 +15,14 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{Origin, TrustedProxies};
 use crate::postgres_url::PostgresUrl;
+pub(crate) use cluster::ClusterSettings;
 pub(crate) use import::ImportCommand;
 use limits::Limits;
 
@@ -46,6 +49,15 @@ pub(crate) enum Database {
     Postgres(Box<PostgresUrl>),
 }
 
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            Self::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
 /// The parsed configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -59,6 +71,10 @@ pub(crate) struct Config {
     pub(crate) database: Option<Database>,
     /// The file with the password for a PostgreSQL database.
     pub(crate) database_password_file: Option<PathBuf>,
+    /// How the node shares its users with others.
+    pub(crate) cluster: ClusterSettings,
+    /// The node's name, if not that of the host.
+    pub(crate) node_name: Option<String>,
     /// The internal secrets' file, if not in the data directory.
     pub(crate) secret_file: Option<PathBuf>,
     /// The key that verifies users' tokens, if not in the data directory.
@@ -172,6 +188,7 @@ impl Config {
         if self.timers.idle_after <= self.ping_interval {
             return fail("--idle-after must be longer than --ping-interval");
         }
+        self.cluster.check()?;
         let may_be_open = self.trusted_proxies.has_named() || self.insecure;
         let open = self.open_listeners().find(|_| !may_be_open);
         if let Some((flag, _)) = open {

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use presence::Rate;
 
+use super::cluster::{self, ClusterSettings};
 use super::limits::Limits;
 use super::sources::{RawSetting, RawSettings};
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, Database, LogFormat};
 use crate::auth::TrustedProxies;
 use crate::postgres_url::PostgresUrl;
+use crate::redis_url::RedisUrl;
 
 /// The value of `trusted-proxy` that stands for its default.
 const LOOPBACK: &str = "loopback";
@@ -80,7 +82,8 @@ pub(super) fn apply(raw: &RawSettings) -> Result<Config, ConfigError> {
     for setting in SETTINGS {
         match raw.values.get(setting.name) {
             Some(given) => (setting.set)(&mut config, &given.texts).map_err(|what| {
-                let texts: Vec<&str> = given.texts.iter().map(|text| PostgresUrl::shown(text)).collect();
+                let shown = |text| RedisUrl::shown(PostgresUrl::shown(text));
+                let texts: Vec<&str> = given.texts.iter().map(|text| shown(text)).collect();
                 let texts = texts.join(",");
                 ConfigError(format!("--{} {texts:?} (from {}): {what}", setting.name, given.source))
             })?,
@@ -100,6 +103,8 @@ fn blank() -> Config {
         data_dir: PathBuf::new(),
         database: None,
         database_password_file: None,
+        cluster: ClusterSettings::blank(),
+        node_name: None,
         secret_file: None,
         jwt_key: None,
         jwt_issuer: None,
@@ -246,6 +251,7 @@ macro_rules! row {
 }
 
 const ADDRESS: &str = "Addresses and files";
+const CLUSTER: &str = "Cluster";
 const ACCESS: &str = "Authentication";
 const TIME: &str = "Timers";
 const LIMIT: &str = "Limits";
@@ -259,6 +265,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(ADDRESS, One, "data-dir", "DIR", "", "Directory of the daemon's files, used by one process at a time [default: $XDG_STATE_HOME/presenced, else ~/.local/state/presenced]", |c, t| c.data_dir = path(t)?.unwrap_or_default()),
     row!(ADDRESS, One, "database", "URL", "", "Database URL: sqlite:FILE, or postgres://USER@HOST/DATABASE without a password [default: sqlite:DATA_DIR/presence.db]", |c, t| c.database = database(t)?),
     row!(ADDRESS, One, "database-password-file", "FILE", "", "File with the password for a PostgreSQL database, read at each connection", |c, t| c.database_password_file = path(t)?),
+    row!(CLUSTER, Many, "redis", "URL", "", "Redis that several nodes share, or where other services read who is present: redis://USER@HOST:PORT/DATABASE without a password, rediss:// for TLS, redis+unix:///PATH; several addresses are those of one Redis Cluster [default: none, the node is alone]", |c, t| c.cluster.redis = cluster::redis(t)?),
+    row!(CLUSTER, One, "redis-password-file", "FILE", "", "File with the password for Redis, read at each connection", |c, t| c.cluster.password_file = path(t)?),
+    row!(CLUSTER, One, "redis-ca-file", "FILE", "", "File with the certificates, in PEM, that may sign those of rediss:// servers [default: those that the system trusts]", |c, t| c.cluster.ca_file = path(t)?),
+    row!(CLUSTER, One, "partitions", "N", "16", "Into how many partitions the users are split in Redis, 1 to 64; the same on all nodes, and fixed by the first start", |c, t| c.cluster.partitions = cluster::partitions(only(t)?)?),
+    row!(CLUSTER, One, "node-name", "NAME", "", "Name of this node; no two of a cluster may have the same [default: the name of the host]", |c, t| c.node_name = Some(cluster::node_name(only(t)?)?)),
+    row!(CLUSTER, One, "lease", "TIME", "15s", "How long a node may be silent before the others declare it dead", |c, t| c.cluster.lease = cluster::lease(only(t)?)?),
+    row!(CLUSTER, One, "node-grace", "TIME", "12s", "How long the sessions of a node that was declared dead still count", |c, t| c.cluster.node_grace = duration(only(t)?)?),
     row!(ACCESS, One, "secret-file", "FILE", "", "File with the internal secret; two lines are two valid secrets, for rotation [default: DATA_DIR/secret, created at the first start]", |c, t| c.secret_file = path(t)?),
     row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
     row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),

@@ -160,6 +160,15 @@ impl Keepalive {
         Due::Ping(earliest(self.begin_ping(now, options.ping_timeout, outgoing)))
     }
 
+    /// Asks for a sign of life at once, however lately there was one; for the answer the usual time is given.
+    pub(crate) fn probe(&mut self, now: Mono, outgoing: &Outgoing, options: &KeepaliveOptions) -> Demanded {
+        self.sample(now, outgoing);
+        if outgoing.blocked_since.is_some() || self.ping.is_some() {
+            return Demanded::Nothing;
+        }
+        Demanded::Ping(self.begin_ping(now, options.ping_timeout, outgoing))
+    }
+
     /// An answer is demanded: a ping without one must be answered within the prompt timeout, and a peer that was not heard for
     /// as long is pinged, once in a ping interval: more often tells nothing new of those that answer. What was heard within the
     /// prompt timeout is the answer.
@@ -248,6 +257,19 @@ impl Connection {
             Demanded::Await(at) => self.arm(at),
         }
         true
+    }
+
+    /// The peer must show that it is alive, however lately it was heard. Never blocks.
+    pub(crate) fn probe(self: &Arc<Self>, now: Mono) {
+        if self.close_reason().is_some() {
+            return;
+        }
+        let outgoing = self.outgoing();
+        let probed = self.keepalive.lock().probe(now, &outgoing, self.keepalive_options());
+        if let Demanded::Ping(at) = probed {
+            self.send_control(Opcode::Ping, b"");
+            self.arm(at);
+        }
     }
 
     /// The connection's deadline in the timing wheel: sends a ping, or closes. Returns the next deadline. Never blocks.

@@ -13,8 +13,14 @@ impl Engine {
     pub(crate) fn heard(&self, conn: &Arc<Connection>) {
         if let Some(mut entry) = self.session_entry(conn) {
             let now = self.now_of(&entry);
-            entry.state.heard(now, conn.id());
-            self.persistence.note_times(&mut entry, now, conn);
+            let was_in_doubt = entry.state.heard(now, conn.id());
+            entry.state.take_times();
+            if self.persistence.note_times(&mut entry, now, conn) {
+                self.tell_times(&entry);
+            }
+            if was_in_doubt {
+                self.recompute(&mut entry, now);
+            }
         }
     }
 
@@ -31,6 +37,8 @@ impl Engine {
         let mut entry = self.session_entry(conn)?;
         let now = self.now_of(&entry);
         entry.state.activity(now, conn.id(), &self.options.timers);
+        entry.state.take_times();
+        self.tell_times(&entry);
         self.recompute(&mut entry, now);
         Some(self.record_of(&entry, Viewer::Own))
     }

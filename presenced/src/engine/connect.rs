@@ -8,6 +8,8 @@ use presence::{Predecessor, SessionName, UserId};
 
 use super::{Engine, EngineError};
 use crate::connection::Connection;
+use crate::connection::close_reason::CloseReason;
+use crate::connection::user_pin::UserPin;
 
 /// When a client should try again whose user has too many sessions that are all alive, as far as anyone can tell: longer than
 /// the ping interval, so that those which die meanwhile are asked by then.
@@ -24,8 +26,27 @@ impl Engine {
         user: &UserId,
         conn: &Arc<Connection>,
     ) -> Result<Record, EngineError> {
-        let pin = self.load_for_connect(user).await;
-        let mut entry = self.users.lock(&pin);
+        let pin = match self.cluster.shared() {
+            Some(_) => self.load_from_store(user).await,
+            None => self.load_for_connect(user).await,
+        };
+        let record = self.add_session(&pin, conn)?;
+        self.session_counts.connection_opened();
+        self.throughput.connected();
+        let Some(shared) = self.cluster.shared() else {
+            return Ok(record);
+        };
+        let record = self.record_by_log(shared, &pin, Viewer::Own).await;
+        // The welcome carries the record, unless a change came since.
+        let entry = self.users.lock(&pin);
+        if entry.state.profile().revision() <= record.revision {
+            conn.outbox().lock().unmark(entry.at());
+        }
+        Ok(record)
+    }
+
+    fn add_session(&self, pin: &UserPin, conn: &Arc<Connection>) -> Result<Record, EngineError> {
+        let mut entry = self.users.lock(pin);
         if entry.connections().len() >= self.options.sessions_per_user {
             let sessions = entry.connections().to_vec();
             drop(entry);
@@ -41,11 +62,7 @@ impl Engine {
         entry.add_connection(conn);
         conn.set_own_entry(entry.at());
         self.persistence.defer_times(&mut entry, now, conn);
-        let record = self.record_of(&entry, Viewer::Own);
-        drop(entry);
-        self.session_counts.connection_opened();
-        self.throughput.connected();
-        Ok(record)
+        Ok(self.record_of(&entry, Viewer::Own))
     }
 
     /// All places are taken by these sessions: those of which nothing was heard lately must answer a ping soon.
@@ -58,6 +75,19 @@ impl Engine {
             _ => self.options.keepalive.prompt_timeout() + FOUND_DEAD_WITHIN,
         };
         EngineError::TooManySessions { retry_after }
+    }
+
+    /// The user has too many sessions on all nodes together: the newest one here ends.
+    pub(super) fn refuse_newest(&self, user: &UserId) {
+        let newest = self
+            .users
+            .find(user)
+            .and_then(|entry| entry.connections().last().cloned());
+        if let Some(conn) = newest {
+            conn.close_with(CloseReason::TooManySessions {
+                retry_after: ALIVE_RETRY,
+            });
+        }
     }
 
     /// The connection continues a session that its client has lost. Whether that one had a place in the grace period of the

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, Reading, Revision, Setter, UserId, Version};
+use presence::{Actor, CustomStatus, Now, Reading, Revision, Setter, UserId, Version};
 
 use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
 use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
-use crate::store::{NewPreference, StoreError};
+use crate::connection::user_pin::UserPin;
+use crate::store::{DurableRow, NewPreference, StoreError};
 
 /// A custom status that is asked for.
 #[derive(Clone, Copy)]
@@ -19,6 +20,16 @@ struct NewCustomStatus {
     setter: Setter,
     /// When it was asked for, which may be long before the disk has it: that is when the user did something.
     taken: Reading,
+}
+
+/// A custom status that is on disk.
+struct SavedCustomStatus {
+    row: DurableRow,
+    setter: Setter,
+    /// When it was asked for, in the time of the user.
+    taken: Now,
+    /// What the row has as its revision.
+    revision: Revision,
 }
 
 impl Engine {
@@ -88,10 +99,28 @@ impl Engine {
         let store = &self.persistence.store;
         let saved = store.save_preference(lock.user(), preference, proposed, revision).await;
         let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
-        let mut entry = self.users.lock(&pin);
+        let saved = SavedCustomStatus {
+            row: saved,
+            setter,
+            taken,
+            revision,
+        };
+        self.apply_custom_status(&pin, saved);
+        Ok(self.record_after_write(&pin, viewer).await)
+    }
+
+    /// The custom status is on disk: it takes effect.
+    fn apply_custom_status(&self, pin: &UserPin, saved: SavedCustomStatus) {
+        let SavedCustomStatus {
+            row,
+            setter,
+            taken,
+            revision,
+        } = saved;
+        let mut entry = self.users.lock(pin);
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
-        let part = durable_part(saved, now);
+        let part = durable_part(row, now);
         entry.state.set_preference(now, part);
         entry.state.note_preference(taken, setter, &self.options.timers);
         if setter.actor() == Actor::User && entry.state.is_present() {
@@ -100,7 +129,6 @@ impl Engine {
         // The row has this revision now, whether anything is published or not.
         self.publisher.pass(revision);
         self.recompute(&mut entry, now);
-        Ok(self.record_of(&entry, viewer))
     }
 
     /// The version to propose to the store, and the revision to store the custom status with.

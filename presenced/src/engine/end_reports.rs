@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use presence::wire::record::Viewer;
 use presence::{Source, UserId};
 use tokio::task::JoinSet;
 
@@ -108,10 +109,15 @@ impl Engine {
         let store = &self.persistence.store;
         let saved = store.end_report(lock.user(), source, times, proposed).await;
         let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
-        let mut entry = self.users.lock(&pin);
-        let now = self.now_of(&entry);
-        entry.state.end_report(now, durable_part(saved, now));
-        self.recompute(&mut entry, now);
+        {
+            let mut entry = self.users.lock(&pin);
+            let now = self.now_of(&entry);
+            entry.state.end_report(now, durable_part(saved, now));
+            self.recompute(&mut entry, now);
+        }
+        if self.cluster.shared().is_some() {
+            self.record_after_write(&pin, Viewer::Internal).await;
+        }
         Ok(true)
     }
 }

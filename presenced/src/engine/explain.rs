@@ -13,6 +13,7 @@ use crate::store::StoreError;
 impl Engine {
     /// The record of one user; of one never seen: OFFLINE, null times, revision 0.
     pub(crate) async fn record(self: &Arc<Self>, user: &UserId, viewer: Viewer) -> Result<Record, EngineError> {
+        self.wait_for_own_changes(std::slice::from_ref(user)).await;
         let pin = self.load_one(user).await?;
         let record = self.record_of(&self.users.lock(&pin), viewer);
         drop(pin);
@@ -27,6 +28,7 @@ impl Engine {
         viewer: Viewer,
         own: Option<&UserId>,
     ) -> Result<Vec<Record>, EngineError> {
+        self.wait_for_own_changes(users).await;
         let pins = self.load(users).await?;
         let record_of = |(user, pin)| {
             let is_own = viewer == Viewer::Public && own == Some(user);
@@ -54,13 +56,16 @@ impl Engine {
 
     /// Why the user is shown so, and what will change it next.
     pub(crate) async fn explain(self: &Arc<Self>, user: &UserId) -> Result<Explain, EngineError> {
+        self.wait_for_own_changes(std::slice::from_ref(user)).await;
         let pin = self.load_one(user).await?;
+        let others = self.sessions_elsewhere(user);
         let entry = self.users.lock(&pin);
         let name_of = |id| {
             let conn = entry.connections().iter().find(|conn| conn.id() == id);
             conn.map_or_else(String::new, |conn| conn.name().into())
         };
-        let explain = entry.state.explain(user, self.now_of(&entry), self.node(), name_of);
+        let here = entry.state.sessions_beside(self.node(), &others);
+        let explain = entry.state.explain(user, self.now_of(&entry), here, name_of);
         drop(entry);
         drop(pin);
         self.users.sweep();

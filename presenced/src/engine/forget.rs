@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use presence::replication::CommandKind;
 use presence::{Profile, Reason, Revision, Status, UserId};
 
 use super::persistence::UnknownOutcome;
@@ -29,6 +30,12 @@ impl Engine {
 
     async fn forget_locked(self: &Arc<Self>, lock: &UserLock) -> Result<u64, EngineError> {
         let pin = self.load_one(lock.user()).await?;
+        if let Some(shared) = self.cluster.shared() {
+            // The log first: whoever dies in between leaves a tombstone, whose end deletes the row.
+            let ended = self.command(shared, lock.user(), CommandKind::Forget).await?;
+            self.forget_stored(shared, lock.user()).await?;
+            return Ok(ended);
+        }
         let _hold = self.publisher.hold_cursors();
         let revision = self.removal_revision(&pin);
         if let Err(error) = self

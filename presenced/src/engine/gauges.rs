@@ -46,6 +46,11 @@ impl Collector for Gauges {
                 u64::from(engine.persistence.store.health().writable),
             ),
             (
+                "stale_partitions",
+                "Partitions of the cluster that this node can't reach.",
+                engine.stale_partitions(),
+            ),
+            (
                 "clock_behind_seconds",
                 "By how much the system's clock is behind what it said before.",
                 engine.clock.behind().unwrap_or_default().as_secs(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use presence::UserId;
+use presence::replication::CommandKind;
 
 use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
@@ -29,6 +30,16 @@ impl Engine {
         };
         // Reports outlive a restart, so they must be off the disk before their end is published.
         let reports_ended = self.end_reports(lock, &pin).await?;
+        if let Some(shared) = self.cluster.shared() {
+            let is_absent = {
+                let entry = self.users.lock(&pin);
+                !entry.state.is_connected() && entry.listing.status().is_none()
+            };
+            if is_absent && reports_ended.is_none() {
+                return Ok(0);
+            }
+            return self.command(shared, lock.user(), CommandKind::Kick).await;
+        }
         let mut entry = self.users.lock(&pin);
         let now = self.now_of(&entry);
         let ended = entry.state.kick(now, reports_ended.map(|row| durable_part(row, now)));

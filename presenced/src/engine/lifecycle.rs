@@ -8,6 +8,7 @@ use std::time::Duration;
 use presence::{Mono, Now, Profile, UserId};
 
 use super::Engine;
+use super::NameTaken;
 use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::Publication;
@@ -19,6 +20,9 @@ use crate::vital::{self, VitalTask, VitalThread};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
+
+/// How long a node that stops waits for the log to have it: Redis may be away.
+const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -34,7 +38,37 @@ impl Engine {
     ///
     /// # Errors
     /// The system has no thread for it.
+    #[cfg(test)]
     pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> io::Result<Running> {
+        let running = self.launch(startup).await?;
+        self.joined().await.map_err(io::Error::other)?;
+        Ok(running)
+    }
+
+    /// Waits until this node knows all that the cluster knows; alone it always does.
+    ///
+    /// # Errors
+    /// A living node has this one's name.
+    pub(crate) async fn joined(&self) -> Result<(), NameTaken> {
+        match self.cluster.shared() {
+            Some(shared) => self.until_joined(shared).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Restores the users that were present when the last run ended, and starts the threads and tasks. Wait for
+    /// [`Self::joined`] before the daemon accepts.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) async fn launch(self: &Arc<Self>, startup: Startup) -> io::Result<Running> {
+        if let Some(shared) = self.cluster.shared() {
+            // Whoever was present is in the log, or is told to it by the database.
+            let _ = self.save_heartbeat(RunEnd::Running).await;
+            let mut running = self.run()?;
+            running.tasks.extend(self.join(shared));
+            return Ok(running);
+        }
         self.take_over(startup).await;
         self.run()
     }
@@ -155,6 +189,7 @@ impl Engine {
             self.metrics.stalls.inc();
             // The deadlines move by what the clock may not run ahead; the process stood still for all of it.
             self.stalls.record(stall + RUN_AHEAD, self.clock.record_time(None));
+            self.note_stall(stall + RUN_AHEAD);
             tracing::warn!(
                 stall_ms = stall.as_millis(),
                 "the process was stalled; every deadline moves by that much"
@@ -240,6 +275,9 @@ impl Running {
 
     /// Ends the loops, writes what is not yet on disk and says there that everything was written.
     pub(crate) async fn stop(self) {
+        if let Some(shared) = self.engine.cluster.shared() {
+            let _ = tokio::time::timeout(LEAVES_WITHIN, self.engine.leave(shared)).await;
+        }
         for task in &self.tasks {
             task.abort();
         }

@@ -139,6 +139,7 @@ impl LoadRun {
     fn finish_next(&mut self, row: LoadedRow) -> Loaded {
         let (engine, user) = (&self.engine, &self.users[self.finished]);
         self.finished += 1;
+        let shown = engine.shown(user);
         let row = match row {
             Ok(row) => row,
             // A row that can't be understood keeps nobody from the others of a list, and the user can be forgotten.
@@ -146,12 +147,14 @@ impl LoadRun {
                 engine.users.abandon_load(user, self.lane);
                 return Loaded::Pinned(engine.insert_fallback(user));
             }
+            // The log has it all, as other nodes show it.
+            Err(_) if shown.is_some() => None,
             Err(error) => {
                 engine.users.abandon_load(user, self.lane);
                 return Loaded::Failed(error);
             }
         };
-        let make = || (engine.state_of(user, row), Publication::default());
+        let make = || (engine.shown_state(user, row, shown), Publication::default());
         let pin = engine.users.finish_load(user, self.lane, make);
         if let Some(pin) = &pin {
             engine.write_back_clamped(&mut engine.users.lock(pin));

@@ -24,6 +24,7 @@ mod persistence;
 mod presence_index;
 mod publisher;
 mod recompute;
+mod replication;
 mod report;
 mod session_counts;
 mod stalls;
@@ -43,12 +44,14 @@ use presence::wire::rest::{Counts, RateStats, SessionStats, StallStats};
 use presence::{Rate, SessionId, SessionName as PublicName};
 
 use self::deadlines::Deadlines;
-pub(crate) use self::lifecycle::Running;
+pub(crate) use self::lifecycle::{DOWN_MAX, Running};
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::metrics::EngineMetrics;
 use self::persistence::Persistence;
 use self::presence_index::PresenceIndex;
 use self::publisher::Publisher;
+pub(crate) use self::replication::NameTaken;
+use self::replication::{PresentRequests, Unwritten, Waiting};
 use self::session_counts::SessionCounts;
 use self::stalls::Stalls;
 use self::throughput::Throughput;
@@ -96,6 +99,9 @@ pub(crate) enum EngineError {
         /// Which of the two.
         limit: WatchLimit,
     },
+    /// The other nodes can't be told.
+    #[error("the cluster can't be reached; try again later")]
+    Unreachable,
     /// A task of the daemon failed, which is a bug. What it had written is on disk.
     #[error("internal error: a task panicked")]
     TaskPanicked,
@@ -107,7 +113,7 @@ impl EngineError {
         match self {
             // Trying again is of no use: this can't be stored, whatever the state of the disk.
             Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
-            Self::Store(_) => Code::StoreUnavailable,
+            Self::Store(_) | Self::Unreachable => Code::StoreUnavailable,
             Self::RateLimited { .. } | Self::TooManyLookups { .. } => Code::RateLimited,
             Self::TooManyReports | Self::TooManySessions { .. } => Code::TooMany,
             Self::TooManyWatched { .. } => Code::TooManyWatched,
@@ -184,6 +190,11 @@ pub(crate) struct Engine {
     throughput: Arc<Throughput>,
     stalls: Stalls,
     next_session: AtomicU64,
+    /// Calls that wait for the log.
+    waiting: Waiting,
+    /// Users whose record in the database is behind the log.
+    unwritten: Unwritten,
+    present_requests: PresentRequests,
     metrics: Arc<EngineMetrics>,
 }
 
@@ -194,7 +205,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine that is not running yet: [`Self::start`] does that.
+    /// An engine that is not running yet: [`Self::launch`] does that.
     pub(crate) fn new(parts: EngineParts) -> Arc<Self> {
         let EngineParts {
             options,
@@ -239,6 +250,9 @@ impl Engine {
             throughput,
             stalls: Stalls::default(),
             next_session: AtomicU64::new(1),
+            waiting: Waiting::default(),
+            unwritten: Unwritten::default(),
+            present_requests: PresentRequests::default(),
             metrics,
         })
     }
@@ -281,7 +295,7 @@ impl Engine {
             sessions: self.session_counts.stats(&self.index),
             rates: self.throughput.stats(),
             stalls: self.stalls.stats(),
-            pending_writes: self.persistence.write_behind.pending(),
+            pending_writes: self.pending_writes(),
         }
     }
 

@@ -11,6 +11,10 @@ impl Engine {
     /// Applies the rule to a user after something happened to it, and lets everything follow. What was published, if
     /// anything.
     pub(super) fn recompute(&self, entry: &mut LockedEntry<'_>, now: Now) -> Option<Published> {
+        if let Some(shared) = self.cluster.shared() {
+            self.offer(shared, entry, now);
+            return None;
+        }
         entry.overtake_loads();
         self.expire(entry, now);
         let publishing = self.publisher.begin(entry);
@@ -60,6 +64,10 @@ impl Engine {
 
     /// Deadlines up to now take effect; reports that ended are taken off the disk.
     pub(super) fn expire(&self, entry: &mut LockedEntry<'_>, now: Now) {
+        if self.cluster.shared().is_some() {
+            // Reports end by the log.
+            return entry.state.expire_sessions(now);
+        }
         let expired = entry.state.expire(now);
         self.persistence.expire_reports(entry, expired);
     }

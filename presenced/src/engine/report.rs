@@ -53,19 +53,21 @@ impl Engine {
             }
             None => store.end_report(lock.user(), &input.source, times, proposed).await,
         };
-        let mut entry = self.users.lock(&pin);
-        entry.state.end_report_write();
-        let saved = saved.inspect_err(|error| {
-            // A report that reached its deadline meanwhile ends now.
+        {
+            let mut entry = self.users.lock(&pin);
+            entry.state.end_report_write();
+            let saved = saved.inspect_err(|error| {
+                // A report that reached its deadline meanwhile ends now.
+                let now = self.now_of(&entry);
+                self.recompute(&mut entry, now);
+                self.note_failed_write(error, &pin, UnknownOutcome::Change);
+            })?;
+            // `taken` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
+            entry.state.set_report(now, taken, input, durable_part(saved, taken));
             let now = self.now_of(&entry);
             self.recompute(&mut entry, now);
-            self.note_failed_write(error, &pin, UnknownOutcome::Change);
-        })?;
-        // `taken` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
-        entry.state.set_report(now, taken, input, durable_part(saved, taken));
-        let now = self.now_of(&entry);
-        self.recompute(&mut entry, now);
-        Ok(self.record_of(&entry, Viewer::Internal))
+        }
+        Ok(self.record_after_write(&pin, Viewer::Internal).await)
     }
 }
 

@@ -10,18 +10,54 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// wait a second for the retransmission of their SYN; the kernel caps it at `net.core.somaxconn` (4096 by default).
 const BACKLOG: i32 = 4096;
 
+/// An address that is ours, and where clients are told that nobody listens until somebody does.
+#[derive(Debug)]
+pub(crate) struct BoundAddress(Socket);
+
+impl BoundAddress {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// The address is taken, or not one of this machine.
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the TIME_WAIT of its predecessor's connections.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        Ok(Self(socket))
+    }
+
+    /// The address, with the port that was chosen if none was named.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        let not_inet = || io::Error::other("not an address of the internet protocol");
+        self.0.local_addr()?.as_socket().ok_or_else(not_inet)
+    }
+
+    /// Connections wait in the kernel's queue from now on. To call this again does no harm.
+    ///
+    /// # Errors
+    /// Another socket listens there meanwhile.
+    pub(crate) fn listen(&self) -> io::Result<()> {
+        self.0.listen(BACKLOG)
+    }
+}
+
+impl From<BoundAddress> for TcpListener {
+    fn from(bound: BoundAddress) -> Self {
+        bound.0.into()
+    }
+}
+
 /// Binds and listens. Nothing is accepted yet.
 ///
 /// # Errors
 /// The address is taken, or not ours.
+#[cfg(test)]
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the TIME_WAIT of its predecessor's connections.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let bound = BoundAddress::bind(address)?;
+    bound.listen()?;
+    Ok(bound.into())
 }
 
 /// Raises the soft limit on open files to the hard limit, and returns the limit in effect.
@@ -76,7 +112,23 @@ const GRACEFUL_MAX: u64 = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpStream;
+
     use super::*;
+
+    #[test]
+    fn a_bound_address_refuses_clients_until_it_listens() {
+        let bound = BoundAddress::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("an address");
+        let address = bound.address().expect("a port");
+        let refused = TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        bound.listen().expect("a queue");
+        bound.listen().expect("the same queue");
+        let listener = TcpListener::from(bound);
+        assert_eq!(listener.local_addr().expect("an address"), address);
+        assert!(TcpStream::connect(address).is_ok());
+    }
 
     #[test]
     fn connections_leave_files_to_the_daemon_and_to_rejections() {

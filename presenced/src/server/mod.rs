@@ -102,7 +102,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to accept. Connections made since [`listen::listen`] have waited in the kernel's queue.
+    /// Begins to accept. Connections made since [`listen::BoundAddress::listen`] have waited in the kernel's queue.
     ///
     /// # Errors
     /// The socket can't be handed to the runtime.

@@ -38,9 +38,13 @@ pub(crate) enum OpenError {
         "{database} has a table {table:?} of another program and was left as it is: use another database or schema"
     )]
     ForeignTable { database: String, table: String },
-    /// Another daemon uses the database.
-    #[error("{database} is in use by {holder}: stop it, or use another --database")]
-    TakenBy { database: String, holder: String },
+    /// Other daemons use the database, and are in no cluster with this one.
+    #[error("{database} is in use by {holders}: {advice}, or use another --database")]
+    TakenBy {
+        database: String,
+        holders: String,
+        advice: &'static str,
+    },
     /// An import into the database was not finished.
     #[error(
         "{database} has a part of an import: finish it with `presenced import`, with the same --from and --to as before"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::postgres::{PostgresHold, PostgresStore};
 use super::sqlite::{SqliteHold, SqliteStore};
-use super::{OpenError, PostgresPlace, Store, StoreMetrics};
+use super::{OpenError, OpenOptions, PostgresPlace, Store, StoreMetrics};
 use crate::clock::Clock;
 
 /// For how long a lock may outlive its file's close.
@@ -33,13 +33,17 @@ pub(crate) enum Held<'a> {
 
 impl Store {
     /// A second handle on a database that is open, as another node has one.
-    pub(super) fn open_beside(path: &Path, metrics: StoreMetrics) -> Self {
-        Self::Sqlite(SqliteStore::open_beside(path, metrics))
+    pub(super) fn open_beside(path: &Path, options: &OpenOptions, metrics: StoreMetrics) -> Self {
+        Self::Sqlite(SqliteStore::open_beside(path, options, metrics))
     }
 
     /// The same of a PostgreSQL database.
-    pub(super) async fn open_postgres_beside(place: PostgresPlace<'_>, metrics: StoreMetrics) -> Self {
-        Self::Postgres(PostgresStore::open_beside(place, metrics).await)
+    pub(super) async fn open_postgres_beside(
+        place: PostgresPlace<'_>,
+        options: &OpenOptions,
+        metrics: StoreMetrics,
+    ) -> Self {
+        Self::Postgres(PostgresStore::open_beside(place, options, metrics).await)
     }
 
     /// Makes every read fail in a way that passes, until it is called with false.

@@ -5,6 +5,7 @@
 //! version, and lets nothing older replace what is newer.
 
 mod alive;
+mod cluster_requests;
 mod error;
 #[cfg(test)]
 mod fault_injection;
@@ -36,11 +37,11 @@ pub(crate) use fault_injection::when_free;
 pub(crate) use import::SkippedRow;
 pub(crate) use import::{ImportError, ImportEvent, ImportPlace, ImportReport, ImportStart, import};
 pub(crate) use metrics::StoreMetrics;
-pub(crate) use options::OpenOptions;
+pub(crate) use options::{Access, OpenOptions};
 pub(crate) use postgres::PostgresPlace;
 pub(crate) use row::{
-    Alive, DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, PastChanges, ReportRow,
-    ReportTimes, Row, Startup, StatusRow,
+    Alive, DurableRow, ExpiredReport, Heartbeat, ListedRow, LoadedRow, NewPreference, NewReport, PastChanges,
+    ReportRow, ReportTimes, Row, Startup, StatusRow,
 };
 
 /// For how long the heartbeat of a node that is gone is kept, if a higher ceiling is stored: a start looks back five

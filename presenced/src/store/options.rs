@@ -5,9 +5,25 @@ use std::time::Duration;
 /// Rows of one request. Longer lists are cut, so that a short request behind them waits for a few milliseconds at most.
 pub(super) const ROWS_AT_ONCE: usize = 512;
 
+/// Users that one read of a list looks at, at most: some 10 ms, of which most are not in it.
+pub(super) const SCANNED_AT_ONCE: usize = 8_192;
+
+/// Who may use the database beside this daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nobody: the daemon believes that nobody else changes what it knows.
+    Exclusive,
+    /// The other nodes of its cluster, if the database can be shared: one in a file is its node's alone. What is written of
+    /// the durable part is marked until it is published, and a start leaves the users that are present to
+    /// [`Store::load_present`](super::Store::load_present).
+    Shared,
+}
+
 /// How the store works. Every bound has its reason beside its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenOptions {
+    /// Who else may use the database.
+    pub(crate) access: Access,
     /// Threads or tasks that read single users, each with its own connection; one more reads lists.
     pub(crate) readers: usize,
     /// For how long a transaction waits for a lock that another process holds.
@@ -25,6 +41,7 @@ pub(crate) struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
+            access: Access::Exclusive,
             // A read takes some 10 µs: the second thread is for a page that is not cached.
             readers: 2,
             // A request behind a transaction that waits for the lock is answered with it, so none waits for longer.

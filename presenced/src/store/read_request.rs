@@ -1,9 +1,11 @@
 //! What waits for the readers of a store, of whatever kind.
 
+use std::time::Duration;
+
 use presence::{Revision, UserId};
 use tokio::sync::oneshot;
 
-use super::{LoadedRow, StoreError};
+use super::{ListedRow, LoadedRow, StoreError};
 
 /// When users were forgotten.
 pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;
@@ -22,6 +24,36 @@ pub(super) enum ReadCaller {
     Rows(oneshot::Sender<Vec<LoadedRow>>),
     /// When they were forgotten.
     Removals(oneshot::Sender<Removals>),
+    /// The next users of a list; nobody is named.
+    Page(PageRequest, oneshot::Sender<Result<ListPage, StoreError>>),
+}
+
+/// A list of users that the database keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UserList {
+    /// Shown as present, connected on some node or with a report.
+    Present,
+    /// Marked for this long.
+    Unpublished(Duration),
+}
+
+/// A part of a list, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PageRequest {
+    pub(super) list: UserList,
+    /// Users with a higher id; every user, if empty.
+    pub(super) after: String,
+    /// Users that are looked at, at most: how many of them are in the list is not known before.
+    pub(super) scan_max: usize,
+}
+
+/// What was found among the users that were looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct ListPage {
+    /// Ordered by id.
+    pub(super) rows: Vec<ListedRow>,
+    /// The last one that was looked at, which need not be a user id nor be in the list; none if there was no one left.
+    pub(super) last: Option<String>,
 }
 
 /// Which threads or tasks read a request. Single users never wait behind lists.

@@ -39,7 +39,7 @@ pub(super) struct Requests {
 }
 
 /// How a read is put into the queue of its lane.
-type Push = fn(&Queue<ReadJob>, ReadJob) -> Result<(), Rejected>;
+pub(super) type Push = fn(&Queue<ReadJob>, ReadJob) -> Result<(), Rejected>;
 
 /// The health of whatever database it is.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Requests {
         }
     }
 
-    async fn write_durable(
+    pub(super) async fn write_durable(
         &self,
         user: &UserId,
         proposed: Version,
@@ -119,7 +119,7 @@ impl Requests {
         self.write(|caller| WriteRequest::Durable(write, caller)).await
     }
 
-    async fn write_plain(&self, write: PlainWrite) -> Result<(), StoreError> {
+    pub(super) async fn write_plain(&self, write: PlainWrite) -> Result<(), StoreError> {
         self.write(|caller| WriteRequest::Plain(write, caller)).await
     }
 
@@ -158,11 +158,11 @@ impl Requests {
     }
 
     /// Queues the reading of these users and waits for it.
-    async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         (lane, push): (ReadLane, Push),
         users: &[UserId],
-        caller: fn(oneshot::Sender<T>) -> ReadCaller,
+        caller: impl FnOnce(oneshot::Sender<T>) -> ReadCaller,
     ) -> Result<T, StoreError> {
         let (sender, answer) = oneshot::channel();
         let job = ReadJob {

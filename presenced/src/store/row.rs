@@ -24,6 +24,9 @@ pub(crate) struct Row {
 /// What a read of one user came to. A row that can't be understood fails alone.
 pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 
+/// A user of a list; a row that can't be understood fails alone.
+pub(crate) type ListedRow = (UserId, Result<Row, StoreError>);
+
 /// Custom status and reports as one write left them: [`presence::DurablePart`] with deadlines on the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct DurableRow {
@@ -108,6 +111,8 @@ pub(crate) struct StatusRow {
     pub(crate) revision: Revision,
     /// Stored times after this are from a clock that was wrong, and are taken back to it.
     pub(crate) clamp_to: Option<Wall>,
+    /// The version of the durable part that the log has: the mark of this one or a lower one is cleared. None: marks stay.
+    pub(crate) published: Option<Version>,
 }
 
 /// What a running node leaves for its next start.
@@ -154,11 +159,14 @@ pub(crate) struct Alive {
 /// What a start needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Startup {
+    /// The random number that tells the database from every other.
+    pub(crate) identity: String,
     /// The last heartbeat of each node, ordered by name; none in a new store.
     pub(crate) heartbeats: Vec<(NodeName, Heartbeat)>,
     /// What the last run left beside the store.
     pub(crate) alive: Option<Alive>,
-    /// Every user that was shown as present, was connected on some node or has a report, ordered by id.
+    /// Every user that was shown as present, was connected on some node or has a report, ordered by id; none for a node of a
+    /// cluster, which reads them in pages when it needs them.
     pub(crate) present: Vec<(UserId, Row)>,
     /// What the last run changed, if it ended with everything written.
     pub(crate) past_changes: Option<PastChanges>,

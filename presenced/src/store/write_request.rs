@@ -49,6 +49,8 @@ pub(super) enum DurableChange {
     EndReport { source: Source, times: ReportTimes },
     /// All reports are ended by an operator.
     EndReports,
+    /// What is not above the proposed version, nor above this revision, is deleted.
+    ForgetOlder { revision: Revision, now: Wall },
 }
 
 /// A write that is not of the durable part.
@@ -63,6 +65,8 @@ pub(super) enum PlainWrite {
     Statuses(Vec<StatusRow>),
     /// Reports whose deadline has passed, written behind.
     Expired(Vec<ExpiredReport>),
+    /// The log has these versions.
+    Published(Vec<(UserId, Version)>),
     Heartbeat {
         node: NodeName,
         heartbeat: Heartbeat,
@@ -77,6 +81,7 @@ impl PlainWrite {
         match self {
             Self::Statuses(rows) => rows.len(),
             Self::Expired(expired) => expired.len(),
+            Self::Published(versions) => versions.len(),
             Self::Forget { .. } | Self::Heartbeat { .. } | Self::Barrier => 1,
         }
     }

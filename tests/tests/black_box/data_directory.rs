@@ -206,7 +206,7 @@ async fn an_invalid_setting_exits_with_2_and_one_line() {
         (&["--grace", "31s"], "grace"),
         (&["--idle-after", "25s"], "idle-after"),
         (&["--database", "mysql://localhost/x"], "database"),
-        (&["--redis", "redis://localhost"], "redis"),
+        (&["--redis", "memcached://localhost"], "redis"),
         (&["--trusted-proxy", "everyone"], "trusted-proxy"),
         (&["--config", "/nowhere/presenced.toml"], "/nowhere/presenced.toml"),
         (&["--log-format", "xml"], "log-format"),

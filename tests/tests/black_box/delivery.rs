@@ -18,6 +18,20 @@ fn watch_since(users: &[&str], cursor: &str) -> Value {
     json!({"type": "watch", "userIds": users, "since": cursor})
 }
 
+/// The users that the client learns something new of when it resumes. A node alone tells nothing else; in a cluster what
+/// happened in the seconds before the cursor may be told again, at the revision at which it was told.
+fn learned<'a>(daemon: &Daemon, known: &View, updates: &'a [Update]) -> Vec<&'a str> {
+    let is_old = |update: &&Update| match update {
+        Update::Record(record) => known.knows(record) || record.status == Status::Offline && !known.has(record),
+        Update::Removed(_) => false,
+    };
+    let (old, new): (Vec<&Update>, Vec<&Update>) = updates.iter().partition(is_old);
+    assert!(old.is_empty() || daemon.is_in_cluster(), "told again: {old:?}");
+    let mut names: Vec<&str> = new.iter().map(|update| update.user_id().as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
 fn names(updates: &[Update]) -> Vec<&str> {
     let mut names: Vec<&str> = updates.iter().map(|update| update.user_id().as_str()).collect();
     names.sort_unstable();
@@ -33,6 +47,7 @@ async fn a_cursor_resumes_with_only_the_changes() {
     let first = bob.watch(&users).await;
     assert!(!first.resumed);
     assert_eq!(names(&first.users), users);
+    let mut known = View::start(&first.users);
     bob.reset();
 
     let alice = daemon.socket("alice").await;
@@ -41,17 +56,19 @@ async fn a_cursor_resumes_with_only_the_changes() {
     assert!(again.resumed);
     assert_eq!(again.record("alice").status, Status::Online);
     // Neither a present user that did not change nor one that nobody kept in memory.
-    assert_eq!(names(&again.users), ["alice"]);
+    assert_eq!(learned(&daemon, &known, &again.users), ["alice"]);
+    known.learn(&again.users);
 
     // The cursor of an event, on the same connection and on another.
     carol.close(Some(1000)).await;
-    bob.wait_for_status("carol", Status::Offline).await;
+    let left = bob.wait_for_status("carol", Status::Offline).await;
+    known.learn(&[Update::Record(left)]);
     let cursor = bob.cursor().to_owned();
     bob.reset();
     let mut bob = daemon.socket("bob").await;
     let nothing = bob.snapshot(watch_since(&users, &cursor)).await;
     assert!(nothing.resumed);
-    assert_eq!(nothing.users, []);
+    assert_eq!(learned(&daemon, &known, &nothing.users), [""; 0]);
     alice.close(Some(1000)).await;
     bob.wait_for_status("alice", Status::Offline).await;
 }
@@ -67,12 +84,17 @@ async fn a_foreign_cursor_gets_a_full_snapshot() {
     let mut bob = daemon.socket("bob").await;
     let current = bob.watch(&users).await.cursor;
     let (now, _) = current.split_once('.').unwrap();
-    assert_ne!(incarnation, now, "another life");
+    let is_in_cluster = daemon.is_in_cluster();
+    assert_eq!(
+        incarnation == now,
+        is_in_cluster,
+        "another life, unless others may have gone on"
+    );
     let (ahead, behind) = (format!("{now}.1fffffffffffff"), format!("{now}.ffffffff"));
     let long = "f".repeat(10_000);
-    for cursor in [
-        cursor.as_str(),
-        &ahead,
+    let foreign = [cursor.as_str()].into_iter().filter(|_| !is_in_cluster);
+    for cursor in foreign.chain([
+        &*ahead,
         &behind,
         &long,
         "",
@@ -82,7 +104,7 @@ async fn a_foreign_cursor_gets_a_full_snapshot() {
         "-1.-1",
         "'; drop table profile; --",
         "\u{0}",
-    ] {
+    ]) {
         let mut bob = daemon.socket("bob").await;
         let snapshot = bob.snapshot(watch_since(&users, cursor)).await;
         assert!(!snapshot.resumed, "{cursor:?}");
@@ -96,10 +118,8 @@ async fn a_cursor_resumes_after_a_clean_restart_with_only_the_changes() {
     let users = ["alice", "bob", "carol", "gone", "never"];
     let (alice, _carol) = (daemon.socket("alice").await, daemon.socket("carol").await);
     let mut watcher = daemon.observer().await;
-    let cursor = watcher
-        .snapshot(json!({"type": "watch", "userIds": users}))
-        .await
-        .cursor;
+    let first = watcher.snapshot(json!({"type": "watch", "userIds": users})).await;
+    let (mut known, cursor) = (View::start(&first.users), first.cursor);
     alice.close(Some(1000)).await;
     watcher.wait_for_status("alice", Status::Offline).await;
     daemon.rest().set_custom_status("bob", "IDLE").await;
@@ -110,12 +130,18 @@ async fn a_cursor_resumes_after_a_clean_restart_with_only_the_changes() {
     let mut watcher = daemon.observer().await;
     let again = watcher.snapshot(watch_since(&users, &cursor)).await;
     assert!(again.resumed);
-    assert_eq!(names(&again.users), ["alice", "bob", "gone"]);
+    assert_eq!(learned(&daemon, &known, &again.users), ["alice", "bob", "gone"]);
+    known.learn(&again.users);
     daemon.kill();
     daemon.start_again().await;
     let mut watcher = daemon.observer().await;
     let anew = watcher.snapshot(watch_since(&users, &again.cursor)).await;
-    assert_eq!((anew.resumed, names(&anew.users)), (false, users.to_vec()));
+    if daemon.is_in_cluster() {
+        // The log has what the node had told.
+        assert_eq!((anew.resumed, learned(&daemon, &known, &anew.users)), (true, vec![]));
+    } else {
+        assert_eq!((anew.resumed, names(&anew.users)), (false, users.to_vec()));
+    }
 }
 
 /// The latest record of each user as a watcher knows it. Fails the test if a revision does not grow.
@@ -150,6 +176,10 @@ impl View {
             let grows = old.is_none_or(|(revision, _)| revision < update.revision());
             assert!(grows, "{old:?} then {update:?}");
         }
+    }
+
+    fn has(&self, record: &Record) -> bool {
+        self.0.contains_key(record.user_id.as_str())
     }
 
     fn knows(&self, truth: &Record) -> bool {
@@ -258,7 +288,9 @@ async fn an_observer_watches_all_users_and_is_no_session() {
     assert_eq!(names(&present.users), ["alice"], "who is present, and not the observer");
     assert!(present.record("alice").reason.is_some(), "as operators see it");
     let carol = daemon.socket("carol").await;
-    operator.wait_for_status("carol", Status::Online).await;
+    let came = operator.wait_for_status("carol", Status::Online).await;
+    let mut known = View::start(&present.users);
+    known.learn(&[Update::Record(came)]);
     let cursor = operator.cursor().to_owned();
     drop(operator);
 
@@ -268,7 +300,7 @@ async fn an_observer_watches_all_users_and_is_no_session() {
     let mut operator = daemon.observer().await;
     let resumed = operator.snapshot(json!({"type": "watchAll", "since": cursor})).await;
     assert!(resumed.resumed);
-    assert_eq!(names(&resumed.users), ["alice", "carol", "dave"]);
+    assert_eq!(learned(&daemon, &known, &resumed.users), ["alice", "carol", "dave"]);
     assert_eq!(resumed.record("carol").status, Status::Offline);
     let gone = |update: &Update| matches!(update, Update::Removed(removed) if removed.user_id.as_str() == "alice");
     assert!(resumed.users.iter().any(gone), "{resumed:?}");

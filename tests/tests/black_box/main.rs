@@ -8,6 +8,8 @@
 
 mod authentication;
 mod autobahn;
+mod cluster;
+mod cluster_faults;
 mod crash_recovery;
 mod custom_status;
 mod data_directory;
@@ -25,6 +27,7 @@ mod observability;
 mod postgres;
 mod presencectl;
 mod readme;
+mod redis;
 mod reload;
 mod reports;
 mod rest_requests;

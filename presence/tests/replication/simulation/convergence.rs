@@ -2,13 +2,79 @@
 
 use std::collections::BTreeSet;
 
-use presence::replication::State;
-use presence::{Revision, Status, UserId};
+use presence::replication::{Incarnation, State};
+use presence::{Revision, Status, UserId, Wall};
 
-use super::world::World;
+use super::node::Node;
+use super::world::{SECOND, World};
 
 impl World {
+    /// Every fault has been over for a while, and so has every grace period.
     pub(crate) fn check_end(&mut self) {
+        let alive = self.check_nodes();
+        self.check_listed(|_, _| false);
+        for user in self.users.clone() {
+            let Some((stored, here)) = self.check_user(&user, &alive) else {
+                return;
+            };
+            let state = state_of(stored.as_ref());
+            let row = self.database.rows.get(&user).cloned().unwrap_or_default();
+            if row.unpublished.is_some() {
+                self.fail(format!("L3: {user} is still marked"));
+            }
+            let is_present = !here.is_empty() || state.is_present();
+            if !is_present && (stored.is_some() || row.status != Status::Offline) {
+                self.fail(format!("L5: {user} is OFFLINE: state {state:?}, row {row:?}"));
+            }
+            self.check_commanded_at_end(&user, &alive);
+        }
+        self.check_cursors(&alive);
+    }
+
+    /// Every fault has been over for 10 s: all agree, but for what only nodes that are gone had, reports that end by themselves (when is a matter of
+    /// clocks, which were set), and
+    /// what only the mark in the database tells of.
+    pub(crate) fn check_soon(&mut self) {
+        let is_calm = |node: &Node| node.is_alive && !node.is_stalled && !node.is_stopping;
+        if !self.nodes.iter().all(is_calm) || self.calm_since + 10 * SECOND > self.now {
+            return;
+        }
+        self.note(|| "10 s after the last fault".to_owned());
+        let alive = self.check_nodes();
+        self.check_listed(|world, user| world.is_waiting(user));
+        for user in self.users.clone() {
+            if !self.is_waiting(&user) {
+                self.check_user(&user, &alive);
+            }
+        }
+    }
+
+    fn is_waiting(&self, user: &UserId) -> bool {
+        let row = self.database.rows.get(user).cloned().unwrap_or_default();
+        if row.unpublished.is_some() || row.durable.ends.iter().flatten().count() > 0 {
+            return true;
+        }
+        let changed = self.changed_at.get(user).copied().unwrap_or(0);
+        if changed + SECOND / 2 > self.now {
+            return true;
+        }
+        let partition = self.nodes[0].partition_index(user);
+        let is_gone = |state: &State| {
+            let is_alive = |one: Incarnation| self.nodes.iter().any(|node| node.incarnation == one);
+            state.contributions.iter().any(|share| !is_alive(share.incarnation))
+        };
+        let stored = self.partitions[partition].state.get(user);
+        let is_kept = |node: &Node| stored.is_none() && node.partitions[partition].copied(user).is_some();
+        is_gone(&state_of(stored)) || self.nodes.iter().any(is_kept)
+    }
+
+    /// The time of Redis.
+    fn wall(&self) -> Wall {
+        Wall::from_millis(i64::try_from(self.now.saturating_add_signed(self.skew) / 1_000).unwrap())
+    }
+
+    /// All nodes that are alive are ready, and reach every partition. Which they are.
+    fn check_nodes(&mut self) -> Vec<usize> {
         let alive: Vec<usize> = (0..self.nodes.len()).filter(|one| self.nodes[*one].is_alive).collect();
         for &index in &alive {
             let node = &self.nodes[index];
@@ -23,38 +89,31 @@ impl World {
                 ));
             }
         }
-        for user in self.users.clone() {
-            self.check_user_at_end(&user, &alive);
-        }
-        for partition in 0..self.partitions.len() {
-            let held = self.partitions[partition].state.iter();
-            let is_present = |bytes: &[u8]| State::decode(bytes).unwrap().is_present();
-            let present: BTreeSet<UserId> = held
-                .filter(|(_, (_, bytes))| is_present(bytes))
-                .map(|(user, _)| user.clone())
-                .collect();
-            if present != self.partitions[partition].online {
-                self.fail(format!(
-                    "L4: online is {:?}, present are {present:?}",
-                    self.partitions[partition].online
-                ));
-            }
-        }
-        self.check_cursors(&alive);
+        alive
     }
 
-    fn check_user_at_end(&mut self, user: &UserId, alive: &[usize]) {
+    /// Other services read who is present, but for some users.
+    fn check_listed(&mut self, is_excused: impl Fn(&Self, &UserId) -> bool) {
+        for user in self.users.clone() {
+            let partition = &self.partitions[self.nodes[0].partition_index(&user)];
+            let is_present = state_of(partition.state.get(&user)).is_present();
+            if partition.online.contains(&user) != is_present && !is_excused(self, &user) {
+                self.fail(format!("L4: {user} is listed as present: {}", !is_present));
+            }
+        }
+    }
+
+    /// The user is present where it should be, with its custom status, and all nodes tell so. What is stored, and the nodes with
+    /// sessions; none if it failed.
+    fn check_user(&mut self, user: &UserId, alive: &[usize]) -> Option<(Option<Stored>, BTreeSet<Incarnation>)> {
         let now = self.now;
         let row = self.database.rows.get(user).cloned().unwrap_or_default();
-        let wall = presence::Wall::from_millis(i64::try_from(now / 1_000).unwrap());
+        let wall = self.wall();
         let mut here = BTreeSet::new();
         for &index in alive {
             let node = &self.nodes[index];
-            if node
-                .users
-                .get(user)
-                .is_some_and(|shell| shell.is_present(node.mono(now)))
-            {
+            let shell = node.users.get(user);
+            if shell.is_some_and(|shell| shell.is_present(node.mono(now))) {
                 here.insert(node.incarnation);
             }
         }
@@ -62,14 +121,12 @@ impl World {
         let is_present = has_report || !here.is_empty();
         let partition = self.nodes[alive[0]].partition_index(user);
         let stored = self.partitions[partition].state.get(user).cloned();
-        let state = stored
-            .as_ref()
-            .map(|(_, bytes)| State::decode(bytes).unwrap())
-            .unwrap_or_default();
+        let state = state_of(stored.as_ref());
         if state.is_present() != is_present {
-            return self.fail(format!(
+            self.fail(format!(
                 "L1: {user} present {is_present} at {here:?}, the state has {state:?}"
             ));
+            return None;
         }
         for &index in alive {
             self.check_told_at_end(index, user, &state, stored.as_ref().map(|(revision, _)| *revision));
@@ -84,17 +141,12 @@ impl World {
                 row.durable.part, state.durable.part
             ));
         }
-        if row.unpublished.is_some() {
-            self.fail(format!("L3: {user} is still marked"));
-        }
-        if !is_present && (stored.is_some() || row.status != Status::Offline) {
-            self.fail(format!("L5: {user} is OFFLINE: state {state:?}, row {row:?}"));
-        }
-        self.check_commanded_at_end(user, alive);
+        Some((stored, here))
     }
 
     fn check_commanded_at_end(&mut self, user: &UserId, alive: &[usize]) {
-        if let Some(commanded) = self.commanded.get(user).copied() {
+        let commanded = self.commanded.get(user).copied();
+        if let Some(commanded) = commanded.filter(|commanded| self.jumped_at < *commanded) {
             let began = |index: &usize| self.nodes[*index].users.get(user).map(|shell| &shell.began);
             let open = |index: &usize| {
                 self.nodes[*index]
@@ -142,37 +194,12 @@ impl World {
             ));
         }
     }
+}
 
-    /// A client that resumes anywhere is sent whom it must.
-    fn check_cursors(&mut self, alive: &[usize]) {
-        let node = &self.nodes[alive[0]];
-        let positions: Option<Vec<_>> = node
-            .partitions
-            .iter()
-            .map(presence::replication::Partition::position)
-            .collect();
-        let Some(positions) = positions else {
-            return self.fail("L7: no position at the end".to_owned());
-        };
-        let epochs: Vec<_> = positions.iter().map(|(epoch, _)| *epoch).collect();
-        let mut found = Vec::new();
-        for cursor in self.cursors.iter().filter(|cursor| cursor.epochs == epochs) {
-            for user in &self.users {
-                let partition = node.partition_index(user);
-                let row = self.database.rows.get(user).map_or(Revision::NEVER, |row| row.revision);
-                let copied = node.partitions[partition].copied(user);
-                let latest = copied.map_or(row, |(revision, _)| revision);
-                let had = cursor.records.get(user).copied().unwrap_or_default();
-                if latest <= cursor.watermark && had < latest {
-                    found.push(format!(
-                        "L6: a cursor at {:?} with {user} at {had:?} does not list {latest:?}",
-                        cursor.watermark
-                    ));
-                }
-            }
-        }
-        for what in found {
-            self.fail(what);
-        }
-    }
+/// A state as the partition has it.
+type Stored = (Revision, Vec<u8>);
+
+fn state_of(stored: Option<&Stored>) -> State {
+    let state = stored.map(|(_, bytes)| State::decode(bytes).unwrap());
+    state.unwrap_or_default()
 }

@@ -85,7 +85,7 @@ impl Database {
     }
 
     /// The write-behind of a log entry.
-    pub(crate) fn write(&mut self, user: &UserId, revision: Revision, state: &State) {
+    pub(crate) fn write(&mut self, user: &UserId, now: u64, revision: Revision, state: &State) {
         if state.is_removed() {
             return;
         }
@@ -100,9 +100,11 @@ impl Database {
             row.last_seen = row.last_seen.max(state.last_seen);
             row.last_active = row.last_active.max(state.last_active);
         }
-        if row.durable.part.version <= state.durable.part.version {
-            row.unpublished = None;
-        }
+        // An entry with an older part may have come late, after the user was dropped with the newer one.
+        row.unpublished = match row.durable.part.version <= state.durable.part.version {
+            true => None,
+            false => row.unpublished.or(Some(now)),
+        };
     }
 
     pub(crate) fn published(&mut self, user: &UserId, version: Version) {
@@ -113,19 +115,23 @@ impl Database {
         }
     }
 
-    /// Deletes a user, unless something newer was written: versions go on above.
-    pub(crate) fn delete(&mut self, user: &UserId, revision: Revision) -> SharedPart {
+    /// Forgets a user: the durable part unless a newer one was written, the record unless a newer one was. Versions go on above.
+    pub(crate) fn delete(&mut self, user: &UserId, revision: Revision, version: Version) -> SharedPart {
         let row = self.rows.entry(user.clone()).or_default();
-        if row.revision > revision {
-            return row.durable.clone();
+        if row.durable.part.version <= version {
+            let version = row.durable.part.version.next();
+            row.durable = SharedPart::default();
+            row.durable.part.version = version;
+            row.unpublished = None;
+            if row.revision <= revision {
+                *row = DbRow {
+                    durable: row.durable.clone(),
+                    revision,
+                    is_deleted: true,
+                    ..DbRow::default()
+                };
+            }
         }
-        let version = row.durable.part.version.next();
-        *row = DbRow {
-            revision,
-            is_deleted: true,
-            ..DbRow::default()
-        };
-        row.durable.part.version = version;
         row.durable.clone()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::replication::{Incarnation, MovedTimes, Share, State};
-use presence::{Activity, Contribution, Revision, Timers, UserId};
+use presence::{Activity, Contribution, Revision, Timers, UserId, Version};
 
 use super::node::{Delivery, Node, UserShell};
 use super::world::{Event, SECOND, World};
@@ -58,7 +58,7 @@ impl World {
             Delivery::Sweep => self.sweep(index),
             Delivery::Committed(user, part) => self.commit(index, &user, part),
             Delivery::Write(user, revision, state) => self.write(index, user, revision, state),
-            Delivery::Delete(user, revision) => self.delete(index, user, revision),
+            Delivery::Delete(user, revision, version) => self.delete(index, user, revision, version),
             Delivery::Load(user) => self.load(index, user),
             Delivery::LoadPresent(partition) => self.load_present(index, partition),
             Delivery::Resume(_) => {}
@@ -90,6 +90,7 @@ impl World {
     fn resume(&mut self, index: usize, length: u64) {
         let now = self.now;
         self.note(|| format!("node {index}: goes on"));
+        self.note_calm(now);
         let node = &mut self.nodes[index];
         node.is_stalled = false;
         // The monotonic clock of the timer loop runs ahead by 0.3 s at most.
@@ -194,6 +195,8 @@ impl World {
         for user in due {
             node.touch(now, &user);
         }
+        self.after_input(index);
+        let node = &mut self.nodes[index];
         for partition in 0..node.partitions.len() {
             node.input(now, partition, |machine, input| machine.on_deadline(input));
         }
@@ -268,7 +271,7 @@ impl World {
                 Event::Deliver(index, incarnation, Delivery::Write(user, revision, state)),
             );
         }
-        self.database.write(&user, revision, &state);
+        self.database.write(&user, now, revision, &state);
         let node = &mut self.nodes[index];
         let partition = node.partition_index(&user);
         node.input(now, partition, |machine, input| {
@@ -276,15 +279,15 @@ impl World {
         });
     }
 
-    fn delete(&mut self, index: usize, user: UserId, revision: Revision) {
+    fn delete(&mut self, index: usize, user: UserId, revision: Revision, version: Version) {
         let (now, incarnation) = (self.now, self.nodes[index].incarnation);
         if !self.database.is_up {
             return self.at(
                 SECOND / 2,
-                Event::Deliver(index, incarnation, Delivery::Delete(user, revision)),
+                Event::Deliver(index, incarnation, Delivery::Delete(user, revision, version)),
             );
         }
-        let part = self.database.delete(&user, revision);
+        let part = self.database.delete(&user, revision, version);
         let node = &mut self.nodes[index];
         let partition = node.partition_index(&user);
         let is_first = node.asked.remove(&user);

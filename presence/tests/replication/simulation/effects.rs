@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::replication::{CommandKind, Effect};
-use presence::{EndReason, Revision, UserId};
+use presence::{EndReason, UserId};
 
 use super::node::{Delivery, UserShell};
 use super::world::{Event, World};
@@ -44,14 +44,7 @@ impl World {
                     self.at(delay, Event::Deliver(index, incarnation, delivery));
                 }
             }
-            Effect::Delete(user) => {
-                if let Some((revision, _)) = self.nodes[index].partitions[partition].copied(&user) {
-                    self.at(
-                        1_000,
-                        Event::Deliver(index, incarnation, Delivery::Delete(user, revision)),
-                    );
-                }
-            }
+            Effect::Delete(user) => self.plan_delete(index, partition, &user),
             Effect::Published(user, version) => {
                 self.database.published(&user, version);
             }
@@ -94,6 +87,11 @@ impl World {
                 }
             }
             Effect::RegistrationEnded(grace) => self.unconfirm(index, partition, grace),
+            Effect::NameTaken(holder) => {
+                self.note(|| format!("node {index} does not start: {holder} has its name"));
+                self.refused.insert(index);
+                self.nodes[index].is_alive = false;
+            }
             Effect::Ready => {
                 self.nodes[index].ready.insert(partition);
             }
@@ -109,8 +107,6 @@ impl World {
 
     fn end_sessions(&mut self, index: usize, partition: usize, user: &UserId, kind: CommandKind) {
         self.note(|| format!("node {index}: the sessions of {user} end: {kind:?}"));
-        let incarnation = self.nodes[index].incarnation;
-        let copied = self.nodes[index].partitions[partition].copied(user);
         if self.nodes[index].users.contains_key(user) {
             self.change(index, user, |shell, _| {
                 shell.sessions.handle_kick();
@@ -125,11 +121,15 @@ impl World {
             });
         }
         if kind == CommandKind::Forget && self.nodes[index].asked.contains(user) {
-            let revision = copied.map_or(Revision::NEVER, |(revision, _)| revision);
-            self.at(
-                1_000,
-                Event::Deliver(index, incarnation, Delivery::Delete(user.clone(), revision)),
-            );
+            self.plan_delete(index, partition, user);
+        }
+    }
+
+    fn plan_delete(&mut self, index: usize, partition: usize, user: &UserId) {
+        if let Some((revision, state)) = self.nodes[index].partitions[partition].copied(user) {
+            let delivery = Delivery::Delete(user.clone(), revision, state.durable.part.version);
+            let incarnation = self.nodes[index].incarnation;
+            self.at(1_000, Event::Deliver(index, incarnation, delivery));
         }
     }
 

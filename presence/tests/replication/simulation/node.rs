@@ -9,6 +9,8 @@ use presence::replication::{
 };
 use presence::{EndReason, Mono, Now, Reading, Revision, SessionId, Sessions, Status, SystemWall, UserId, Wall};
 
+use crate::model;
+
 /// Sessions of one user on one node.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UserShell {
@@ -49,6 +51,7 @@ impl UserShell {
         Knowledge {
             contribution,
             grace_until: None,
+            since: None,
             places: sessions.grace().map_or(0, presence::GracePeriod::places),
             durable: self.durable.clone(),
             chosen_until: self.chosen_until,
@@ -89,7 +92,7 @@ pub(crate) enum Delivery {
     Committed(UserId, SharedPart),
     /// A record to write to the database.
     Write(UserId, Revision, Box<State>),
-    Delete(UserId, Revision),
+    Delete(UserId, Revision, presence::Version),
     Load(UserId),
     LoadPresent(usize),
     Sweep,
@@ -114,13 +117,19 @@ pub(crate) struct Node {
     /// The run of the server that each publisher's connection was opened to.
     pub(crate) publisher_links: BTreeMap<usize, (ConnectionNumber, u64)>,
     pub(crate) under_way: BTreeSet<(usize, ConnectionNumber)>,
+    /// What the follower reads instead of what is there.
+    pub(crate) frozen: Option<Vec<model::Partition>>,
     pub(crate) hold_publisher: u64,
+    /// Until then, calls over the connection of that number are on the way.
+    pub(crate) hold_calls: (ConnectionNumber, u64),
     pub(crate) hold_follower: u64,
     /// Until then it is cut off or stopped by itself, or was a moment ago.
     pub(crate) faulty_until: u64,
     pub(crate) ready: BTreeSet<usize>,
     /// Since when each partition is reachable.
     pub(crate) reachable_since: BTreeMap<usize, u64>,
+    /// The partitions that it reached at least once.
+    pub(crate) reached: BTreeSet<usize>,
     pub(crate) epoch_since: BTreeMap<usize, (presence::replication::Epoch, u64)>,
     pub(crate) wakes_at: u64,
 }
@@ -134,6 +143,7 @@ impl Node {
         Reading {
             mono: self.mono(now),
             system: SystemWall::from_millis(i64::try_from(now / 1_000).unwrap()),
+            records_ahead: 0,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use presence::replication::{Answer, Call, ConnectionNumber, Incarnation, Question, Reply};
 
-use super::check::Actor;
+use super::check_scripts::Actor;
 use super::node::Delivery;
 use super::world::{Event, Reader, SECOND, World};
 use crate::model::{self, Server};
@@ -20,7 +20,10 @@ impl World {
     }
 
     fn delay(&mut self) -> u64 {
-        self.rng.within(500, 3_000)
+        match self.is_planned {
+            true => 1_000,
+            false => self.rng.within(500, 3_000),
+        }
     }
 
     pub(crate) fn send_call(&mut self, index: usize, partition: usize, connection: ConnectionNumber, call: Call) {
@@ -50,7 +53,10 @@ impl World {
         let (index, incarnation) = from;
         let node = &mut self.nodes[index];
         let is_same = node.incarnation == incarnation;
-        let held = if is_same { node.hold_publisher } else { 0 };
+        let mut held = if is_same { node.hold_publisher } else { 0 };
+        if is_same && connection <= node.hold_calls.0 {
+            held = held.max(node.hold_calls.1);
+        }
         if held > self.now {
             let later = held - self.now + 1;
             return self.at(later, Event::Call(index, incarnation, partition, connection, call));
@@ -100,7 +106,9 @@ impl World {
     }
 
     fn wake_readers(&mut self, partition: usize) {
-        let waiting = self.readers.iter().filter(|(_, reader)| reader.partition == partition);
+        let nodes = &self.nodes;
+        let waits = |reader: &Reader| reader.partition == partition && nodes[reader.node].frozen.is_none();
+        let waiting = self.readers.iter().filter(|(_, reader)| waits(reader));
         let waiting: Vec<u64> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
             let after = self.readers[&id].after;
@@ -129,7 +137,8 @@ impl World {
         if !self.is_up {
             return self.reply(&reader, None);
         }
-        let reply = self.partitions[partition].ask(question);
+        let frozen = self.nodes[from.0].frozen.as_ref();
+        let reply = frozen.unwrap_or(&self.partitions)[partition].ask(question);
         match (question, &reply) {
             (Question::Read { after }, Reply::Entries(entries)) if entries.is_empty() => {
                 reader.after = after;

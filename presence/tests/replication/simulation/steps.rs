@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence::replication::CommandKind;
+use presence::replication::{CommandKind, SharedPart};
 use presence::{CustomStatus, EndReason, Report, SessionId, UserId, Version, Wall};
 
 use super::node::Delivery;
@@ -61,48 +61,16 @@ impl World {
         let custom = self
             .rng
             .pick(&[CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]);
-        let incarnation = self.nodes[index].incarnation;
-        let now = self.now;
         if !self.database.is_up {
             return;
         }
         match what {
-            70..84 => {
-                let part = self.database.set_custom(user, now, custom);
-                self.note(|| {
-                    format!(
-                        "node {index}: {user} sets {custom}, version {}",
-                        part.part.version.get()
-                    )
-                });
-                let delivery = Delivery::Committed(user.clone(), part);
-                self.at(2_000, Event::Deliver(index, incarnation, delivery));
-            }
+            70..84 => self.set_custom_status(user, index, custom),
             84..90 => {
-                let wall = self.nodes[index].now_of(now, user).wall;
                 let ttl = self.rng.pick(&[None, Some(6), Some(20)]);
-                let report = Report {
-                    source: "gateway".parse().unwrap(),
-                    status: custom,
-                    since: wall,
-                    heard: wall,
-                    version: Version::NONE,
-                    said: Version::NONE,
-                    last_active: None,
-                    expires: None,
-                };
-                let end: Option<Wall> = ttl.map(|seconds| wall.after(Duration::from_secs(seconds)));
-                let part = self.database.set_report(user, now, report, end);
-                self.note(|| format!("node {index}: {user} is reported {custom} until {end:?}"));
-                let delivery = Delivery::Committed(user.clone(), part);
-                self.at(2_000, Event::Deliver(index, incarnation, delivery));
+                self.report(user, index, custom, ttl);
             }
-            90..95 => {
-                let part = self.database.end_reports(user, now);
-                self.note(|| format!("node {index}: the reports of {user} end"));
-                let delivery = Delivery::Committed(user.clone(), part);
-                self.at(2_000, Event::Deliver(index, incarnation, delivery));
-            }
+            90..95 => self.end_reports(user, index),
             _ => self.command(
                 user,
                 index,
@@ -115,7 +83,49 @@ impl World {
         }
     }
 
-    fn command(&mut self, user: &UserId, index: usize, kind: CommandKind) {
+    pub(crate) fn set_custom_status(&mut self, user: &UserId, index: usize, custom: CustomStatus) {
+        let part = self.database.set_custom(user, self.now, custom);
+        self.note(|| {
+            format!(
+                "node {index}: {user} sets {custom}, version {}",
+                part.part.version.get()
+            )
+        });
+        self.committed(user, index, part);
+    }
+
+    /// With how many seconds it holds; none if until it is ended.
+    pub(crate) fn report(&mut self, user: &UserId, index: usize, custom: CustomStatus, ttl: Option<u64>) {
+        let wall = self.nodes[index].now_of(self.now, user).wall;
+        let report = Report {
+            source: "gateway".parse().unwrap(),
+            status: custom,
+            since: wall,
+            heard: wall,
+            version: Version::NONE,
+            said: Version::NONE,
+            last_active: None,
+            expires: None,
+        };
+        let end: Option<Wall> = ttl.map(|seconds| wall.after(Duration::from_secs(seconds)));
+        let part = self.database.set_report(user, self.now, report, end);
+        self.note(|| format!("node {index}: {user} is reported {custom} until {end:?}"));
+        self.committed(user, index, part);
+    }
+
+    pub(crate) fn end_reports(&mut self, user: &UserId, index: usize) {
+        let part = self.database.end_reports(user, self.now);
+        self.note(|| format!("node {index}: the reports of {user} end"));
+        self.committed(user, index, part);
+    }
+
+    fn committed(&mut self, user: &UserId, index: usize, part: SharedPart) {
+        let incarnation = self.nodes[index].incarnation;
+        let delivery = Delivery::Committed(user.clone(), part);
+        self.at(2_000, Event::Deliver(index, incarnation, delivery));
+    }
+
+    pub(crate) fn command(&mut self, user: &UserId, index: usize, kind: CommandKind) {
         let now = self.now;
         let partition = self.nodes[index].partition_index(user);
         if !self.nodes[index].partitions[partition].is_reachable() {
@@ -136,7 +146,7 @@ impl World {
         self.after_input(index);
     }
 
-    fn connect(&mut self, user: &UserId, index: usize, after: u64) {
+    pub(crate) fn connect(&mut self, user: &UserId, index: usize, after: u64) {
         let node = &mut self.nodes[index];
         node.next_session += 1;
         let id = SessionId(node.next_session);
@@ -168,7 +178,11 @@ impl World {
             }
             8 => self.partitions.iter_mut().for_each(|partition| partition.trim(3)),
             9 => {
+                let before = self.skew;
                 self.skew = self.rng.pick(&[-50, 0, 0, 30]) * i64::try_from(SECOND).unwrap();
+                if self.skew > before {
+                    self.jumped_at = self.now;
+                }
                 let skew = self.skew;
                 self.note(|| format!("redis's clock is off by {skew} us"));
             }

@@ -1,6 +1,6 @@
 //! N nodes, one Redis, one database and the links between them, in virtual time: every step follows from the seed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use presence::replication::{
     Call, ConnectionNumber, Incarnation, NodeInfo, Partition, Question, Reply, Rule, Settings, Start,
@@ -31,6 +31,10 @@ pub(crate) enum Event {
     Boot(usize, Option<Incarnation>),
     Snapshot,
     Heal,
+    /// All must agree by now, if no fault has come back.
+    Soon,
+    /// What a plan does at this moment.
+    Planned(fn(&mut World)),
 }
 
 pub(crate) struct Reader {
@@ -45,7 +49,7 @@ pub(crate) struct Reader {
 pub(crate) struct ClientCursor {
     pub(crate) epochs: Vec<presence::replication::Epoch>,
     pub(crate) watermark: presence::Revision,
-    pub(crate) records: BTreeMap<UserId, presence::Revision>,
+    pub(crate) records: BTreeMap<UserId, (presence::Revision, presence::Status)>,
 }
 
 #[expect(
@@ -63,16 +67,22 @@ pub(crate) struct World {
     pub(crate) is_up: bool,
     pub(crate) run: u64,
     pub(crate) skew: i64,
+    /// When Redis's clock was last set forward: what is kept for a time may be over at once.
+    pub(crate) jumped_at: u64,
     pub(crate) is_full: bool,
     pub(crate) history: VecDeque<(u64, Vec<model::Partition>)>,
     pub(crate) readers: BTreeMap<u64, Reader>,
     pub(crate) database: Database,
     pub(crate) nodes: Vec<Node>,
+    /// Nodes that did not start because another had their name.
+    pub(crate) refused: BTreeSet<usize>,
     pub(crate) users: Vec<UserId>,
     /// Where each user's clients are.
     pub(crate) clients: BTreeMap<UserId, Vec<(usize, Incarnation, SessionId)>>,
     pub(crate) acknowledged: BTreeMap<UserId, presence::Version>,
     pub(crate) commanded: BTreeMap<UserId, u64>,
+    /// When the state of each user was offered last.
+    pub(crate) changed_at: BTreeMap<UserId, u64>,
     /// When each command was first in the log.
     pub(crate) first_commanded: BTreeMap<(UserId, Incarnation, Wall), u64>,
     /// Until when the contributions of ended incarnations count.
@@ -81,25 +91,55 @@ pub(crate) struct World {
     pub(crate) heard: BTreeMap<(usize, Incarnation), (u64, u64)>,
     pub(crate) cursors: Vec<ClientCursor>,
     pub(crate) is_quiet: bool,
+    /// When the last fault was over.
+    pub(crate) calm_since: u64,
     pub(crate) trace: VecDeque<String>,
     pub(crate) keeps_all: bool,
     pub(crate) failures: Vec<String>,
     pub(crate) max_time: u64,
+    /// Everything is as a plan says: nothing is random, and every way takes a millisecond.
+    pub(crate) is_planned: bool,
+    /// When what must hold at the end is checked.
+    pub(crate) end: u64,
     incarnations: u64,
 }
 
 impl World {
+    /// Users, operators and faults follow from the seed.
     pub(crate) fn new(seed: u64, without: &'static [Rule], script: Option<ScriptRule>) -> Self {
         let mut rng = Rng::new(seed);
         let partitions = rng.pick(&[1, 1, 2, 3]);
         let log_max = rng.pick(&[6, 40, 10_000]);
+        let mut world = Self::empty(rng, (partitions, log_max), without, script);
+        world.begin();
+        world
+    }
+
+    /// Everything is as `plan` says, in one partition.
+    pub(crate) fn planned(plan: fn(&mut Self), without: &'static [Rule], script: Option<ScriptRule>) -> Self {
+        let mut world = Self::empty(Rng::new(0), (1, 10_000), without, script);
+        world.is_planned = true;
+        for index in 0..3 {
+            world.boot(index, None);
+        }
+        world.at(SECOND / 5, Event::Snapshot);
+        plan(&mut world);
+        world
+    }
+
+    fn empty(
+        mut rng: Rng,
+        (partitions, log_max): (usize, usize),
+        without: &'static [Rule],
+        script: Option<ScriptRule>,
+    ) -> Self {
         let model = model::Partition {
             log_max,
             without: script,
             ..model::Partition::default()
         };
         let millis = std::time::Duration::from_millis;
-        let mut world = Self {
+        Self {
             now: BEGIN,
             queue: BTreeMap::new(),
             steps: 0,
@@ -116,6 +156,7 @@ impl World {
             is_up: true,
             run: 1,
             skew: 0,
+            jumped_at: 0,
             is_full: false,
             history: VecDeque::new(),
             readers: BTreeMap::new(),
@@ -124,26 +165,29 @@ impl World {
                 ..Database::default()
             },
             nodes: Vec::new(),
+            refused: BTreeSet::new(),
             users: (0..8)
                 .map(|number| UserId::new(&format!("u{number}")).unwrap())
                 .collect(),
             clients: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             commanded: BTreeMap::new(),
+            changed_at: BTreeMap::new(),
             first_commanded: BTreeMap::new(),
             graces: BTreeMap::new(),
             heard: BTreeMap::new(),
             cursors: Vec::new(),
             is_quiet: false,
+            calm_since: 0,
             trace: VecDeque::new(),
             keeps_all: false,
             failures: Vec::new(),
             max_time: BEGIN,
+            is_planned: false,
+            end: BEGIN + 180 * SECOND,
             incarnations: rng.next() >> 8,
             rng,
-        };
-        world.begin();
-        world
+        }
     }
 
     fn begin(&mut self) {
@@ -179,12 +223,12 @@ impl World {
 
     /// Runs to the end, or to the first violation. The steps made.
     pub(crate) fn run(&mut self) {
-        let end = BEGIN + 180 * SECOND;
         while self.failures.is_empty() {
             let Some(((at, _), event)) = self.queue.pop_first() else {
                 break;
             };
-            if at > end {
+            if at > self.end {
+                self.now = self.end;
                 self.check_end();
                 break;
             }
@@ -219,10 +263,16 @@ impl World {
             Event::Boot(index, previous) => self.boot(index, previous),
             Event::Snapshot => self.keep_snapshot(),
             Event::Heal => self.heal(),
+            Event::Soon => self.check_soon(),
+            Event::Planned(action) => action(self),
         }
     }
 
     pub(crate) fn boot(&mut self, index: usize, previous: Option<Incarnation>) {
+        self.boot_as(index, previous, format!("node-{index}"));
+    }
+
+    pub(crate) fn boot_as(&mut self, index: usize, previous: Option<Incarnation>, name: String) {
         self.incarnations += 1;
         let incarnation = Incarnation(self.incarnations);
         self.note(|| format!("boot {index} as {incarnation}"));
@@ -242,33 +292,44 @@ impl World {
             next_session: 0,
             publisher_links: BTreeMap::new(),
             under_way: Default::default(),
+            frozen: None,
             hold_publisher: 0,
+            hold_calls: (ConnectionNumber::default(), 0),
             hold_follower: 0,
             faulty_until: 0,
             ready: Default::default(),
             reachable_since: BTreeMap::new(),
+            reached: std::collections::BTreeSet::new(),
             epoch_since: BTreeMap::new(),
             wakes_at: 0,
         };
         for _ in 0..self.partitions.len() {
             let start = Start {
                 own: incarnation,
-                previous,
+                previous: previous
+                    .map(|previous| (previous, self.settings.restart_grace))
+                    .into_iter()
+                    .collect(),
                 node: NodeInfo {
-                    name: format!("node-{index}"),
+                    name: name.clone(),
                     format: presence::replication::FORMAT,
                     ..NodeInfo::default()
                 },
                 settings: self.settings,
                 seed: self.rng.next(),
             };
-            node.partitions.push(Partition::new(start, node.reading(now)));
+            let mut partition = Partition::new(start, node.reading(now));
+            if !self.is_planned {
+                partition.set_scan_users_max(self.rng.pick(&[1, 3, 1_000]));
+            }
+            node.partitions.push(partition);
         }
         if index == self.nodes.len() {
             self.nodes.push(node);
         } else {
             self.nodes[index] = node;
         }
+        self.note_calm(now);
         let sweep = self.rng.within(0, 5 * SECOND);
         self.at(sweep, Event::Deliver(index, incarnation, Delivery::Sweep));
         self.at(0, Event::Deliver(index, incarnation, Delivery::Deadline));
@@ -277,13 +338,28 @@ impl World {
     fn heal(&mut self) {
         self.note(|| "heal".to_owned());
         self.is_quiet = true;
-        self.skew = self.skew.max(0);
+        if self.skew < 0 {
+            self.skew = 0;
+            self.jumped_at = self.now;
+        }
         self.start_server(None);
         self.database.is_up = true;
         self.is_full = false;
-        for index in 0..self.nodes.len() {
-            self.nodes[index].hold_publisher = 0;
-            self.nodes[index].hold_follower = 0;
+        let mut over = self.now;
+        for node in &mut self.nodes {
+            // What is on the way comes when it would have come.
+            over = over.max(node.hold_publisher).max(node.hold_follower);
+            node.hold_publisher = 0;
+            node.hold_follower = 0;
+        }
+        self.note_calm(over);
+    }
+
+    /// A fault is over that went on after the others: a node that was stopped, or gone.
+    pub(crate) fn note_calm(&mut self, since: u64) {
+        if self.is_quiet {
+            self.calm_since = self.calm_since.max(since);
+            self.at(since + 10 * SECOND - self.now, Event::Soon);
         }
     }
 

@@ -96,6 +96,10 @@ fn warning_fix(warnings: &[String]) -> String {
             "correct what the log names, and reload again: `pkill -HUP -x presenced`",
         ),
         ("clock", "see \"Clocks\" in docs/operations.md"),
+        (
+            "Redis",
+            "see whether Redis runs and can be reached from the daemon: `redis-cli -h HOST ping`",
+        ),
     ];
     let fitting: Vec<&str> = fixes
         .iter()

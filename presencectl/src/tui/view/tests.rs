@@ -191,6 +191,7 @@ fn explain(name: &str) -> Explain {
                 ..connection("report:mobile", ago(90))
             },
         ],
+        nodes: Vec::new(),
         grace: Some(ExplainGrace {
             until: at(4).wall,
             idle: true,

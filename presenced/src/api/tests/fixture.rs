@@ -113,7 +113,7 @@ impl ApiFixture {
             node_info: NodeInfo {
                 node: "here".into(),
                 store: "sqlite",
-                schema_version: 3,
+                schema_version: 4,
                 open_files: 1000,
                 accepting_since: Duration::ZERO,
             },

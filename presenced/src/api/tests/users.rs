@@ -183,7 +183,7 @@ async fn stats_are_served_to_internal_callers() {
     let stats = api.internal("GET /api/stats").await.json();
     assert_eq!(stats["users"]["ONLINE"], 1);
     assert_eq!(stats["sessions"]["reports"], 1);
-    assert_eq!((&stats["node"], &stats["schemaVersion"]), (&json!("here"), &json!(3)));
+    assert_eq!((&stats["node"], &stats["schemaVersion"]), (&json!("here"), &json!(4)));
     assert_eq!(stats["store"]["writable"], true);
     assert_eq!(stats["limits"], json!({"maxConnections": 100, "openFiles": 1000}));
 }

@@ -106,17 +106,25 @@ impl Persistence {
         }
     }
 
-    /// The user's times moved: they are written at most once a minute while nothing else of the user is.
-    pub(super) fn note_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
-        if entry.disk.times_due <= now.mono {
+    /// The user's times moved: they are written at most once a minute while nothing else of the user is. Whether they are now.
+    pub(super) fn note_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) -> bool {
+        let is_due = entry.disk.times_due <= now.mono;
+        if is_due {
             self.defer_times(entry, now, conn);
             self.write_behind.write_sometime(entry);
         }
+        is_due
     }
 
     /// The user's times need not be written for a while: something else writes them.
     pub(super) fn defer_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
         entry.disk.times_due = now.mono.after(write_behind::times_delay(conn.id()));
+    }
+
+    /// Queues the removal of a report that ended by the log.
+    pub(super) fn end_report_of(&self, user: presence::UserId, source: presence::Source, version: presence::Version) {
+        let expired = ExpiredReport { user, source, version };
+        self.write_behind.expire_reports(std::iter::once(expired));
     }
 
     /// Queues the removal of expired reports from the disk.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::{SessionId, UserId};
+use presence::{Revision, SessionId, UserId};
 use tokio::sync::Notify;
 
 use super::{OnDisk, Persistence};
@@ -175,6 +175,11 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
     if profile.is_degraded() || entry.publication.removed_at().is_some() {
         return None;
     }
+    // Among others the log's writer writes the status; this is for the times, which only grow.
+    let revision = match cluster.shared() {
+        None => profile.revision(),
+        Some(_) => Revision::NEVER,
+    };
     Some(StatusRow {
         user: entry.user().clone(),
         status: profile.decision().status,
@@ -182,8 +187,9 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
         connected_on: cluster.nodes_connected(entry.state.places()),
         last_seen: profile.last_seen(),
         last_active: profile.last_active(),
-        revision: profile.revision(),
+        revision,
         clamp_to: profile.latest_time().filter(|_| profile.is_clamped()),
+        published: None,
     })
 }
 

@@ -36,7 +36,7 @@ impl<'a> Delivery<'a> {
     pub(in crate::engine) fn serve(engine: &'a Engine, connections: Vec<Arc<Connection>>, since: Duration) {
         let mut delivery = Self {
             engine,
-            complete_to: engine.publisher.complete_to(),
+            complete_to: engine.complete_to(),
             cache: EncodeCache::default(),
         };
         for conn in connections {

@@ -212,6 +212,16 @@ impl Publisher {
         self.changes.close_hour(now, Revision::new(self.complete_to()))
     }
 
+    /// Cursors are those of a history that nodes share.
+    pub(super) fn share(&self, history: u64) {
+        self.changes.share(history);
+    }
+
+    /// Changes up to this revision were not seen by this node.
+    pub(super) fn begin_after(&self, revision: Revision) {
+        self.changes.begin_after(revision);
+    }
+
     /// The highest revision such that every change up to it has been marked in the outboxes of its audience.
     pub(super) fn complete_to(&self) -> u64 {
         // Read first: a change that takes its revision after this has a higher one.

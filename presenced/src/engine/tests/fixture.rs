@@ -150,10 +150,10 @@ impl Fixture {
         locked.and_then(|count| count.parse().ok()).expect("a figure")
     }
 
-    /// On a store whose callers give up soon.
+    /// On a store whose callers give up soon, and not before a busy machine has written something.
     pub(super) async fn impatient() -> Self {
         Self::with(Settings {
-            answer_within: Duration::from_millis(100),
+            answer_within: Duration::from_secs(1),
             ..Settings::default()
         })
         .await

@@ -16,7 +16,7 @@ async fn every_gauge_has_a_help_sentence() {
     let mut figures = String::new();
     prometheus_client::encoding::text::encode(&mut figures, &registry).expect("figures");
     let help: Vec<&str> = figures.lines().filter(|line| line.starts_with("# HELP")).collect();
-    assert_eq!(help.len(), 10, "{figures}");
+    assert_eq!(help.len(), 11, "{figures}");
     for line in help {
         assert!(line.ends_with('.') && !line.ends_with(".."), "{line}");
     }

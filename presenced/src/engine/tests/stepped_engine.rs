@@ -77,11 +77,11 @@ impl Stepped {
         Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
     }
 
-    /// On a store whose callers give up soon.
+    /// On a store whose callers give up soon, and not before a busy machine has written something.
     pub(in crate::engine) async fn impatient() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
         let options = OpenOptions {
-            answer_within: Duration::from_millis(100),
+            answer_within: Duration::from_secs(1),
             ..OpenOptions::default()
         };
         Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE), |_| {}).await

@@ -152,6 +152,8 @@ impl Entry {
             || !self.disk.is_current()
             || self.publication.held_until().is_some()
             || self.state.is_present()
+            // Among others: the log does not have yet that nobody keeps the user present.
+            || self.listing.status().is_some()
     }
 
     /// Whether nothing needs the user in memory. One that is to be loaded again is pinned until it was.

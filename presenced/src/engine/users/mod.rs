@@ -5,6 +5,7 @@
 mod entry;
 mod load_table;
 mod shard;
+mod shared_state;
 #[cfg(test)]
 mod tests;
 mod user_lock;
@@ -19,6 +20,7 @@ use presence::UserId;
 use self::entry::Entry;
 pub(super) use self::load_table::{Answers, Lane, Loaded, PendingLoad};
 use self::shard::Shard;
+pub(super) use self::shared_state::Said;
 pub(super) use self::user_lock::{UserLock, UserLocks};
 pub(super) use self::user_state::{ExpiredSource, UserState};
 use super::publisher::Publication;
@@ -125,6 +127,17 @@ impl Users {
     /// The user's entry, made if the user is not in memory.
     pub(super) fn insert(&self, user: &UserId, make: impl FnOnce() -> (UserState, Publication)) -> LockedEntry<'_> {
         Self::find_or_insert(self.shard_of(user), user, make)
+    }
+
+    /// The users with sessions on this node. A pass over everyone in memory.
+    pub(super) fn connected(&self) -> Vec<UserId> {
+        let mut connected = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let users = shard.entries.iter().filter(|(_, entry)| entry.state.is_connected());
+            connected.extend(users.map(|(_, entry)| entry.user().clone()));
+        }
+        connected
     }
 
     /// The users of whom the limit holds a change back. A pass over everyone in memory.

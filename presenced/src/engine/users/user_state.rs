@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
-use presence::explain::NodeSessions;
+use presence::explain::{NodeSessions, OtherSessions};
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
     Activity, Contribution, DurablePart, EndReason, Mono, Now, Predecessor, Profile, Published, Reading, Report,
-    ReportInput, Revision, SessionId, Sessions, Setter, Source, Timers, UserId, Version, Wall,
+    ReportInput, Revision, SessionId, Sessions, Setter, Source, Status, Timers, UserId, Version, Wall,
 };
 
+use super::shared_state::Unconfirmed;
 use crate::cluster::{Cluster, NodeContribution};
 
 /// A report that reached its deadline.
@@ -23,12 +24,16 @@ pub(in crate::engine) struct ExpiredSource {
 /// The state of the rules for one user.
 #[derive(Debug)]
 pub(in crate::engine) struct UserState {
-    sessions: Sessions,
-    profile: Profile,
+    pub(super) sessions: Sessions,
+    pub(super) profile: Profile,
     /// What the user's sessions on other nodes add up to.
-    remote: Option<Box<RemoteContributions>>,
+    pub(super) remote: Option<Box<RemoteContributions>>,
     /// A report is being refreshed on disk: until that is known, no report ends by itself.
     is_refreshing_report: bool,
+    /// Connections that may be gone, after the registration of this node was ended.
+    pub(super) unconfirmed: Option<Box<Unconfirmed>>,
+    /// The status that is on its way to the log.
+    pub(super) offered: Option<Status>,
 }
 
 impl UserState {
@@ -38,6 +43,8 @@ impl UserState {
             profile,
             remote: (!remote.is_empty()).then(|| Box::new(RemoteContributions(remote))),
             is_refreshing_report: false,
+            unconfirmed: None,
+            offered: None,
         }
     }
 
@@ -109,10 +116,12 @@ impl UserState {
         self.sessions.handle_end(now, id, reason, grace);
     }
 
-    /// A frame of any kind arrived. The only input of sessions that moves times and after which the rule need not be applied.
-    pub(in crate::engine) fn heard(&mut self, now: Now, id: SessionId) {
+    /// A frame of any kind arrived. The only input of sessions that moves times and after which the rule need not be applied;
+    /// [`Self::take_times`] takes those into the record.
+    /// Whether the connection was in doubt, so that it must be told to the others.
+    pub(in crate::engine) fn heard(&mut self, now: Now, id: SessionId) -> bool {
         self.sessions.handle_heard(now, id);
-        self.profile.note_times(&self.sessions.contribution());
+        self.confirm(id)
     }
 
     /// A message arrived, other than a ping.
@@ -271,7 +280,7 @@ impl UserState {
 
     /// The record as `viewer` may see it.
     pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
-        let (node, freshness) = (cluster.node(), cluster.freshness());
+        let (node, freshness) = (cluster.node(), cluster.freshness_of(user));
         let own = (node, self.sessions.contribution());
         let record = if self.remote.is_none() {
             self.profile.record(user, &[own], viewer, freshness)
@@ -279,7 +288,7 @@ impl UserState {
             let remote = self
                 .remote()
                 .iter()
-                .map(|remote| (remote.node.as_str(), remote.contribution));
+                .map(|remote| (remote.node.as_str(), cluster.current(user, remote)));
             let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
             self.profile.record(user, &all, viewer, freshness)
         };
@@ -289,21 +298,30 @@ impl UserState {
         }
     }
 
+    /// The sessions on this node, beside what other nodes contribute.
+    pub(in crate::engine) fn sessions_beside<'a>(
+        &'a self,
+        node: &'a str,
+        others: &'a [OtherSessions],
+    ) -> NodeSessions<'a> {
+        NodeSessions {
+            node,
+            sessions: &self.sessions,
+            others,
+        }
+    }
+
     pub(in crate::engine) fn explain(
         &self,
         user: &UserId,
         now: Now,
-        node: &str,
+        here: NodeSessions<'_>,
         name_of: impl Fn(SessionId) -> String,
     ) -> Explain {
-        let here = NodeSessions {
-            node,
-            sessions: &self.sessions,
-        };
         presence::explain::explain(user, now, here, &self.profile, name_of)
     }
 
-    fn remote(&self) -> &[NodeContribution] {
+    pub(super) fn remote(&self) -> &[NodeContribution] {
         self.remote.as_ref().map_or(&[], |remote| &remote.0)
     }
 
@@ -314,7 +332,7 @@ impl UserState {
 
 /// Contributions of other nodes, behind one pointer: most users have none.
 #[derive(Debug)]
-struct RemoteContributions(Vec<NodeContribution>);
+pub(super) struct RemoteContributions(pub(super) Vec<NodeContribution>);
 
 /// The user has as many reports as one may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

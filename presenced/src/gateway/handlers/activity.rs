@@ -6,22 +6,25 @@ use presence::wire::client_message::MessageId;
 
 use presence::wire::record::Record;
 
-use super::super::{Gateway, replies};
+use super::super::Gateway;
+use super::Handled;
 use crate::connection::Connection;
 use crate::engine::Engine;
 
 /// `report` is [`Engine::activity`] or [`Engine::away`].
-pub(super) fn handle(
-    gateway: &Gateway,
-    conn: &Arc<Connection>,
+pub(super) fn handle<'a>(
+    gateway: &'a Gateway,
+    conn: &'a Arc<Connection>,
     id: Option<MessageId>,
     report: fn(&Engine, &Arc<Connection>) -> Option<Record>,
-) {
+) -> Handled<'a> {
     if conn.user().is_none() {
-        return super::users_only(conn, id);
+        super::users_only(conn, id);
+        return Handled::Done;
     }
     let record = report(&gateway.engine, conn);
-    if id.is_some() {
-        replies::ok_with(conn, id, record, None, &gateway.clock);
+    match id {
+        None => Handled::Done,
+        id => super::answer_with_record(gateway, conn, (id, record, None)),
     }
 }

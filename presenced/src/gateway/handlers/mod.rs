@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use presence::wire::client_message::{ClientMessage, Envelope, MessageId};
 use presence::wire::error_code::Code;
+use presence::wire::record::Record;
 
 use super::{Gateway, replies};
 use crate::connection::Connection;
@@ -69,8 +70,8 @@ pub(super) fn handle<'a>(
         ClientMessage::SetStatus(custom) => return pending(set_status::handle(gateway, conn, id, custom)),
         ClientMessage::Watch { user_ids, since } => return pending(watch::handle(gateway, conn, id, user_ids, since)),
         ClientMessage::WatchAll { since } => return pending(watch_all::handle(gateway, conn, id, since)),
-        ClientMessage::Activity => activity::handle(gateway, conn, id, Engine::activity),
-        ClientMessage::Away => activity::handle(gateway, conn, id, Engine::away),
+        ClientMessage::Activity => return activity::handle(gateway, conn, id, Engine::activity),
+        ClientMessage::Away => return activity::handle(gateway, conn, id, Engine::away),
         ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
         ClientMessage::Resume { of } => return resume::handle(gateway, conn, id, of, position),
         ClientMessage::Ping => replies::pong(conn, id),
@@ -80,6 +81,22 @@ pub(super) fn handle<'a>(
 
 fn pending<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
     Handled::Pending(Box::pin(handling))
+}
+
+/// Replies with the own record; among other nodes once the log has what the connection told.
+fn answer_with_record<'a>(
+    gateway: &'a Gateway,
+    conn: &'a Arc<Connection>,
+    (id, record, resumed): (Option<MessageId>, Option<Record>, Option<bool>),
+) -> Handled<'a> {
+    if record.is_none() || !gateway.engine.is_shared() {
+        replies::ok_with(conn, id, record, resumed, &gateway.clock);
+        return Handled::Done;
+    }
+    pending(async move {
+        let record = gateway.engine.own_record(conn).await;
+        replies::ok_with(conn, id, record, resumed, &gateway.clock);
+    })
 }
 
 /// Replies to an observer that sent what only a user's connection may send.

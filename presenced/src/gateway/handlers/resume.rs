@@ -12,8 +12,8 @@ use crate::connection::Connection;
 
 /// `of` is none if the client named no session that a daemon gave.
 pub(super) fn handle<'a>(
-    gateway: &Gateway,
-    conn: &Arc<Connection>,
+    gateway: &'a Gateway,
+    conn: &'a Arc<Connection>,
     id: Option<MessageId>,
     of: Option<SessionName>,
     position: Position,
@@ -29,6 +29,5 @@ pub(super) fn handle<'a>(
     }
     let (is_resumed, record) = gateway.engine.resume(conn, of).unzip();
     let resumed = Some(is_resumed.unwrap_or(false));
-    replies::ok_with(conn, id, record, resumed, &gateway.clock);
-    Handled::Done
+    super::answer_with_record(gateway, conn, (id, record, resumed))
 }

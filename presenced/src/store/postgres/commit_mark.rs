@@ -8,8 +8,9 @@
 use presence::{NodeName, UserId};
 use tokio_postgres::Client;
 
+use super::columns::stored;
 use super::failure::Failure;
-use super::group::{GroupAnswers, stored};
+use super::group::GroupAnswers;
 use super::session::{STATEMENT_TIMEOUT, within};
 use super::tombstones;
 use crate::store::metrics::FailureKind;

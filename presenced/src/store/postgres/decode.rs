@@ -37,6 +37,8 @@ pub(super) use {durable_columns, report_columns, user_columns};
 const DURABLE: usize = 7;
 /// Where the columns of the report begin.
 pub(super) const REPORT: usize = 12;
+/// The first column after them.
+pub(super) const AFTER_USER: usize = 20;
 
 pub(super) fn user(row: &SqlRow, column: usize) -> Result<UserId, Failure> {
     parsed(row, column)

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 #[cfg(test)]
 use tokio::sync::Notify;
 
-use super::failure::Failure;
 #[cfg(test)]
-use super::write_session::Access;
+use super::database_lock::LockMode;
+use super::failure::Failure;
 #[cfg(test)]
 use super::{OpenOptions, PostgresPlace, PostgresStore, open};
 #[cfg(test)]
@@ -128,8 +128,12 @@ impl Drop for PostgresHold {
 #[cfg(test)]
 impl PostgresStore {
     /// A second handle on a database that is open, as another node has one.
-    pub(in crate::store) async fn open_beside(place: PostgresPlace<'_>, metrics: StoreMetrics) -> Self {
-        let opened = open::open(place, Access::Shared, &OpenOptions::default(), metrics).await;
+    pub(in crate::store) async fn open_beside(
+        place: PostgresPlace<'_>,
+        options: &OpenOptions,
+        metrics: StoreMetrics,
+    ) -> Self {
+        let opened = open::open(place, LockMode::Unlocked, options, metrics).await;
         let inner = Arc::new(opened.expect("a database").0);
         Self { inner }
     }

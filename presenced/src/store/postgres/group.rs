@@ -1,19 +1,19 @@
 //! The requests that share one transaction, as the statements that do them together. A user has one write of its durable
 //! part in a group at most, so that each can be answered with what it left.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use presence::{NodeName, UserId, Version, Wall};
+use presence::{UserId, Version};
 use tokio_postgres::{Client, Row as SqlRow, Statement};
 
+use super::columns::{Parameter, column, encode_nodes, in_order, millis, stored};
 use super::decode;
 use super::failure::Failure;
 use super::session::{Parameters, ServerAnswer, query};
 use super::statements::WriteStatements;
 use super::tombstones::{self, KnownTombstones};
 use crate::store::write_request::{DurableChange, DurableWrite, PlainWrite, WriteRequest};
-use crate::store::{DurableRow, ExpiredReport, StatusRow, StoreError};
+use crate::store::{Access, DurableRow, ExpiredReport, StatusRow, StoreError};
 
 /// The requests of one transaction by kind, without what a tombstone covers.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Group<'a> {
     /// A user that comes more than once is once in each part. Each is ordered by user.
     statuses: Vec<Vec<&'a StatusRow>>,
     expired: Vec<&'a ExpiredReport>,
+    /// Ordered by user, each once.
+    published: Vec<(&'a UserId, Version)>,
     /// The users that a tombstone may be of, those that one covers as well.
     looked_up: Vec<&'a UserId>,
 }
@@ -30,7 +32,7 @@ pub(super) struct Group<'a> {
 /// The answers of the server to a group.
 #[derive(Debug, Default)]
 pub(super) struct GroupAnswers {
-    parts: HashMap<String, DurableRow>,
+    pub(super) parts: HashMap<String, DurableRow>,
     /// The tombstones of the users that were written.
     pub(super) tombstones: KnownTombstones,
     /// How many tombstones were pruned, if that was the request.
@@ -58,7 +60,18 @@ impl<'a> Group<'a> {
                 }
                 WriteRequest::Plain(PlainWrite::Statuses(rows), _) => {
                     group.looked_up.extend(rows.iter().map(|row| &row.user));
-                    statuses.extend(rows.iter().filter(|row| !known.covers(&row.user, row.revision)));
+                    let rows = rows.iter().filter(|row| !known.covers(&row.user, row.revision));
+                    for row in rows {
+                        statuses.push(row);
+                        group
+                            .published
+                            .extend(row.published.map(|version| (&row.user, version)));
+                    }
+                }
+                WriteRequest::Plain(PlainWrite::Published(versions), _) => {
+                    group
+                        .published
+                        .extend(versions.iter().map(|(user, version)| (user, *version)));
                 }
                 WriteRequest::Plain(PlainWrite::Expired(expired), _) => group.expired.extend(expired),
                 WriteRequest::Plain(..) | WriteRequest::Prune(..) => {}
@@ -67,11 +80,15 @@ impl<'a> Group<'a> {
         group.durable.sort_unstable_by(|one, other| one.user.cmp(&other.user));
         group.expired.sort_unstable_by(|one, other| one.user.cmp(&other.user));
         group.statuses = in_rounds(statuses);
+        // The highest version of each.
+        group.published.sort_unstable_by(|one, other| other.cmp(one));
+        group.published.dedup_by_key(|(user, _)| *user);
+        group.published.reverse();
         group
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.durable.is_empty() && self.statuses.is_empty() && self.expired.is_empty()
+        self.durable.is_empty() && self.statuses.is_empty() && self.expired.is_empty() && self.published.is_empty()
     }
 
     /// Sends everything, in the transaction that is open, after what `begin` sends.
@@ -93,6 +110,13 @@ impl<'a> Group<'a> {
             return sent;
         }
         sent.add(&statements.number_transaction, vec![], Meaning::Nothing);
+        if statements.access == Access::Shared {
+            sent.add(
+                &statements.make_users,
+                vec![Box::new(self.made_users())],
+                Meaning::Nothing,
+            );
+        }
         sent.add(&statements.lock_users, vec![Box::new(self.users())], Meaning::Nothing);
         self.send_preferences(statements, known, &mut sent);
         self.send_reports(statements, known, &mut sent);
@@ -105,6 +129,7 @@ impl<'a> Group<'a> {
             send_statuses(rows, statements, &mut sent);
         }
         self.send_expiries(statements, &mut sent);
+        self.send_published(statements, &mut sent);
         let hashes: Vec<Vec<u8>> = self
             .looked_up
             .iter()
@@ -119,10 +144,15 @@ impl<'a> Group<'a> {
         let durable = self.durable.iter().map(|write| &write.user);
         let statuses = self.statuses.iter().flatten().map(|row| &row.user);
         let expired = self.expired.iter().map(|report| &report.user);
-        let mut users: Vec<&str> = durable.chain(statuses).chain(expired).map(UserId::as_str).collect();
-        users.sort_unstable();
-        users.dedup();
-        users
+        let published = self.published.iter().map(|(user, _)| *user);
+        in_order(durable.chain(statuses).chain(expired).chain(published))
+    }
+
+    /// Those that are made if they are not stored.
+    fn made_users(&self) -> Vec<&'a str> {
+        let is_made = |write: &&&DurableWrite| !matches!(write.change, DurableChange::EndReports);
+        let durable = self.durable.iter().filter(is_made).map(|write| &write.user);
+        in_order(durable.chain(self.statuses.iter().flatten().map(|row| &row.user)))
     }
 
     fn send_preferences(&self, statements: &'a WriteStatements, known: &KnownTombstones, sent: &mut SentGroup<'a>) {
@@ -144,6 +174,7 @@ impl<'a> Group<'a> {
             column(&rows, |(_, preference, _)| preference.set_by.as_str()),
             column(&rows, |(write, ..)| proposed(write, known)),
             column(&rows, |(.., revision)| stored(revision.get())),
+            is_marked(statements),
         ];
         sent.add(&statements.save_preferences, parameters, Meaning::Durable);
     }
@@ -160,7 +191,7 @@ impl<'a> Group<'a> {
                     raised.push((write, times));
                     ended.push((write.user.as_str(), source));
                 }
-                DurableChange::Preference { .. } | DurableChange::EndReports => {}
+                DurableChange::Preference { .. } | DurableChange::EndReports | DurableChange::ForgetOlder { .. } => {}
             }
         }
         if raised.is_empty() {
@@ -171,6 +202,7 @@ impl<'a> Group<'a> {
             column(&raised, |(_, times)| times.last_seen.as_millis()),
             column(&raised, |(_, times)| millis(times.last_active)),
             column(&raised, |(write, _)| proposed(write, known)),
+            is_marked(statements),
         ];
         sent.add(&statements.raise_versions, parameters, Meaning::Durable);
         if !made.is_empty() {
@@ -202,7 +234,11 @@ impl<'a> Group<'a> {
             return;
         }
         let users: Vec<&str> = rows.iter().map(|write| write.user.as_str()).collect();
-        let parameters: Parameters<'a> = vec![Box::new(users.clone()), column(&rows, |write| proposed(write, known))];
+        let parameters: Parameters<'a> = vec![
+            Box::new(users.clone()),
+            column(&rows, |write| proposed(write, known)),
+            is_marked(statements),
+        ];
         sent.add(&statements.raise_known_versions, parameters, Meaning::Durable);
         sent.add(&statements.delete_reports, vec![Box::new(users)], Meaning::Nothing);
     }
@@ -215,8 +251,20 @@ impl<'a> Group<'a> {
             column(&self.expired, |report| report.user.as_str()),
             column(&self.expired, |report| report.source.as_str()),
             column(&self.expired, |report| stored(report.version.get())),
+            is_marked(statements),
         ];
         sent.add(&statements.expire_reports, parameters, Meaning::Nothing);
+    }
+
+    fn send_published(&self, statements: &'a WriteStatements, sent: &mut SentGroup<'a>) {
+        if self.published.is_empty() {
+            return;
+        }
+        let parameters: Parameters<'a> = vec![
+            column(&self.published, |(user, _)| user.as_str()),
+            column(&self.published, |(_, version)| stored(version.get())),
+        ];
+        sent.add(&statements.clear_marks, parameters, Meaning::Nothing);
     }
 }
 
@@ -334,35 +382,12 @@ fn send_statuses<'a>(rows: &[&'a StatusRow], statements: &'a WriteStatements, se
     sent.add(&statements.save_statuses, parameters, Meaning::Nothing);
 }
 
-/// One column of a list of rows, as an array.
-pub(super) fn column<'a, R, T>(
-    rows: &[R],
-    value: impl Fn(&R) -> T,
-) -> Box<dyn tokio_postgres::types::ToSql + Sync + Send + 'a>
-where
-    T: tokio_postgres::types::ToSql + Sync + Send + 'a,
-{
-    Box::new(rows.iter().map(value).collect::<Vec<T>>())
+/// Whether what is written of the durable part has to be published.
+fn is_marked<'a>(statements: &WriteStatements) -> Parameter<'a> {
+    Box::new(statements.access == Access::Shared)
 }
 
 /// A user that was forgotten goes on above its last version.
 fn proposed(write: &DurableWrite, known: &KnownTombstones) -> i64 {
     stored(write.proposed.get()).max(known.version(&write.user))
-}
-
-/// What PostgreSQL can't hold was refused before.
-pub(super) fn stored(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(super) fn millis(time: Option<Wall>) -> Option<i64> {
-    time.map(Wall::as_millis)
-}
-
-pub(super) fn encode_nodes(nodes: &[NodeName]) -> Cow<'static, str> {
-    if nodes.is_empty() {
-        return Cow::Borrowed("[]");
-    }
-    // Names are texts, which JSON can always hold.
-    serde_json::to_string(nodes).map_or(Cow::Borrowed("[]"), Cow::Owned)
 }

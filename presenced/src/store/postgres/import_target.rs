@@ -7,9 +7,9 @@ use presence::{NodeName, UserId};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Transaction};
 
-use super::exclusive::{self, START_PATIENCE};
+use super::columns::{Parameter, column, encode_nodes, millis, stored};
+use super::database_lock::{self, LockMode, START_PATIENCE};
 use super::failure::Failure;
-use super::group::{column, encode_nodes, millis, stored};
 use super::import_marker;
 use super::reach::{self, server_error};
 use super::session::{Connector, SETUP_TIMEOUT, within};
@@ -46,9 +46,6 @@ const SAVE_TOMBSTONES: &str = "INSERT INTO tombstone (user_hash, revision, versi
        version = greatest(tombstone.version, excluded.version),
        forgotten_at = greatest(tombstone.forgotten_at, excluded.forgotten_at)";
 
-/// One parameter of a statement.
-type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
-
 /// The database, locked for as long as this lives.
 pub(in crate::store) struct ImportTarget {
     connector: Connector,
@@ -62,7 +59,7 @@ impl ImportTarget {
         let connector = Connector::new(place.url, place.password_file, &OpenOptions::default());
         let connector = connector.map_err(|what| OpenError::Server { database: name(), what })?;
         let mut client = reach::connect(&connector).await?;
-        reach::prepare_schema(&connector, &mut client).await?;
+        reach::prepare_schema(&connector, &mut client, LockMode::Exclusive).await?;
         let locking = async {
             client
                 .batch_execute(&format!(
@@ -70,14 +67,11 @@ impl ImportTarget {
                     TRANSACTION_TIMEOUT.as_millis()
                 ))
                 .await?;
-            exclusive::take(&client, START_PATIENCE).await
+            database_lock::take(&client, LockMode::Exclusive, START_PATIENCE).await
         };
         match within(START_PATIENCE + SETUP_TIMEOUT, locking).await {
             Ok(None) => Ok(Self { connector, client }),
-            Ok(Some(holder)) => Err(OpenError::TakenBy {
-                database: name(),
-                holder: holder.text,
-            }),
+            Ok(Some(holders)) => Err(reach::taken(&connector, holders)),
             Err(failure) => Err(server_error(&connector, &failure)),
         }
     }

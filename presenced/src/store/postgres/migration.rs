@@ -3,14 +3,21 @@
 
 use tokio_postgres::{Client, Transaction};
 
-use super::exclusive::LOCK_CLASS;
+use super::database_lock::{self, LOCK_CLASS, LockHolders, LockMode, START_PATIENCE};
 use super::failure::Failure;
 use crate::store::metrics::FailureKind;
 
 /// The whole schema.
 const SCHEMA: &str = include_str!("../../../../schema.postgres.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+/// What brings a schema up to date, from the version before the second on.
+const STEPS: [(i64, &str); 1] = [(
+    1,
+    // Nobody has marked anything: a daemon alone has published everything.
+    "ALTER TABLE profile ADD COLUMN unpublished BIGINT;
+     CREATE INDEX profile_unpublished ON profile (user_id) WHERE unpublished IS NOT NULL;",
+)];
 /// The number of the lock, after [`LOCK_CLASS`]. No table has it.
 const LOCK_NUMBER: i32 = 1;
 
@@ -26,6 +33,8 @@ pub(super) enum MigrationError {
     Newer {
         found: i64,
     },
+    /// An older version of it is in use.
+    InUse(LockHolders),
     /// It has tables of our names that are not ours.
     Foreign {
         table: String,
@@ -43,7 +52,7 @@ impl<E: Into<Failure>> From<E> for MigrationError {
 }
 
 /// Makes the schema or brings it up to date.
-pub(super) async fn migrate(client: &mut Client) -> Result<Identity, MigrationError> {
+pub(super) async fn migrate(client: &mut Client, mode: LockMode) -> Result<Identity, MigrationError> {
     let row = client
         .query_one("SELECT current_setting('server_encoding')", &[])
         .await?;
@@ -55,6 +64,7 @@ pub(super) async fn migrate(client: &mut Client) -> Result<Identity, MigrationEr
     lock(&transaction).await?;
     match stored(&transaction).await? {
         Some((version, _)) if version > VERSION => return Err(MigrationError::Newer { found: version }),
+        Some((version, _)) if version < VERSION => bring_up_to_date(&transaction, mode, version).await?,
         Some(_) => {}
         None => make(&transaction).await?,
     }
@@ -108,6 +118,28 @@ async fn make(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
     transaction.batch_execute(SCHEMA).await?;
     let insert = "INSERT INTO presence_database (version, identity) VALUES ($1, $2)";
     transaction.execute(insert, &[&VERSION, &new_identity()?]).await?;
+    Ok(())
+}
+
+/// Whoever uses it in a way that goes not with this one must not have it changed underneath.
+async fn bring_up_to_date(transaction: &Transaction<'_>, mode: LockMode, version: i64) -> Result<(), MigrationError> {
+    if let Some(holders) = database_lock::take(transaction.client(), mode, START_PATIENCE).await? {
+        return Err(MigrationError::InUse(holders));
+    }
+    // An index of many millions of users takes its time.
+    transaction
+        .batch_execute("SET LOCAL statement_timeout = '120s'")
+        .await?;
+    for (_, step) in STEPS.iter().filter(|(from, _)| *from >= version) {
+        transaction.batch_execute(step).await?;
+    }
+    let update = "UPDATE presence_database SET version = $1";
+    transaction.execute(update, &[&VERSION]).await?;
+    tracing::info!(
+        from = version,
+        to = VERSION,
+        "brought the schema of the database up to date"
+    );
     Ok(())
 }
 

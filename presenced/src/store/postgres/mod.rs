@@ -3,15 +3,18 @@
 //! This file is the handle. A write is answered after its commit and never before; reads never wait for the writer. The
 //! database is somebody else's server: it comes and goes, and the store goes on when it is back.
 
+mod columns;
 mod commit_mark;
+mod database_lock;
 mod decode;
-mod exclusive;
 mod failure;
 mod fault_injection;
+mod forget;
 mod group;
 mod health;
 mod import_marker;
 mod import_target;
+mod list;
 mod migration;
 mod open;
 mod reach;
@@ -37,11 +40,11 @@ use super::requests::Requests;
 use super::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::postgres_url::PostgresUrl;
 use crate::vital::VitalThread;
+use database_lock::LockMode;
 #[cfg(test)]
 pub(super) use fault_injection::PostgresHold;
 pub(super) use health::ServerHealth;
 pub(super) use import_target::ImportTarget;
-use write_session::Access;
 
 /// Where the database is, and what the store needs beside it.
 #[derive(Debug, Clone)]
@@ -69,13 +72,13 @@ struct PostgresInner {
 }
 
 impl PostgresStore {
-    /// Opens the database, and makes its schema if it has none. Keeps other daemons out.
+    /// Opens the database, and makes its schema if it has none. Keeps other daemons out, or those that are in no cluster.
     pub(super) async fn open(
         place: PostgresPlace<'_>,
         options: &OpenOptions,
         metrics: StoreMetrics,
     ) -> Result<(Self, Startup), OpenError> {
-        let (inner, startup) = open::open(place, Access::Exclusive, options, metrics).await?;
+        let (inner, startup) = open::open(place, LockMode::of(options.access), options, metrics).await?;
         let inner = Arc::new(inner);
         Ok((Self { inner }, startup))
     }

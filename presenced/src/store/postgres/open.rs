@@ -8,7 +8,7 @@ use presence::Wall;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::exclusive::START_PATIENCE;
+use super::database_lock::{DatabaseAccess, LockMode, START_PATIENCE};
 use super::failure::Failure;
 use super::health::ServerHealth;
 use super::import_marker::{self, ImportState};
@@ -16,7 +16,7 @@ use super::migration::{self, Identity};
 use super::reach::{self, server_error};
 use super::read::Reader;
 use super::session::{Connector, SETUP_TIMEOUT, within};
-use super::write_session::{Access, WriteLink, WriteSession};
+use super::write_session::{WriteLink, WriteSession};
 use super::writer::PostgresWriter;
 use super::{PostgresInner, PostgresPlace, startup};
 use crate::store::alive::AliveFile;
@@ -38,7 +38,7 @@ struct Opened {
 /// Opens the database and starts the thread.
 pub(super) async fn open(
     place: PostgresPlace<'_>,
-    access: Access,
+    mode: LockMode,
     options: &OpenOptions,
     metrics: StoreMetrics,
 ) -> Result<(PostgresInner, Startup), OpenError> {
@@ -65,6 +65,10 @@ pub(super) async fn open(
         #[cfg(test)]
         health,
         thread: Mutex::default(),
+    };
+    let access = DatabaseAccess {
+        lock: mode,
+        access: options.access,
     };
     let run = move || run(connector, access, tasks, opened);
     let thread = vital::start_thread("store", run);
@@ -101,7 +105,12 @@ struct Tasks {
 }
 
 /// The thread: opens the database, then runs the tasks until the queues are closed and empty.
-fn run(connector: Arc<Connector>, access: Access, tasks: Tasks, opened: oneshot::Sender<Result<Startup, OpenError>>) {
+fn run(
+    connector: Arc<Connector>,
+    access: DatabaseAccess,
+    tasks: Tasks,
+    opened: oneshot::Sender<Result<Startup, OpenError>>,
+) {
     let database = connector.name().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
@@ -150,23 +159,25 @@ async fn serve(opened: (&Arc<Connector>, &Identity), link: WriteLink, tasks: Tas
 }
 
 /// Reaches the server, makes the schema, takes the lock, and reads what a start needs to know.
-async fn first_session(connector: Arc<Connector>, access: Access) -> Result<Opened, OpenError> {
+async fn first_session(connector: Arc<Connector>, access: DatabaseAccess) -> Result<Opened, OpenError> {
     let failed = |failure: Failure| server_error(&connector, &failure);
     let mut client = reach::connect(&connector).await?;
-    let identity = reach::prepare_schema(&connector, &mut client).await?;
+    let identity = reach::prepare_schema(&connector, &mut client, access.lock).await?;
     // The lock comes before the reading: nobody may write in between.
     let opening = WriteSession::open(client, access, START_PATIENCE);
     let session = within(START_PATIENCE + SETUP_TIMEOUT, opening).await.map_err(failed)?;
-    let mut session = session.map_err(|holder| OpenError::TakenBy {
-        database: connector.name().to_owned(),
-        holder: holder.text,
-    })?;
+    let mut session = session.map_err(|holders| reach::taken(&connector, holders))?;
     let leaving = import_marker::leave(&mut session.client);
     if within(reach::MIGRATION_TIMEOUT, leaving).await.map_err(failed)? == ImportState::CutOff {
         let database = connector.name().to_owned();
         return Err(OpenError::ImportCutOff { database });
     }
-    let startup = startup::load(&mut session.client).await.map_err(failed)?;
+    let startup = Startup {
+        identity: identity.0.clone(),
+        ..startup::load(&mut session.client, access.access)
+            .await
+            .map_err(failed)?
+    };
     Ok(Opened {
         connector,
         identity,

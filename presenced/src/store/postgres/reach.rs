@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use super::database_lock::{LockHolders, LockMode};
 use super::failure::Failure;
 use super::migration::{self, Identity, MigrationError};
 use super::session::{Connector, STATEMENT_TIMEOUT, within};
@@ -36,31 +37,45 @@ pub(super) async fn connect(connector: &Connector) -> Result<Client, OpenError> 
     }
 }
 
-/// Makes the schema if there is none.
-pub(super) async fn prepare_schema(connector: &Connector, client: &mut Client) -> Result<Identity, OpenError> {
-    let database = || connector.name().to_owned();
+/// Makes the schema if there is none, or brings it up to date.
+pub(super) async fn prepare_schema(
+    connector: &Connector,
+    client: &mut Client,
+    mode: LockMode,
+) -> Result<Identity, OpenError> {
     let looking = warn_if_not_durable(client, connector.name());
     within(STATEMENT_TIMEOUT, looking)
         .await
         .map_err(|failure| server_error(connector, &failure))?;
-    let migrating = tokio::time::timeout(MIGRATION_TIMEOUT, migration::migrate(client));
+    let migrating = tokio::time::timeout(MIGRATION_TIMEOUT, migration::migrate(client, mode));
     let migrated = migrating.await.unwrap_or_else(|_| Err(Failure::late().into()));
-    migrated.map_err(|error| match error {
+    migrated.map_err(|error| migration_error(connector, error))
+}
+
+pub(super) fn taken(connector: &Connector, holders: LockHolders) -> OpenError {
+    OpenError::TakenBy {
+        database: connector.name().to_owned(),
+        holders: holders.text,
+        advice: holders.advice,
+    }
+}
+
+fn migration_error(connector: &Connector, error: MigrationError) -> OpenError {
+    let database = connector.name().to_owned();
+    match error {
         MigrationError::Failed(failure) => server_error(connector, &failure),
+        MigrationError::InUse(holders) => taken(connector, holders),
         MigrationError::Newer { found } => OpenError::NewerSchema {
-            database: database(),
+            database,
             found,
             known: migration::VERSION,
         },
-        MigrationError::Foreign { table } => OpenError::ForeignTable {
-            database: database(),
-            table,
-        },
+        MigrationError::Foreign { table } => OpenError::ForeignTable { database, table },
         MigrationError::Encoding { found } => OpenError::Server {
-            database: database(),
+            database,
             what: format!("its encoding is {found}: make a database with ENCODING 'UTF8'"),
         },
-    })
+    }
 }
 
 /// Nothing that a client sets makes up for a server that does not write to its disk.

@@ -12,14 +12,15 @@ use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::failure::Failure;
 use super::fault_injection::FaultStep;
 use super::health::ServerHealth;
+use super::list;
 use super::migration::{self, Identity};
 use super::session::{Backoff, Connector, SETUP_TIMEOUT, STATEMENT_TIMEOUT, prepare, within};
 use super::tombstones;
-use crate::store::Row;
 use crate::store::metrics::FailureKind;
 use crate::store::options::ROWS_AT_ONCE;
 use crate::store::queue::Queue;
-use crate::store::read_request::{ReadCaller, ReadJob, ReadLane};
+use crate::store::read_request::{ListPage, PageRequest, ReadCaller, ReadJob, ReadLane, UserList};
+use crate::store::{Row, StoreError};
 
 /// One statement, so that profiles and reports are of one moment.
 const SELECT_USERS: &str = concat!(
@@ -34,6 +35,7 @@ impl ReadCaller {
         match self {
             Self::Rows(caller) => caller.is_closed(),
             Self::Removals(caller) => caller.is_closed(),
+            Self::Page(_, caller) => caller.is_closed(),
         }
     }
 }
@@ -43,6 +45,8 @@ struct ReadSession {
     client: Client,
     users: Statement,
     tombstones: Statement,
+    present: Statement,
+    unpublished: Statement,
 }
 
 /// One task of a lane.
@@ -102,12 +106,22 @@ impl Reader {
     }
 
     async fn serve(&mut self, jobs: Vec<ReadJob>) {
-        let (rows, removals): (Vec<_>, Vec<_>) = jobs
-            .into_iter()
-            .partition(|job| matches!(job.caller, ReadCaller::Rows(_)));
+        let (mut rows, mut removals) = (Vec::new(), Vec::new());
+        for job in jobs {
+            match job.caller {
+                ReadCaller::Rows(_) => rows.push(job),
+                ReadCaller::Removals(_) => removals.push(job),
+                ReadCaller::Page(request, caller) => {
+                    let page = self.load_page(&request).await;
+                    let count = page.as_ref().map_or(0, |page| page.rows.len());
+                    self.health.faults.answer(self.lane, count).await;
+                    let _ = caller.send(page);
+                }
+            }
+        }
         if !rows.is_empty() {
             let users: Vec<&str> = rows.iter().flat_map(|job| &job.users).map(UserId::as_str).collect();
-            let found = self.read(&users, |session| &session.users, |row| group(&row)).await;
+            let found = self.read(&[&users], |session| &session.users, |row| group(&row)).await;
             self.health.faults.answer(self.lane, users.len()).await;
             for job in rows {
                 self.answer_rows(job, &found);
@@ -120,12 +134,32 @@ impl Reader {
                 .map(tombstones::hash)
                 .collect();
             let hashes: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
-            let found = self.read(&hashes, |session| &session.tombstones, |rows| tombstones::decode(&rows));
-            let found = found.await;
+            let decode = |rows: Vec<SqlRow>| tombstones::decode(&rows);
+            let found = self.read(&[&hashes], |session| &session.tombstones, decode).await;
             for job in removals {
                 self.answer_removals(job, &found);
             }
         }
+    }
+
+    async fn load_page(&mut self, request: &PageRequest) -> Result<ListPage, StoreError> {
+        let (statement, marked_for): (fn(&ReadSession) -> &Statement, i64) = match request.list {
+            UserList::Present => (|session| &session.present, 0),
+            UserList::Unpublished(marked_for) => (
+                |session| &session.unpublished,
+                i64::try_from(marked_for.as_millis()).unwrap_or(i64::MAX),
+            ),
+        };
+        let scan_max = i64::try_from(request.scan_max).unwrap_or(i64::MAX);
+        let parameters: [&(dyn ToSql + Sync); 3] = [&request.after, &scan_max, &marked_for];
+        let found = self.read(&parameters, statement, |rows| list::decode_page(&rows)).await;
+        let failed = |failure: Failure| self.health.read_failed(&failure);
+        let found = found.map_err(failed)?;
+        let rows = found.rows.into_iter().map(|(user, row)| (user, row.map_err(failed)));
+        Ok(ListPage {
+            rows: rows.collect(),
+            last: found.last,
+        })
     }
 
     fn answer_rows(&self, job: ReadJob, found: &Result<FoundRows, Failure>) {
@@ -153,36 +187,29 @@ impl Reader {
     }
 
     /// Asks once more on a new connection if the one there was had been lost meanwhile.
-    async fn read<K, T>(
+    async fn read<T>(
         &mut self,
-        keys: &[K],
+        parameters: &[&(dyn ToSql + Sync)],
         statement: fn(&ReadSession) -> &Statement,
         decode: fn(Vec<SqlRow>) -> Result<T, Failure>,
-    ) -> Result<T, Failure>
-    where
-        K: ToSql + Sync,
-    {
+    ) -> Result<T, Failure> {
         let was_connected = self.session.is_some();
-        match self.read_once(keys, statement).await {
+        match self.read_once(parameters, statement).await {
             Err(failure) if was_connected && failure.kind == FailureKind::Unreachable => {
-                decode(self.read_once(keys, statement).await?)
+                decode(self.read_once(parameters, statement).await?)
             }
             rows => decode(rows?),
         }
     }
 
-    async fn read_once<K>(
+    async fn read_once(
         &mut self,
-        keys: &[K],
+        parameters: &[&(dyn ToSql + Sync)],
         statement: fn(&ReadSession) -> &Statement,
-    ) -> Result<Vec<SqlRow>, Failure>
-    where
-        K: ToSql + Sync,
-    {
+    ) -> Result<Vec<SqlRow>, Failure> {
         self.health.faults.pass(FaultStep::Read).await?;
         let session = self.session().await?;
-        let parameters: [&(dyn ToSql + Sync); 1] = [&keys];
-        let rows = async { Ok(session.client.query(statement(session), &parameters).await?) };
+        let rows = async { Ok(session.client.query(statement(session), parameters).await?) };
         let rows = within(STATEMENT_TIMEOUT, rows).await;
         if rows.as_ref().is_err_and(Failure::ends_session) {
             self.session = None;
@@ -216,10 +243,13 @@ impl Reader {
         migration::check(&client, &self.identity).await?;
         client.batch_execute("SET default_transaction_read_only = on").await?;
         let [users, tombstones] = prepare(&client, [SELECT_USERS, tombstones::SELECT]).await?;
+        let [present, unpublished] = prepare(&client, [list::SELECT_PRESENT, list::SELECT_UNPUBLISHED]).await?;
         Ok(ReadSession {
             client,
             users,
             tombstones,
+            present,
+            unpublished,
         })
     }
 }

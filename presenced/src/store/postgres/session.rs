@@ -131,19 +131,11 @@ impl Connector {
     }
 }
 
-/// The password of a file: its first line.
 fn password(file: &Path) -> Result<Vec<u8>, Failure> {
-    let unusable = |error: &dyn std::fmt::Display| {
+    data_dir::password(file).map_err(|error| {
         Failure::new(FailureKind::Unreachable, format!("--database-password-file: {error}"))
             .with_advice("the file must hold the password in one line, and be readable by its owner alone")
-    };
-    let bytes = data_dir::password(file).map_err(|error| unusable(&error))?;
-    // A space at its end may be part of it.
-    let line = bytes.split(|byte| *byte == b'\n').next();
-    match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
-        Some(line) if !line.is_empty() => Ok(line.to_vec()),
-        _ => Err(unusable(&format!("{} is empty", file.display()))),
-    }
+    })
 }
 
 /// What the server answers in this time.

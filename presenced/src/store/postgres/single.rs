@@ -1,31 +1,18 @@
 //! The writes that have a transaction of their own: a forget, the pruning of tombstones, and a node's heartbeat.
 
-use presence::{Revision, UserId, Wall};
 use tokio_postgres::{Client, Statement};
 
+use super::columns::stored;
 use super::failure::Failure;
-use super::group::stored;
+use super::forget::ForgetStatements;
 use super::session::{Parameters, ServerAnswer, prepare, query};
-use super::tombstones;
 use crate::store::options::ROWS_AT_ONCE;
-use crate::store::write_request::{PlainWrite, WriteRequest};
+use crate::store::write_request::{DurableChange, PlainWrite, WriteRequest};
 use crate::store::{HEARTBEAT_KEPT, Heartbeat};
 
-/// Makes the profile if there is none, so that its key is locked: a write of the user that is under way is waited for, and one
-/// that comes meanwhile waits, and finds the tombstone then.
-const LOCK_USER: &str =
-    "INSERT INTO profile (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET version = profile.version";
-const ADD_TOMBSTONE: &str = "INSERT INTO tombstone (user_hash, revision, version, forgotten_at)
-     SELECT $1, $2, version, $3 FROM profile WHERE user_id = $4
-     ON CONFLICT (user_hash) DO UPDATE SET
-       revision = greatest(tombstone.revision, excluded.revision),
-       version = greatest(tombstone.version, excluded.version),
-       forgotten_at = greatest(tombstone.forgotten_at, excluded.forgotten_at)";
-/// And the reports with it.
-const DELETE_USER: &str = "DELETE FROM profile WHERE user_id = $1";
-/// One that was raised meanwhile stays.
+/// One that was raised meanwhile stays, and one that another node prunes or raises is left to it.
 const PRUNE_TOMBSTONES: &str = "DELETE FROM tombstone WHERE revision <= $1 AND user_hash IN
-       (SELECT user_hash FROM tombstone WHERE revision <= $1 LIMIT $2)
+       (SELECT user_hash FROM tombstone WHERE revision <= $1 ORDER BY user_hash LIMIT $2 FOR UPDATE SKIP LOCKED)
      RETURNING 1";
 pub(super) const SAVE_HEARTBEAT: &str = "INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ($1, $2, $3, $4)
      ON CONFLICT (node) DO UPDATE SET
@@ -38,9 +25,7 @@ pub(super) const SAVE_HISTORY: &str = "INSERT INTO history (node, incarnation, r
 /// The statements of a connection that writes.
 #[derive(Debug)]
 pub(super) struct SingleStatements {
-    lock_user: Statement,
-    add_tombstone: Statement,
-    delete_user: Statement,
+    pub(super) forget: ForgetStatements,
     prune_tombstones: Statement,
     save_heartbeat: Statement,
     delete_heartbeats: Statement,
@@ -50,17 +35,14 @@ pub(super) struct SingleStatements {
 
 impl SingleStatements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Failure> {
-        let [lock_user, add_tombstone, delete_user, prune_tombstones] =
-            prepare(client, [LOCK_USER, ADD_TOMBSTONE, DELETE_USER, PRUNE_TOMBSTONES]).await?;
+        let [prune_tombstones] = prepare(client, [PRUNE_TOMBSTONES]).await?;
         let [save_heartbeat, delete_heartbeats, delete_histories, save_history] = prepare(
             client,
             [SAVE_HEARTBEAT, DELETE_HEARTBEATS, DELETE_HISTORIES, SAVE_HISTORY],
         )
         .await?;
         Ok(Self {
-            lock_user,
-            add_tombstone,
-            delete_user,
+            forget: ForgetStatements::prepare(client).await?,
             prune_tombstones,
             save_heartbeat,
             delete_heartbeats,
@@ -75,7 +57,7 @@ pub(super) fn is_single(request: &WriteRequest) -> bool {
     match request {
         WriteRequest::Plain(write, _) => matches!(write, PlainWrite::Forget { .. } | PlainWrite::Heartbeat { .. }),
         WriteRequest::Prune(..) => true,
-        WriteRequest::Durable(..) => false,
+        WriteRequest::Durable(write, _) => matches!(write.change, DurableChange::ForgetOlder { .. }),
     }
 }
 
@@ -87,7 +69,7 @@ pub(super) fn send<'a>(
 ) -> Vec<ServerAnswer<'a>> {
     match request {
         WriteRequest::Plain(PlainWrite::Forget { user, revision, now }, _) => {
-            forget(client, statements, user, (*revision, *now))
+            statements.forget.send(client, user, (*revision, *now))
         }
         WriteRequest::Plain(PlainWrite::Heartbeat { node, heartbeat }, _) => {
             save_heartbeat(client, statements, node.as_str(), *heartbeat)
@@ -97,31 +79,16 @@ pub(super) fn send<'a>(
             let parameters: Parameters<'a> = vec![Box::new(stored(removed_to.get())), Box::new(limit)];
             vec![query(client, &statements.prune_tombstones, parameters)]
         }
-        WriteRequest::Plain(..) | WriteRequest::Durable(..) => Vec::new(),
+        WriteRequest::Durable(write, _) => match write.change {
+            DurableChange::ForgetOlder { revision, now } => {
+                statements
+                    .forget
+                    .send_older(client, (&write.user, write.proposed), (revision, now))
+            }
+            _ => Vec::new(),
+        },
+        WriteRequest::Plain(..) => Vec::new(),
     }
-}
-
-fn forget<'a>(
-    client: &'a Client,
-    statements: &'a SingleStatements,
-    user: &'a UserId,
-    (revision, now): (Revision, Wall),
-) -> Vec<ServerAnswer<'a>> {
-    let (user, hash) = (user.as_str(), tombstones::hash(user).to_vec());
-    vec![
-        query(client, &statements.lock_user, vec![Box::new(user)]),
-        query(
-            client,
-            &statements.add_tombstone,
-            vec![
-                Box::new(hash),
-                Box::new(stored(revision.get())),
-                Box::new(now.as_millis()),
-                Box::new(user),
-            ],
-        ),
-        query(client, &statements.delete_user, vec![Box::new(user)]),
-    ]
 }
 
 fn save_heartbeat<'a>(

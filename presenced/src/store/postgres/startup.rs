@@ -4,10 +4,10 @@ use futures_util::TryStreamExt as _;
 use presence::{History, NodeName, Revision, UserId, Wall};
 use tokio_postgres::{Client, Row as SqlRow, Transaction};
 
+use super::columns::stored;
 use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::failure::Failure;
-use super::group::stored;
-use crate::store::{Heartbeat, PAST_CHANGES_MAX, PastChanges, Row, Startup};
+use crate::store::{Access, Heartbeat, PAST_CHANGES_MAX, PastChanges, Row, Startup};
 
 const SELECT_PRESENT: &str = concat!(
     "SELECT ",
@@ -17,8 +17,8 @@ const SELECT_PRESENT: &str = concat!(
      ORDER BY profile.user_id, report.source"
 );
 
-/// A row that can't be understood is left out and logged: it must not keep everyone else waiting.
-pub(super) async fn load(client: &mut Client) -> Result<Startup, Failure> {
+/// A node of a cluster knows from the others who is present and what changed.
+pub(super) async fn load(client: &mut Client, access: Access) -> Result<Startup, Failure> {
     let transaction = client
         .build_transaction()
         .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
@@ -29,9 +29,13 @@ pub(super) async fn load(client: &mut Client) -> Result<Startup, Failure> {
     transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
     let mut startup = Startup {
         heartbeats: load_heartbeats(&transaction).await?,
-        present: load_present(&transaction).await?,
         ..Startup::default()
     };
+    if access == Access::Shared {
+        transaction.commit().await?;
+        return Ok(startup);
+    }
+    startup.present = load_present(&transaction).await?;
     if let Some(history) = startup.latest_stored().and_then(|heartbeat| heartbeat.history) {
         startup.past_changes = Some(load_past_changes(&transaction, history).await?);
     }
@@ -39,6 +43,7 @@ pub(super) async fn load(client: &mut Client) -> Result<Startup, Failure> {
     Ok(startup)
 }
 
+/// A row that can't be understood is left out and logged: it must not keep everyone else waiting.
 async fn load_present(transaction: &Transaction<'_>) -> Result<Vec<(UserId, Row)>, Failure> {
     let rows = transaction.query_raw(SELECT_PRESENT, std::iter::empty::<i64>()).await?;
     let mut rows = std::pin::pin!(rows);

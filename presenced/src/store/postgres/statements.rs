@@ -10,11 +10,15 @@ use super::decode::{durable_columns, report_columns};
 use super::failure::Failure;
 use super::session::prepare;
 use super::tombstones;
+use crate::store::Access;
 
 /// The statements of a connection that writes.
 #[derive(Debug)]
 pub(super) struct WriteStatements {
+    /// Whether what is written has to be published.
+    pub(super) access: Access,
     pub(super) number_transaction: Statement,
+    pub(super) make_users: Statement,
     pub(super) lock_users: Statement,
     pub(super) save_preferences: Statement,
     pub(super) raise_versions: Statement,
@@ -27,11 +31,12 @@ pub(super) struct WriteStatements {
     pub(super) clamp_reports: Statement,
     pub(super) save_statuses: Statement,
     pub(super) expire_reports: Statement,
+    pub(super) clear_marks: Statement,
     pub(super) tombstones: Statement,
 }
 
 impl WriteStatements {
-    pub(super) async fn prepare(client: &Client) -> Result<Self, Failure> {
+    pub(super) async fn prepare(client: &Client, access: Access) -> Result<Self, Failure> {
         let [number_transaction, lock_users, select_reports, tombstones] = prepare(
             client,
             [NUMBER_TRANSACTION, LOCK_USERS, SELECT_REPORTS, tombstones::SELECT],
@@ -43,7 +48,11 @@ impl WriteStatements {
             prepare(client, [SAVE_REPORTS, DELETE_REPORT, DELETE_REPORTS, EXPIRE_REPORTS]).await?;
         let [clamp_profiles, clamp_reports, save_statuses] =
             prepare(client, [CLAMP_PROFILES, CLAMP_REPORTS, SAVE_STATUSES]).await?;
+        let [make_users, clear_marks] = prepare(client, [MAKE_USERS, CLEAR_MARKS]).await?;
         Ok(Self {
+            access,
+            make_users,
+            clear_marks,
             number_transaction,
             lock_users,
             save_preferences,
@@ -65,8 +74,27 @@ impl WriteStatements {
 /// The number by which the outcome of the transaction is found out if its answer is lost.
 const NUMBER_TRANSACTION: &str = "SELECT txid_current()";
 
+/// Before [`LOCK_USERS`], which finds nobody who is not stored, where other nodes write as well: two that make the same users
+/// in different statements would wait for each other.
+const MAKE_USERS: &str = "INSERT INTO profile (user_id) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING";
+
 /// First in a transaction of several statements, each of which is in order by itself alone.
 const LOCK_USERS: &str = "SELECT 1 FROM profile WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE";
+
+/// The time by the database's clock, in milliseconds.
+macro_rules! now {
+    () => {
+        "(extract(epoch FROM clock_timestamp()) * 1000)::int8"
+    };
+}
+pub(super) use now;
+
+/// In `DO UPDATE SET`: a mark that is there stays, so that a user who is written again and again comes up as well.
+macro_rules! keep_mark {
+    () => {
+        "unpublished = coalesce(profile.unpublished, excluded.unpublished)"
+    };
+}
 
 /// The version after a write, in `DO UPDATE SET`.
 macro_rules! next_version {
@@ -75,10 +103,18 @@ macro_rules! next_version {
     };
 }
 
+/// The mark of a write, if the parameter says that it has to be published.
+macro_rules! new_mark {
+    ($is_marked:literal) => {
+        concat!("CASE WHEN ", $is_marked, "::bool THEN ", now!(), " END")
+    };
+}
+
 const SAVE_PREFERENCES: &str = concat!(
-    "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by, custom_version, version, revision)
-     SELECT given.user_id, custom, set_at, set_by, proposed + 1, proposed + 1, given.revision
-     FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::int8[], $6::int8[])
+    "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by, custom_version, version, revision, unpublished)
+     SELECT given.user_id, custom, set_at, set_by, proposed + 1, proposed + 1, given.revision, ",
+    new_mark!("$7"),
+    " FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::int8[], $6::int8[])
        AS given (user_id, custom, set_at, set_by, proposed, revision)
      ON CONFLICT (user_id) DO UPDATE SET
        custom_status = excluded.custom_status,
@@ -88,28 +124,33 @@ const SAVE_PREFERENCES: &str = concat!(
     next_version!(),
     ", version = ",
     next_version!(),
-    ", revision = greatest(profile.revision, excluded.revision)
-     RETURNING profile.user_id, ",
+    ", revision = greatest(profile.revision, excluded.revision), ",
+    keep_mark!(),
+    " RETURNING profile.user_id, ",
     durable_columns!()
 );
 
 /// Moves the times by reports. Makes the profile if there is none: a user known by reports alone has one too.
 const RAISE_VERSIONS: &str = concat!(
-    "INSERT INTO profile (user_id, last_seen, last_active, version)
-     SELECT given.user_id, seen, active, proposed + 1
-     FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[]) AS given (user_id, seen, active, proposed)
+    "INSERT INTO profile (user_id, last_seen, last_active, version, unpublished)
+     SELECT given.user_id, seen, active, proposed + 1, ",
+    new_mark!("$5"),
+    " FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[]) AS given (user_id, seen, active, proposed)
      ON CONFLICT (user_id) DO UPDATE SET
        last_seen = greatest(profile.last_seen, excluded.last_seen),
        last_active = greatest(profile.last_active, excluded.last_active),
        version = ",
     next_version!(),
+    ", ",
+    keep_mark!(),
     " RETURNING profile.user_id, ",
     durable_columns!()
 );
 
 const RAISE_KNOWN_VERSIONS: &str = concat!(
-    "UPDATE profile SET version = greatest(profile.version, proposed) + 1
-     FROM unnest($1::text[], $2::int8[]) AS given (user_id, proposed)
+    "UPDATE profile SET version = greatest(profile.version, proposed) + 1, unpublished = coalesce(unpublished, ",
+    new_mark!("$3"),
+    ") FROM unnest($1::text[], $2::int8[]) AS given (user_id, proposed)
      WHERE profile.user_id = given.user_id
      RETURNING profile.user_id, ",
     durable_columns!()
@@ -166,8 +207,17 @@ const SAVE_STATUSES: &str = "INSERT INTO profile (user_id, status, since, connec
        last_active = greatest(profile.last_active, excluded.last_active),
        revision = greatest(profile.revision, excluded.revision)";
 
-const EXPIRE_REPORTS: &str = "WITH expired AS (
+const EXPIRE_REPORTS: &str = concat!(
+    "WITH expired AS (
        DELETE FROM report USING unnest($1::text[], $2::text[], $3::int8[]) AS given (user_id, source, version)
        WHERE report.user_id = given.user_id AND report.source = given.source AND report.version = given.version
        RETURNING report.user_id)
-     UPDATE profile SET version = version + 1 WHERE user_id IN (SELECT user_id FROM expired)";
+     UPDATE profile SET version = version + 1, unpublished = coalesce(unpublished, ",
+    new_mark!("$4"),
+    ") WHERE user_id IN (SELECT user_id FROM expired)"
+);
+
+/// A version that is higher than the published one keeps its mark.
+const CLEAR_MARKS: &str =
+    "UPDATE profile SET unpublished = NULL FROM unnest($1::text[], $2::int8[]) AS given (user_id, published)
+     WHERE profile.user_id = given.user_id AND unpublished IS NOT NULL AND version <= published";

@@ -5,6 +5,7 @@ use tokio_postgres::Row as SqlRow;
 use super::commit_mark::CommitMark;
 use super::failure::Failure;
 use super::fault_injection::FaultStep;
+use super::forget;
 use super::group::{Group, GroupAnswers};
 use super::health::ServerHealth;
 use super::session::{STATEMENT_TIMEOUT, execute, query, together, within};
@@ -77,8 +78,16 @@ async fn write(
         sent.push(query(client, &session.statements.number_transaction, vec![]));
         sent.extend(single::send(client, &session.singles, request));
         let rows = or_roll_back(session, together(sent).await).await?;
-        let mut answers = GroupAnswers::default();
-        answers.pruned = rows.last().map_or(0, Vec::len);
+        let mut answers = GroupAnswers {
+            pruned: rows.last().map_or(0, Vec::len),
+            ..GroupAnswers::default()
+        };
+        if let WriteRequest::Durable(write, _) = request
+            && let [.., part, version] = rows.as_slice()
+        {
+            let left = or_roll_back(session, forget::decode_part(part, version)).await?;
+            answers.parts.insert(write.user.as_str().to_owned(), left);
+        }
         return Ok((number_of(&rows)?, answers));
     }
     let group = Group::new(requests, known);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::commit_mark::CommitMark;
-use super::exclusive::{self, LockHolder, OWN_PATIENCE, ServerProcess};
+use super::database_lock::{self, DatabaseAccess, LockHolders, OWN_PATIENCE, ServerProcess};
 use super::failure::Failure;
 use super::health::ServerHealth;
 use super::migration::{self, Identity};
@@ -19,16 +19,6 @@ use crate::store::metrics::FailureKind;
 /// one is made.
 const EARLIER_MAX: usize = 8;
 
-/// Whether the store keeps every other daemon out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    /// It has the database to itself.
-    Exclusive,
-    /// Others write as well: other nodes.
-    #[cfg(test)]
-    Shared,
-}
-
 /// A connection that may write.
 pub(super) struct WriteSession {
     pub(super) client: Client,
@@ -38,19 +28,17 @@ pub(super) struct WriteSession {
 }
 
 impl WriteSession {
-    /// Takes the lock. The holder, if there is another daemon.
+    /// Takes the lock. The holders, if there are other daemons.
     pub(super) async fn open(
         client: Client,
-        access: Access,
+        access: DatabaseAccess,
         patience: Duration,
-    ) -> Result<Result<Self, LockHolder>, Failure> {
-        if access == Access::Exclusive
-            && let Some(holder) = exclusive::take(&client, patience).await?
-        {
-            return Ok(Err(holder));
+    ) -> Result<Result<Self, LockHolders>, Failure> {
+        if let Some(holders) = database_lock::take(&client, access.lock, patience).await? {
+            return Ok(Err(holders));
         }
         Ok(Ok(Self {
-            statements: WriteStatements::prepare(&client).await?,
+            statements: WriteStatements::prepare(&client, access.access).await?,
             singles: SingleStatements::prepare(&client).await?,
             backend: ServerProcess::of(&client).await?,
             client,
@@ -61,7 +49,7 @@ impl WriteSession {
 /// Makes the connection anew when it broke.
 pub(super) struct WriteLink {
     connector: Arc<Connector>,
-    access: Access,
+    access: DatabaseAccess,
     /// Another database in its place is not written to.
     identity: Identity,
     health: Arc<ServerHealth>,
@@ -75,7 +63,7 @@ pub(super) struct WriteLink {
 impl WriteLink {
     pub(super) fn new(
         opened: (Arc<Connector>, Identity),
-        access: Access,
+        access: DatabaseAccess,
         session: WriteSession,
         health: &Arc<ServerHealth>,
     ) -> Self {
@@ -159,7 +147,7 @@ impl WriteLink {
         self.remember(ServerProcess::of(&client).await?);
         match WriteSession::open(client, self.access, OWN_PATIENCE).await? {
             Ok(session) => Ok(session),
-            Err(holder) => Err(holder.failure(&self.earlier)),
+            Err(holders) => Err(holders.failure(&self.earlier)),
         }
     }
 }

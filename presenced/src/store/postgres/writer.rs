@@ -61,8 +61,9 @@ impl Collected {
     /// Whether a request has to wait for the next transaction.
     fn is_in_the_way(&self, request: &WriteRequest) -> bool {
         match request {
+            request if is_single(request) => !self.requests.is_empty(),
             WriteRequest::Durable(write, _) => self.users.contains(&write.user),
-            request => is_single(request) && !self.requests.is_empty(),
+            _ => false,
         }
     }
 
@@ -334,7 +335,9 @@ fn check(request: &WriteRequest) -> Result<(), Failure> {
         WriteRequest::Durable(write, _) => {
             fits(write.proposed.get())
                 && match &write.change {
-                    DurableChange::Preference { revision, .. } => fits(revision.get()),
+                    DurableChange::Preference { revision, .. } | DurableChange::ForgetOlder { revision, .. } => {
+                        fits(revision.get())
+                    }
                     DurableChange::Report { report, .. } => report.said.is_none_or(|said| fits(said.get())),
                     DurableChange::EndReport { .. } | DurableChange::EndReports => true,
                 }
@@ -342,6 +345,8 @@ fn check(request: &WriteRequest) -> Result<(), Failure> {
         WriteRequest::Prune(removed_to, _) => fits(removed_to.get()),
         WriteRequest::Plain(write, _) => match write {
             PlainWrite::Statuses(rows) => rows.iter().all(|row| fits(row.revision.get())),
+            // Above all that are stored is above all that there are.
+            PlainWrite::Published(_) => true,
             PlainWrite::Expired(expired) => expired.iter().all(|report| fits(report.version.get())),
             PlainWrite::Forget { revision, .. } => fits(revision.get()),
             PlainWrite::Heartbeat { heartbeat, .. } => {

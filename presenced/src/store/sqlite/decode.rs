@@ -6,7 +6,7 @@ use presence::{NodeName, Preference, Revision, Version, Wall};
 use rusqlite::Row as SqlRow;
 use rusqlite::types::{FromSqlError, ValueRef};
 
-use crate::store::{DurableRow, ReportRow};
+use crate::store::{DurableRow, ReportRow, Row};
 
 /// The columns of the durable part that stand in `profile`, as [`durable_part`] expects them.
 macro_rules! durable_columns {
@@ -20,7 +20,38 @@ macro_rules! report_columns {
         "source, report.status, report.since, heard, report.version, report.last_active, expires_at, said"
     };
 }
-pub(super) use {durable_columns, report_columns};
+/// The columns of a user, as [`profile`] expects them, and those of one of its reports, as [`report`] does from [`REPORT`] on.
+macro_rules! user_columns {
+    () => {
+        concat!(
+            "profile.user_id, profile.status, profile.since, connected_on, last_seen, profile.last_active, revision, ",
+            durable_columns!(),
+            ", ",
+            report_columns!()
+        )
+    };
+}
+pub(super) use {durable_columns, report_columns, user_columns};
+
+/// Where the columns of the durable part begin in `user_columns!`.
+const DURABLE: usize = 7;
+/// Where the columns of the report begin.
+pub(super) const REPORT: usize = 12;
+/// The first column after them.
+pub(super) const AFTER_USER: usize = 20;
+
+/// All that is stored of a user but its reports, from `user_columns!`.
+pub(super) fn profile(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        durable: durable_part(row, DURABLE)?,
+        status: parsed(row, 1)?,
+        since: time(row, 2)?,
+        connected_on: nodes(row, 3)?,
+        last_seen: time(row, 4)?,
+        last_active: time(row, 5)?,
+        revision: revision(row, 6)?,
+    })
+}
 
 /// The durable part without its reports, from `durable_columns!` beginning at `first`.
 pub(super) fn durable_part(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<DurableRow> {

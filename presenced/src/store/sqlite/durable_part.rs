@@ -6,10 +6,12 @@ use presence::{Revision, Source, UserId, Version};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::decode::{self, durable_columns, report_columns};
+use super::forget::forget_older;
+use super::marks;
 use super::statements::{WriteFailure, millis, one_row, stored};
 use super::tombstones::Tombstones;
 use crate::store::write_request::{DurableChange, DurableWrite};
-use crate::store::{DurableRow, NewPreference, NewReport, ReportTimes};
+use crate::store::{Access, DurableRow, NewPreference, NewReport, ReportTimes};
 
 /// The version after a write, for `DO UPDATE SET` and `UPDATE`, where columns have their values from before.
 macro_rules! next_version {
@@ -26,11 +28,27 @@ pub(super) const SELECT_REPORTS: &str = concat!(
 
 impl DurableWrite {
     /// Does it, within the transaction and the savepoint that are open.
-    pub(super) fn apply(self, connection: &Connection, tombstones: &Tombstones) -> Result<DurableRow, WriteFailure> {
+    pub(super) fn apply(
+        self,
+        connection: &Connection,
+        tombstones: &mut Tombstones,
+        access: Access,
+    ) -> Result<DurableRow, WriteFailure> {
         let Self { user, proposed, change } = self;
-        // A user that was forgotten goes on above its last version.
-        let proposed = stored(proposed.get())?.max(tombstones.version(connection, &user)?);
+        let proposed = match &change {
+            DurableChange::ForgetOlder { .. } => stored(proposed.get())?,
+            // A user that was forgotten goes on above its last version.
+            _ => stored(proposed.get())?.max(tombstones.version(connection, &user)?),
+        };
         let mut part = match &change {
+            DurableChange::ForgetOlder { revision, now } => {
+                return Ok(forget_older(
+                    connection,
+                    tombstones,
+                    (&user, proposed),
+                    (*revision, *now),
+                )?);
+            }
             DurableChange::Preference { revision, .. } if tombstones.covers(connection, &user, *revision)? => {
                 return Err(WriteFailure::Forgotten);
             }
@@ -46,10 +64,13 @@ impl DurableWrite {
             },
         };
         match change {
-            DurableChange::Preference { .. } => {}
+            DurableChange::Preference { .. } | DurableChange::ForgetOlder { .. } => {}
             DurableChange::Report { report, .. } => save_report(connection, &user, &report, part.version)?,
             DurableChange::EndReport { source, .. } => delete_report(connection, &user, &source)?,
             DurableChange::EndReports => delete_reports(connection, &user)?,
+        }
+        if access == Access::Shared {
+            marks::add(connection, &user)?;
         }
         load_reports(connection, &user, &mut part)?;
         Ok(part)
@@ -162,7 +183,7 @@ fn delete_reports(connection: &Connection, user: &UserId) -> rusqlite::Result<()
     Ok(())
 }
 
-fn load_reports(connection: &Connection, user: &UserId, part: &mut DurableRow) -> rusqlite::Result<()> {
+pub(super) fn load_reports(connection: &Connection, user: &UserId, part: &mut DurableRow) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(SELECT_REPORTS)?;
     let mut rows = statement.query([user.as_str()])?;
     while let Some(row) = rows.next()? {

@@ -123,8 +123,8 @@ pub(crate) struct SqliteHold<'a> {
 
 #[cfg(test)]
 impl SqliteStore {
-    pub(in crate::store) fn open_beside(path: &Path, metrics: StoreMetrics) -> Self {
-        let (inner, _) = open::open_beside(path, &OpenOptions::default(), metrics).expect("a database");
+    pub(in crate::store) fn open_beside(path: &Path, options: &OpenOptions, metrics: StoreMetrics) -> Self {
+        let (inner, _) = open::open_beside(path, options, metrics).expect("a database");
         let inner = Arc::new(inner);
         Self { inner }
     }

@@ -155,17 +155,27 @@ impl Health {
     /// A read of one user failed. Returns the answer to it. Damage found by a reader stops the writer too.
     pub(super) fn read_failed(&self, user: &UserId, error: &rusqlite::Error) -> StoreError {
         let kind = self.kind_of(error);
-        self.metrics.failed(kind);
-        if kind.seals() {
-            return self.seal(kind, error);
-        }
         // What SQLite itself refuses, such as a table that is gone, is no row's own.
         if kind == FailureKind::Request && !matches!(error, rusqlite::Error::SqliteFailure(..)) {
             let reason = error.to_string();
+            self.metrics.failed(kind);
             if self.unreadable_rows.note(user, &reason) {
                 tracing::error!(file = ?self.path, ?user, %error, "a row of the database can't be understood");
             }
             return StoreError::Refused { reason: reason.into() };
+        }
+        self.failed_as(kind, error)
+    }
+
+    /// A read of a list failed. Returns the answer to it.
+    pub(super) fn list_failed(&self, error: &rusqlite::Error) -> StoreError {
+        self.failed_as(self.kind_of(error), error)
+    }
+
+    fn failed_as(&self, kind: FailureKind, error: &rusqlite::Error) -> StoreError {
+        self.metrics.failed(kind);
+        if kind.seals() {
+            return self.seal(kind, error);
         }
         StoreError::Unavailable {
             reason: describe(kind, error).into(),

@@ -6,10 +6,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// The whole schema, with its version and application id.
 pub(super) const SCHEMA: &str = include_str!("../../../../schema.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
+/// The whole schema of version 3.
+pub(super) const SCHEMA_3: &str = include_str!("schema_3.sql");
 /// The whole schema of version 2.
 pub(super) const SCHEMA_2: &str = include_str!("schema_2.sql");
 /// The whole schema of version 1.
@@ -30,6 +32,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             0 => transaction.execute_batch(SCHEMA)?,
             1 => add_versions_and_nodes(&transaction)?,
             2 => add_history_and_words(&transaction)?,
+            3 => add_identity_and_marks(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -111,7 +114,7 @@ fn add_history_and_words(transaction: &Transaction) -> rusqlite::Result<()> {
          ALTER TABLE heartbeat RENAME TO heartbeat_2;
          DROP INDEX tombstone_forgotten_at;",
     )?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SCHEMA_3)?;
     transaction.execute_batch(
         "INSERT INTO profile SELECT * FROM profile_2;
          INSERT INTO report SELECT *, version FROM report_2;
@@ -122,4 +125,35 @@ fn add_history_and_words(transaction: &Transaction) -> rusqlite::Result<()> {
          DROP TABLE tombstone_2;
          DROP TABLE heartbeat_2;",
     )
+}
+
+/// 3 to 4. A database has an identity, by which nodes know that they share it, and users are marked whose durable part is to
+/// be published. A daemon alone has published everything.
+fn add_identity_and_marks(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE profile RENAME TO profile_3;
+         ALTER TABLE report RENAME TO report_3;
+         ALTER TABLE tombstone RENAME TO tombstone_3;
+         ALTER TABLE heartbeat RENAME TO heartbeat_3;
+         ALTER TABLE history RENAME TO history_3;
+         DROP INDEX tombstone_revision;",
+    )?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(
+        "INSERT INTO profile SELECT *, NULL FROM profile_3;
+         INSERT INTO report SELECT * FROM report_3;
+         INSERT INTO tombstone SELECT * FROM tombstone_3;
+         INSERT INTO heartbeat SELECT * FROM heartbeat_3;
+         INSERT INTO history SELECT * FROM history_3;
+         DROP TABLE report_3;
+         DROP TABLE profile_3;
+         DROP TABLE tombstone_3;
+         DROP TABLE heartbeat_3;
+         DROP TABLE history_3;",
+    )
+}
+
+/// What tells this database from every other.
+pub(super) fn identity(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT identity FROM presence_database", [], |row| row.get(0))
 }

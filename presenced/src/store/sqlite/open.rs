@@ -67,7 +67,7 @@ fn open_locked(
     migration::migrate(&mut connection).map_err(sql)?;
     let startup = Startup {
         alive: AliveFile::read(&Beside::Alive.path(path)),
-        ..read::load_startup(&connection).map_err(sql)?
+        ..read::load_startup(&connection, options.access).map_err(sql)?
     };
     let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
     let lanes = std::iter::repeat_n(ReadLane::Singles, options.readers.max(1)).chain([ReadLane::Lists]);

@@ -6,39 +6,39 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
 
-use super::decode::{self, durable_columns, report_columns};
+use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::fault_injection::Step;
 use super::health::Health;
+use super::list;
 use super::log_check::LogCheck;
+use super::migration;
 use super::statements::stored;
 use super::tombstones;
 use crate::store::metrics::FailureKind;
 use crate::store::queue::Queue;
 use crate::store::read_request::{ReadCaller, ReadJob, ReadLane};
-use crate::store::{Heartbeat, LoadedRow, PAST_CHANGES_MAX, PastChanges, Row, Startup, StoreError};
-
-/// Where the columns of the durable part begin in `select!`.
-const DURABLE: usize = 7;
-/// Where the columns of the report begin.
-pub(super) const REPORT: usize = 12;
-
-/// A user and one of its reports: as many rows as there are reports, one if there is none.
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT profile.user_id, profile.status, profile.since, connected_on, last_seen, profile.last_active, revision, ",
-            durable_columns!(),
-            ", ",
-            report_columns!(),
-            " FROM profile LEFT JOIN report ON report.user_id = profile.user_id ",
-            $rest
-        )
-    };
-}
+use crate::store::{Access, Heartbeat, LoadedRow, PAST_CHANGES_MAX, PastChanges, Row, Startup, StoreError};
 
 /// All users, in order of their ids.
-pub(super) const SELECT_USERS: &str = select!("ORDER BY profile.user_id, source");
-pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
+pub(super) const SELECT_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    " FROM profile LEFT JOIN report ON report.user_id = profile.user_id ORDER BY profile.user_id, source"
+);
+/// A user and its reports: as many rows as there are reports, one if there is none.
+pub(super) const SELECT_USER: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    " FROM profile LEFT JOIN report ON report.user_id = profile.user_id WHERE profile.user_id = ?1 ORDER BY source"
+);
+/// The same of all users that are present.
+const SELECT_PRESENT: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    " FROM profile LEFT JOIN report ON report.user_id = profile.user_id
+     WHERE profile.status <> 'OFFLINE' OR connected_on <> '[]' OR report.user_id IS NOT NULL
+     ORDER BY profile.user_id, source"
+);
 
 /// Runs one thread of a lane: reads until the queue is closed and empty.
 pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
@@ -62,6 +62,21 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                 health.faults.answer(lane, job.users.len() as u64);
                 let _ = caller.send(removals);
             }
+            ReadCaller::Page(_, caller) if caller.is_closed() => {}
+            ReadCaller::Page(request, caller) => {
+                let page = caught(|| {
+                    opened.1.check_index()?;
+                    retrying(opened.0, || {
+                        health.faults.pass(Step::Read)?;
+                        list::load_page(opened.0, &request, health)
+                    })
+                });
+                let page = page.map_err(|error| health.list_failed(&error));
+                health
+                    .faults
+                    .answer(lane, page.as_ref().map_or(0, |page| page.rows.len() as u64));
+                let _ = caller.send(page);
+            }
         }
     }
 }
@@ -72,7 +87,10 @@ fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId]
     for user in users {
         let row = caught(|| {
             log_check.check_index()?;
-            load_retrying(connection, user, health)
+            retrying(connection, || {
+                health.faults.pass(Step::Read)?;
+                load(connection, user)
+            })
         });
         let row = row.inspect(|_| health.row_read(user));
         rows.push(row.map_err(|error| health.read_failed(user, &error)));
@@ -94,14 +112,13 @@ fn caught<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> 
 }
 
 /// Reads once more if the disk may have failed for a moment. What it got wrong must not be answered again from the cache.
-fn load_retrying(connection: &Connection, user: &UserId, health: &Health) -> rusqlite::Result<Option<Row>> {
-    let load = || health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+fn retrying<T>(connection: &Connection, mut load: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     match load() {
         Err(error) if matches!(FailureKind::of(&error), FailureKind::Io | FailureKind::Damaged) => {
             let _ = connection.execute_batch("PRAGMA shrink_memory");
             load()
         }
-        row => row,
+        loaded => loaded,
     }
 }
 
@@ -113,19 +130,34 @@ fn load(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Row>>
     while let Some(row) = rows.next()? {
         let known = match found.take() {
             Some(known) => known,
-            None => decode_profile(row)?,
+            None => decode::profile(row)?,
         };
         let known = found.insert(known);
-        known.durable.reports.extend(decode::report(row, REPORT)?);
+        known.durable.reports.extend(decode::report(row, decode::REPORT)?);
     }
     Ok(found)
 }
 
+/// A node of a cluster knows from the others who is present and what changed.
+pub(super) fn load_startup(connection: &Connection, access: Access) -> rusqlite::Result<Startup> {
+    let mut startup = Startup {
+        identity: migration::identity(connection)?,
+        heartbeats: load_heartbeats(connection)?,
+        ..Startup::default()
+    };
+    if access == Access::Shared {
+        return Ok(startup);
+    }
+    startup.present = load_present(connection)?;
+    if let Some(history) = startup.latest_stored().and_then(|heartbeat| heartbeat.history) {
+        startup.past_changes = Some(load_past_changes(connection, history)?);
+    }
+    Ok(startup)
+}
+
 /// A row that can't be understood is left out and logged: it must not keep everyone else waiting.
-pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup> {
-    let mut statement = connection.prepare(select!(
-        "WHERE profile.status <> 'OFFLINE' OR connected_on <> '[]' OR report.user_id IS NOT NULL ORDER BY profile.user_id, source"
-    ))?;
+fn load_present(connection: &Connection) -> rusqlite::Result<Vec<(UserId, Row)>> {
+    let mut statement = connection.prepare(SELECT_PRESENT)?;
     let mut rows = statement.query([])?;
     let mut present: Vec<(UserId, Row)> = Vec::new();
     while let Some(row) = rows.next()? {
@@ -133,15 +165,7 @@ pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup>
             tracing::warn!(user = ?row.get_ref(0)?, %error, "left out a row of the database that can't be understood");
         }
     }
-    let mut startup = Startup {
-        heartbeats: load_heartbeats(connection)?,
-        present,
-        ..Startup::default()
-    };
-    if let Some(history) = startup.latest_stored().and_then(|heartbeat| heartbeat.history) {
-        startup.past_changes = Some(load_past_changes(connection, history)?);
-    }
-    Ok(startup)
+    Ok(present)
 }
 
 /// One pass over the table, as the users that are present take. A user whose id can't be understood was told to nobody.
@@ -169,10 +193,10 @@ fn load_past_changes(connection: &Connection, mut history: History) -> rusqlite:
 fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rusqlite::Result<()> {
     let user: UserId = decode::parsed(row, 0)?;
     if present.last().is_none_or(|(last, _)| *last != user) {
-        present.push((user, decode_profile(row)?));
+        present.push((user, decode::profile(row)?));
     }
     if let Some((_, last)) = present.last_mut() {
-        last.durable.reports.extend(decode::report(row, REPORT)?);
+        last.durable.reports.extend(decode::report(row, decode::REPORT)?);
     }
     Ok(())
 }
@@ -203,16 +227,4 @@ fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Hear
     let wall = Wall::from_millis(row.get(1)?);
     let heartbeat = Heartbeat::stored(wall, ceiling, clean, incarnation.zip(from));
     Ok((NodeName::new(&node), heartbeat))
-}
-
-pub(super) fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        durable: decode::durable_part(row, DURABLE)?,
-        status: decode::parsed(row, 1)?,
-        since: decode::time(row, 2)?,
-        connected_on: decode::nodes(row, 3)?,
-        last_seen: decode::time(row, 4)?,
-        last_active: decode::time(row, 5)?,
-        revision: decode::revision(row, 6)?,
-    })
 }

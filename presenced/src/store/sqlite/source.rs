@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::connection::{Beside, open_writer};
 use super::database_lock::{DatabaseLock, in_use};
 use super::file_check::{FoundFile, find, io_error, sql_error};
-use super::read::{REPORT, SELECT_USERS, decode_profile, load_heartbeats};
+use super::read::{SELECT_USERS, load_heartbeats};
 use super::{decode, migration};
 use crate::files::Holder;
 use crate::store::alive::AliveFile;
@@ -174,10 +174,10 @@ impl<'a> SourceUsers<'a> {
                 }
             };
             if let Current::Understood(key, _, profile) = &mut self.current {
-                match decode::report(row, REPORT) {
+                match decode::report(row, decode::REPORT) {
                     Ok(report) => profile.durable.reports.extend(report),
                     Err(error) => {
-                        let source = shown(&bytes(row.get_ref(REPORT)?));
+                        let source = shown(&bytes(row.get_ref(decode::REPORT)?));
                         self.waiting = Some(skipped(format!("report {source} of user {}", shown(key)), &error));
                     }
                 }
@@ -199,7 +199,7 @@ impl Current {
 }
 
 fn understood(row: &rusqlite::Row<'_>) -> rusqlite::Result<(UserId, Row)> {
-    Ok((decode::parsed(row, 0)?, decode_profile(row)?))
+    Ok((decode::parsed(row, 0)?, decode::profile(row)?))
 }
 
 fn skipped(what: String, error: &rusqlite::Error) -> SourceItem {

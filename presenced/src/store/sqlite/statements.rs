@@ -8,11 +8,13 @@
 use std::borrow::Cow;
 
 use presence::{History, NodeName, UserId, Wall};
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, named_params};
 
+use super::forget::forget;
+use super::marks;
 use super::tombstones::Tombstones;
 use crate::store::write_request::PlainWrite;
-use crate::store::{ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
+use crate::store::{Access, ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
 
 /// Why one request was not done, though the database is in order.
 #[derive(Debug)]
@@ -30,14 +32,25 @@ impl From<rusqlite::Error> for WriteFailure {
 
 impl PlainWrite {
     /// Does it, within the transaction and the savepoint that are open.
-    pub(super) fn apply(self, connection: &Connection, tombstones: &mut Tombstones) -> Result<(), WriteFailure> {
+    pub(super) fn apply(
+        self,
+        connection: &Connection,
+        tombstones: &mut Tombstones,
+        access: Access,
+    ) -> Result<(), WriteFailure> {
         match self {
             Self::Forget { user, revision, now } => {
                 let version = forget(connection, &user)?;
                 Ok(tombstones.add(connection, &user, (revision, version), now)?)
             }
             Self::Statuses(rows) => Ok(save_statuses(connection, &rows, *tombstones)?),
-            Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
+            Self::Expired(expired) => Ok(expire_reports(connection, &expired, access)?),
+            Self::Published(versions) => {
+                for (user, version) in &versions {
+                    marks::clear(connection, user, *version)?;
+                }
+                Ok(())
+            }
             Self::Heartbeat { node, heartbeat } => {
                 save_heartbeat(connection, &node, heartbeat)?;
                 Ok(save_history(connection, &node, heartbeat.history)?)
@@ -62,18 +75,6 @@ pub(super) fn one_row(changed: usize) -> rusqlite::Result<()> {
         1 => Ok(()),
         other => Err(rusqlite::Error::StatementChangedRows(other)),
     }
-}
-
-/// Deletes the profile, and the reports with it. The last version; 0 if nothing was stored.
-fn forget(connection: &Connection, user: &UserId) -> rusqlite::Result<i64> {
-    let mut statement = connection.prepare_cached("SELECT version FROM profile WHERE user_id = :user")?;
-    let version = statement.query_row(named_params! { ":user": user.as_str() }, |row| row.get(0));
-    let Some(version) = version.optional()? else {
-        return Ok(0);
-    };
-    let mut statement = connection.prepare_cached("DELETE FROM profile WHERE user_id = :user")?;
-    one_row(statement.execute(named_params! { ":user": user.as_str() })?)?;
-    Ok(version)
 }
 
 fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombstones) -> rusqlite::Result<()> {
@@ -105,6 +106,9 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
             ":revision": stored(row.revision.get())?,
         })?;
         one_row(changed)?;
+        if let Some(version) = row.published {
+            marks::clear(connection, &row.user, version)?;
+        }
     }
     Ok(())
 }
@@ -137,7 +141,7 @@ fn encode_nodes(nodes: &[NodeName]) -> rusqlite::Result<Cow<'static, str>> {
     Ok(Cow::Owned(text))
 }
 
-fn expire_reports(connection: &Connection, expired: &[ExpiredReport]) -> rusqlite::Result<()> {
+fn expire_reports(connection: &Connection, expired: &[ExpiredReport], access: Access) -> rusqlite::Result<()> {
     let mut delete = connection
         .prepare_cached("DELETE FROM report WHERE user_id = :user AND source = :source AND version = :version")?;
     let mut raise = connection.prepare_cached("UPDATE profile SET version = version + 1 WHERE user_id = :user")?;
@@ -149,6 +153,9 @@ fn expire_reports(connection: &Connection, expired: &[ExpiredReport]) -> rusqlit
         })?;
         if deleted > 0 {
             one_row(raise.execute(named_params! { ":user": report.user.as_str() })?)?;
+            if access == Access::Shared {
+                marks::add(connection, &report.user)?;
+            }
         }
     }
     Ok(())

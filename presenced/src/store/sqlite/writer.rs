@@ -21,7 +21,7 @@ use crate::clock::Stopwatch;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::queue::Queue;
 use crate::store::write_request::{Caller, WriteJob, WriteRequest};
-use crate::store::{OpenOptions, StoreError};
+use crate::store::{Access, OpenOptions, StoreError};
 
 /// Pages by which the log grows before it is folded into the database: 4 MiB, SQLite's own figure. It is done after
 /// the answers, so no caller waits for it.
@@ -40,6 +40,8 @@ pub(super) struct StoreWriter {
     queue: Arc<Queue<WriteJob>>,
     health: Arc<Health>,
     metrics: StoreMetrics,
+    /// Whether what is written has to be published.
+    access: Access,
     /// Rows that share one commit, at most; a request is never split.
     batch_max: usize,
     /// For how long a transaction waits for a lock.
@@ -76,6 +78,7 @@ impl StoreWriter {
             queue,
             metrics: health.metrics().clone(),
             health,
+            access: options.access,
             batch_max: options.batch_max,
             busy_timeout: options.busy_timeout,
             check_log_every: options.check_log_every,
@@ -193,11 +196,11 @@ impl StoreWriter {
     ) -> rusqlite::Result<()> {
         match request {
             WriteRequest::Durable(write, caller) => {
-                let answer = self.in_savepoint(|connection| write.apply(connection, tombstones));
+                let answer = self.in_savepoint(|connection| write.apply(connection, tombstones, self.access));
                 hold(caller, answer, batch)
             }
             WriteRequest::Plain(write, caller) => {
-                let answer = self.in_savepoint(|connection| write.apply(connection, tombstones));
+                let answer = self.in_savepoint(|connection| write.apply(connection, tombstones, self.access));
                 hold(caller, answer, batch)
             }
             WriteRequest::Prune(removed_to, caller) => {

@@ -12,8 +12,8 @@ use super::postgres_server::PostgresServer;
 use crate::postgres_url::PostgresUrl;
 use crate::store::when_free;
 use crate::store::{
-    DurableRow, Heartbeat, NewPreference, NewReport, OpenOptions, PostgresPlace, ReportTimes, Row, Startup, StatusRow,
-    Store, StoreError, StoreMetrics,
+    Access, DurableRow, Heartbeat, NewPreference, NewReport, OpenOptions, PostgresPlace, ReportTimes, Row, Startup,
+    StatusRow, Store, StoreError, StoreMetrics,
 };
 
 /// A database of one implementation, removed at the end.
@@ -32,18 +32,51 @@ impl Backend {
         Self::Postgres(PostgresServer::shared().create_database(), tempfile::tempdir().unwrap())
     }
 
+    /// A new database of the same implementation.
+    pub(in crate::store) fn another(&self) -> Self {
+        match self {
+            Self::Sqlite(_) => Self::sqlite(),
+            Self::Postgres(..) => Self::postgres(),
+        }
+    }
+
     pub(in crate::store) fn open(&self) -> Store {
         self.start().0
     }
 
-    /// A second handle, as another node has one.
+    /// A second handle that takes no lock.
     pub(in crate::store) fn beside(&self) -> Store {
+        self.beside_with(&OpenOptions::default())
+    }
+
+    /// A handle as a node of a cluster has one. On one file there is only one node: further handles take no lock.
+    pub(in crate::store) fn node(&self) -> Store {
+        if let Self::Sqlite(directory) = self
+            && !database(directory).exists()
+        {
+            return self.start_node().0;
+        }
+        self.beside_with(&OpenOptions {
+            access: Access::Shared,
+            ..OpenOptions::default()
+        })
+    }
+
+    fn beside_with(&self, options: &OpenOptions) -> Store {
         match self {
-            Self::Sqlite(directory) => Store::open_beside(&database(directory), metrics()),
+            Self::Sqlite(directory) => Store::open_beside(&database(directory), options, metrics()),
             Self::Postgres(name, directory) => on_postgres(name, directory, async |place| {
-                Store::open_postgres_beside(place, metrics()).await
+                Store::open_postgres_beside(place, options, metrics()).await
             }),
         }
+    }
+
+    /// The start of a node of a cluster.
+    pub(in crate::store) fn start_node(&self) -> (Store, Startup) {
+        self.start_as(&OpenOptions {
+            access: Access::Shared,
+            ..OpenOptions::default()
+        })
     }
 
     pub(in crate::store) fn start(&self) -> (Store, Startup) {
@@ -56,11 +89,26 @@ impl Backend {
             answer_within,
             ..OpenOptions::default()
         };
+        self.start_as(&options)
+    }
+
+    fn start_as(&self, options: &OpenOptions) -> (Store, Startup) {
         match self {
-            Self::Sqlite(directory) => when_free(|| Store::open(&database(directory), &options, metrics())).unwrap(),
+            Self::Sqlite(directory) => when_free(|| Store::open(&database(directory), options, metrics())).unwrap(),
             Self::Postgres(name, directory) => on_postgres(name, directory, async |place| {
-                Store::open_postgres(place, &options, metrics()).await.unwrap()
+                Store::open_postgres(place, options, metrics()).await.unwrap()
             }),
+        }
+    }
+
+    /// Changes the database behind the back of its handles.
+    pub(in crate::store) fn sql(&self, sql: &str) {
+        match self {
+            Self::Sqlite(directory) => rusqlite::Connection::open(database(directory))
+                .unwrap()
+                .execute_batch(sql)
+                .unwrap(),
+            Self::Postgres(name, _) => drop(PostgresServer::shared().sql(name, sql)),
         }
     }
 
@@ -176,6 +224,7 @@ pub(in crate::store) fn status(name: &str, status: Status, revision: u64) -> Sta
         last_active: None,
         revision: Revision::new(revision),
         clamp_to: None,
+        published: None,
     }
 }
 

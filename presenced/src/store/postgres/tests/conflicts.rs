@@ -1,13 +1,11 @@
-//! Several writers at once: nodes, requests of one transaction, and sessions of other programs.
+//! Several writers at once: requests of one transaction, transactions that lose a conflict, and sessions of other programs.
 
 use std::io::Write as _;
 
 use presence::CustomStatus::{DoNotDisturb, Idle};
-use presence::Revision;
 
-use super::{TestDatabase, is_unavailable, set_until_done, statuses, until};
+use super::{TestDatabase, is_unavailable, until};
 use crate::store::StoreError;
-use crate::store::tests::fixture::{user, wall};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_can_not_be_stored_fails_alone() {
@@ -38,44 +36,6 @@ async fn a_request_that_can_not_be_stored_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_write_the_same_users_do_not_deadlock() {
-    let database = TestDatabase::shared();
-    let (one, other) = (database.open_beside().await, database.open_beside().await);
-    let write = async |store: &crate::store::Store, is_backwards: bool| {
-        for round in 1..=30_u64 {
-            let rows = || match is_backwards {
-                true => statuses((0..200).rev(), round),
-                false => statuses(0..200, round),
-            };
-            let name = format!("user-{}", round % 5);
-            // On a slow machine the other may hold a lock for too long.
-            let saving = until(async || store.save_statuses(rows()).await.is_ok());
-            tokio::join!(saving, set_until_done(store, &name, Idle));
-        }
-    };
-    tokio::join!(write(&one, false), write(&other, true));
-    let deadlocks = database.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
-    assert_eq!(deadlocks, "0");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forget_and_late_writes_of_another_node_never_leave_the_user() {
-    let database = TestDatabase::shared();
-    let (one, other) = (database.open_beside().await, database.open_beside().await);
-    for round in 1..=40_u64 {
-        let (revision, alice) = (round * 10, user("alice"));
-        other.set_custom("alice", Idle, revision - 1).await.unwrap();
-        let forget = one.forget(&alice, Revision::new(revision), wall(1));
-        let late = other.set_custom("alice", DoNotDisturb, revision);
-        let (forgotten, late) = tokio::join!(forget, late);
-        forgotten.unwrap();
-        // Before the forget, or too late.
-        assert!(matches!(late, Ok(_) | Err(StoreError::Forgotten)), "{late:?}");
-        assert_eq!(one.row("alice").await, None, "round {round}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_another_session_locks_keeps_its_own_user_waiting_alone() {
     let database = TestDatabase::shared();
     let store = database.open().await;
@@ -88,7 +48,8 @@ async fn a_row_that_another_session_locks_keeps_its_own_user_waiting_alone() {
     )
     .unwrap();
     until(async || {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
+        let sql = "SELECT count(*) FROM pg_stat_activity
+             WHERE state = 'idle in transaction' AND query LIKE '%FOR UPDATE%' AND datname = current_database()";
         database.sql(sql) == "1"
     })
     .await;
@@ -98,4 +59,39 @@ async fn a_row_that_another_session_locks_keeps_its_own_user_waiting_alone() {
     drop(session.stdin.take());
     session.wait().unwrap();
     store.set_custom("alice", Idle, 3).await.unwrap();
+}
+
+/// Makes so many of the next writes of this user fail with this error of PostgreSQL. No rollback undoes that one was counted.
+fn fail_writes(database: &TestDatabase<'_>, name: &str, code: &str, count: u32) {
+    database.sql(&format!(
+        "CREATE SEQUENCE IF NOT EXISTS attempt; SELECT setval('attempt', 1, false);
+         CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF NEW.user_id = '{name}' AND nextval('attempt') <= {count} THEN
+             RAISE EXCEPTION 'lost' USING ERRCODE = '{code}';
+           END IF;
+           RETURN NEW; END $$;
+         CREATE OR REPLACE TRIGGER lose AFTER INSERT OR UPDATE ON profile FOR EACH ROW EXECUTE FUNCTION lose();"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_loses_a_conflict_is_begun_anew_and_not_for_ever() {
+    let database = TestDatabase::shared();
+    let store = database.open().await;
+    for code in ["40001", "40P01"] {
+        fail_writes(&database, "alice", code, 3);
+        let saved = store.set_custom("alice", Idle, 1).await.unwrap();
+        assert_eq!(store.durable("alice").await, saved, "{code}");
+        fail_writes(&database, "alice", code, 1_000);
+        let refused = store.set_custom("alice", DoNotDisturb, 1).await;
+        assert!(is_unavailable(&refused), "{refused:?}");
+        assert_eq!(
+            database.sql("SELECT last_value FROM attempt"),
+            "5",
+            "as often as it is tried"
+        );
+        fail_writes(&database, "alice", code, 0);
+        assert_eq!(store.durable("alice").await, saved);
+        store.set_custom("bob", Idle, 1).await.unwrap();
+    }
 }

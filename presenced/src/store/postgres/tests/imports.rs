@@ -326,7 +326,7 @@ async fn no_import_lowers_a_version_or_a_revision() {
 async fn ten_nodes_start_at_once_on_an_imported_database() {
     let (file, database) = (SourceFile::with_users(10), TestDatabase::shared());
     database.import(&file.path()).await.unwrap();
-    let opening = (0..10).map(|_| database.open_beside());
+    let opening = (0..10).map(|_| database.open_node());
     for store in futures_util::future::join_all(opening).await {
         assert_eq!(store.custom("user-3").await, Some(Idle));
     }

@@ -2,9 +2,12 @@
 
 mod access;
 mod conflicts;
+mod database_lock;
 mod failover;
 mod imports;
 mod lost_answers;
+mod migration;
+mod nodes;
 mod opening;
 mod outages;
 mod proxy;
@@ -22,10 +25,13 @@ use tempfile::TempDir;
 use crate::postgres_url::PostgresUrl;
 use crate::store::tests::fixture::{metrics, status};
 use crate::store::tests::postgres_server::{PostgresServer, make_private};
-use crate::store::{OpenError, OpenOptions, PostgresPlace, Startup, Store, StoreError};
+use crate::store::{Access, OpenError, OpenOptions, PostgresPlace, Startup, Store, StoreError};
 
 /// How long a condition may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Takes the lock of a database as a daemon does that is alone.
+const LOCK: &str = "SELECT pg_advisory_lock(1886545267, 'presence_database'::regclass::oid::int8::int4);";
 
 /// A new database, and what a daemon has beside it.
 struct TestDatabase<'a> {
@@ -76,6 +82,15 @@ impl<'a> TestDatabase<'a> {
     }
 
     async fn start_at(&self, url: &str, password_file: Option<&Path>) -> Result<(Store, Startup), OpenError> {
+        self.start_with(url, password_file, &OpenOptions::default()).await
+    }
+
+    async fn start_with(
+        &self,
+        url: &str,
+        password_file: Option<&Path>,
+        options: &OpenOptions,
+    ) -> Result<(Store, Startup), OpenError> {
         let url = PostgresUrl::parse(url).unwrap();
         let alive = self.dir.path().join("alive");
         let place = PostgresPlace {
@@ -83,7 +98,7 @@ impl<'a> TestDatabase<'a> {
             password_file,
             alive: &alive,
         };
-        Store::open_postgres(place, &OpenOptions::default(), metrics()).await
+        Store::open_postgres(place, options, metrics()).await
     }
 
     /// Why it can't be opened.
@@ -94,16 +109,21 @@ impl<'a> TestDatabase<'a> {
         }
     }
 
-    /// As another node opens it.
-    async fn open_beside(&self) -> Store {
-        let url = PostgresUrl::parse(&self.url()).unwrap();
-        let alive = self.dir.path().join("alive");
-        let place = PostgresPlace {
-            url: &url,
-            password_file: None,
-            alive: &alive,
+    /// As a node of a cluster.
+    async fn open_node(&self) -> Store {
+        self.try_open_node().await.unwrap()
+    }
+
+    async fn try_open_node(&self) -> Result<Store, OpenError> {
+        self.start_node().await.map(|(store, _)| store)
+    }
+
+    async fn start_node(&self) -> Result<(Store, Startup), OpenError> {
+        let options = OpenOptions {
+            access: Access::Shared,
+            ..OpenOptions::default()
         };
-        Store::open_postgres_beside(place, metrics()).await
+        self.start_with(&self.url(), None, &options).await
     }
 
     fn sql(&self, sql: &str) -> String {

@@ -2,40 +2,24 @@
 
 use presence::CustomStatus::Idle;
 
+use super::super::migration::VERSION;
 use super::TestDatabase;
 use crate::store::tests::fixture::user;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_nodes_that_start_at_once_make_one_schema() {
     let database = TestDatabase::shared();
-    let opening = (0..10).map(|_| database.open_beside());
+    let opening = (0..10).map(|_| database.open_node());
     let stores = futures_util::future::join_all(opening).await;
     for (number, store) in stores.iter().enumerate() {
         store.set_custom(&format!("user-{number}"), Idle, 1).await.unwrap();
     }
     assert_eq!(
         database.sql("SELECT count(*), min(version) FROM presence_database"),
-        "1|1"
+        format!("1|{VERSION}")
     );
-    assert_eq!(database.sql("SELECT count(*) FROM profile"), "10");
-}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_daemon_on_one_database_is_refused_until_the_first_has_ended() {
-    let database = TestDatabase::shared();
-    let store = database.open().await;
-    let error = database.open_error(&database.url(), None).await;
-    assert!(error.contains("is in use by presenced from 127.0.0.1"), "{error}");
-    store.set_custom("alice", Idle, 1).await.unwrap();
-    // In a schema of its own it is another database.
-    database.sql("CREATE SCHEMA other");
-    let url = format!("{}&options=-csearch_path%3Dother", database.url());
-    let other = database.open_at(&url, None).await.unwrap();
-    assert_eq!(other.row("alice").await, None);
-    other.close();
-    store.close();
-    let store = database.open().await;
-    assert_eq!(store.custom("alice").await, Some(Idle));
+    assert_eq!(database.sql("SELECT count(*) FROM profile"), "10");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,15 +32,6 @@ async fn a_database_of_another_program_is_left_as_it_is() {
         database.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
         "1"
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_schema_is_refused() {
-    let database = TestDatabase::shared();
-    database.open().await.close();
-    database.sql("UPDATE presence_database SET version = 99");
-    let error = database.open_error(&database.url(), None).await;
-    assert!(error.contains("schema version 99"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

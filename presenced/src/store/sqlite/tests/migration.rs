@@ -7,7 +7,7 @@ use super::super::migration;
 use super::*;
 use crate::store::tests::fixture::{heartbeat, nodes};
 
-fn schema(connection: &Connection) -> Vec<[String; 4]> {
+pub(super) fn schema(connection: &Connection) -> Vec<[String; 4]> {
     let mut statement = connection
         .prepare("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema ORDER BY type, name")
         .unwrap();
@@ -42,9 +42,12 @@ async fn the_oldest_table_becomes_equal_to_a_new_file() {
         .unwrap();
     drop(before);
     let (store, startup) = old.start();
+    let nothing = Startup {
+        identity: startup.identity.clone(),
+        ..Startup::default()
+    };
     assert_eq!(
-        startup,
-        Startup::default(),
+        startup, nothing,
         "no user is connected to a daemon that is just starting"
     );
     let seen = async |name: &str| {
@@ -121,7 +124,7 @@ fn the_schema_sets_its_version_and_application_id() {
     assert_eq!(
         columns,
         "user_id status since connected_on custom_status custom_set_at custom_set_by custom_version version last_seen \
-         last_active revision"
+         last_active revision unpublished"
     );
 }
 
@@ -166,6 +169,27 @@ async fn a_file_of_version_1_becomes_equal_to_a_new_one() {
         let found: String = old.query_row(check, [], |row| row.get(0)).unwrap();
         assert!(["ok", "0k"].contains(&found.as_str()), "{check}: {found}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_version_3_gets_an_identity_and_becomes_equal_to_a_new_one() {
+    let dir = DatabaseDir::new();
+    let connection = dir.connect();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.execute_batch(migration::SCHEMA_3).unwrap();
+    let row = "INSERT INTO heartbeat VALUES ('here', 123456, 789000, 1)";
+    connection.execute_batch(row).unwrap();
+    drop(connection);
+    let (store, startup) = dir.start();
+    assert_eq!(startup.identity.len(), 32);
+    assert_eq!(startup.heartbeats.len(), 1);
+    store.close();
+    let (store, again) = dir.start();
+    assert_eq!(again.identity, startup.identity);
+    store.close();
+    let new = DatabaseDir::new();
+    new.open().close();
+    assert_eq!(schema(&dir.connect()), schema(&new.connect()));
 }
 
 #[tokio::test]
@@ -290,75 +314,4 @@ async fn a_failed_migration_leaves_the_old_version() {
     assert_eq!(pragma(&connection, "user_version"), "Integer(1)");
     let rows = connection.query_row("SELECT count(*) FROM profile JOIN mark", [], |row| row.get(0));
     assert_eq!(rows, Ok(4));
-}
-
-/// All rows of a table, each as text, by these columns.
-fn dump(connection: &Connection, table: &str, columns: &str) -> Vec<String> {
-    let mut statement = connection
-        .prepare(&format!("SELECT {columns} FROM {table} ORDER BY 1, 2"))
-        .unwrap();
-    let count = statement.column_count();
-    let rows = statement.query_map([], |row| {
-        let values: rusqlite::Result<Vec<_>> = (0..count)
-            .map(|column| row.get_ref(column).map(|value| format!("{value:?}")))
-            .collect();
-        Ok(values?.join(" "))
-    });
-    rows.unwrap().map(Result::unwrap).collect()
-}
-
-#[test]
-fn every_row_of_version_2_is_kept_as_it_is() {
-    const COLUMNS: [(&str, &str); 4] = [
-        (
-            "profile",
-            "user_id, status, since, connected_on, custom_status, custom_set_at, custom_set_by, custom_version, version, \
-             last_seen, last_active, revision",
-        ),
-        (
-            "report",
-            "user_id, source, status, since, heard, version, last_active, expires_at",
-        ),
-        ("tombstone", "user_hash, revision, forgotten_at"),
-        ("heartbeat", "node, wall, ceiling, clean"),
-    ];
-    let dir = DatabaseDir::new();
-    let connection = dir.connect();
-    connection.pragma_update(None, "journal_mode", "wal").unwrap();
-    connection.execute_batch(migration::SCHEMA_2).unwrap();
-    // No two columns have the same value, so that none can take another's place.
-    let rows = "
-        INSERT INTO profile VALUES
-          ('alice', 'IDLE', 11, '[\"here\",\"there\"]', 'DO_NOT_DISTURB', 12, 'user', 13, 14, 15, 16, 17),
-          ('bob', 'OFFLINE', NULL, '[]', 'ONLINE', NULL, NULL, 0, 21, NULL, NULL, 22);
-        INSERT INTO report VALUES
-          ('alice', 'app', 'ONLINE', 31, 32, 10, 33, 34), ('alice', 'call', 'IDLE', 35, 36, 14, NULL, NULL),
-          ('bob', 'app', 'DO_NOT_DISTURB', 37, 38, 21, 39, NULL);
-        INSERT INTO tombstone VALUES (x'00ff', 41, 42), (x'01', 43, 44);
-        INSERT INTO heartbeat VALUES ('here', 51, 52, 0), ('there', 53, 54, 1);";
-    connection.execute_batch(rows).unwrap();
-    let before = COLUMNS.map(|(table, columns)| dump(&connection, table, columns));
-    drop(connection);
-    dir.open().close();
-    let connection = dir.connect();
-    assert_eq!(
-        COLUMNS.map(|(table, columns)| dump(&connection, table, columns)),
-        before
-    );
-    assert_eq!(
-        dump(&connection, "tombstone", "user_hash, version"),
-        ["Blob([0, 255]) Integer(0)", "Blob([1]) Integer(0)"]
-    );
-    let newer_words = connection.query_row("SELECT count(*) FROM report WHERE said <> version", [], |row| {
-        row.get(0)
-    });
-    assert_eq!(newer_words, Ok(0));
-    let histories = connection.query_row("SELECT count(*) FROM history", [], |row| row.get(0));
-    assert_eq!(histories, Ok(0));
-    let tables = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\\_2' ESCAPE '\\'",
-        [],
-        |row| row.get(0),
-    );
-    assert_eq!(tables, Ok(0), "nothing of the old one is left");
 }

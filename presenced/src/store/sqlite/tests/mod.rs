@@ -3,6 +3,7 @@
 mod commits;
 mod damaged_log;
 mod faults;
+mod kept_rows;
 mod migration;
 mod opening;
 mod reads;

@@ -33,10 +33,15 @@ fn found(startup: &Startup) -> Vec<(&str, Heartbeat)> {
 
 async fn a_new_store_has_no_heartbeats_and_no_users(backend: Backend) {
     let (store, startup) = backend.start();
-    assert_eq!(startup, Startup::default());
+    let nothing = Startup {
+        identity: startup.identity.clone(),
+        ..Startup::default()
+    };
+    assert_eq!(startup, nothing);
     assert_eq!(startup.latest_heartbeat(), None);
     let (_, startup) = backend.restart(&store);
-    assert_eq!(startup, Startup::default());
+    assert_eq!(startup, nothing);
+    assert!(startup.identity.len() >= 32, "random, and kept");
 }
 
 async fn each_node_has_its_own_heartbeat(backend: Backend) {

@@ -1,8 +1,12 @@
 //! What every implementation of the store guarantees, by theme. Each test runs once for each implementation, on a database
 //! of its own.
 
+mod forgetting;
 mod heartbeats;
+mod identity;
+mod marks;
 mod outcomes;
+mod present;
 mod reports;
 mod rows;
 mod statuses;

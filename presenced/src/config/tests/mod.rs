@@ -1,5 +1,8 @@
 //! Every setting from every source, and invalid configurations.
 
+mod cluster;
+mod documents;
+
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -48,6 +51,11 @@ fn other_value(name: &str) -> &'static str {
         "listen" | "metrics-listen" => "127.0.0.1:9",
         "database" => "postgres://ann@localhost/other",
         "database-password-file" => "/tmp/password",
+        "redis" => "rediss://localhost/7",
+        "partitions" => "17",
+        "node-name" => "other",
+        "lease" => "21s",
+        "node-grace" => "22s",
         "trusted-proxy" => "10.0.0.0/8",
         "allowed-origin" => "https://chat.example.org",
         "log-format" => "json",
@@ -61,6 +69,14 @@ fn other_value(name: &str) -> &'static str {
         name if name.contains("per-") || name.contains("burst") || name.ends_with("-connections") => "17",
         "kept-for-websockets" => "17",
         _ => "/tmp/other",
+    }
+}
+
+/// What a setting is of no use without.
+fn needed_by(name: &str) -> &'static [(&'static str, &'static str)] {
+    match name {
+        "redis-password-file" | "redis-ca-file" => &[("PRESENCED_REDIS", "rediss://localhost")],
+        _ => &[],
     }
 }
 
@@ -85,6 +101,9 @@ fn every_setting_can_come_from_flag_environment_and_file() {
         };
         let file = file(&toml);
         let path = file.path().to_str().expect("a path");
+        let printed = |arguments: &[&str], environment: &[(&str, &str)]| {
+            printed(arguments, &[environment, needed_by(name)].concat())
+        };
         let from_flag = line(&printed(&flag, &[(&variable, value), ("PRESENCED_CONFIG", path)])).expect(name);
         assert!(
             from_flag.contains(value) && from_flag.ends_with("# flag"),
@@ -191,7 +210,7 @@ fn an_invalid_key_value_or_relation_is_named_in_one_line() {
     );
     let cases: &[ConfigCase] = &[
         (&["--grcae", "5s"], &[], "--grcae"),
-        (&["--redis", "redis://x"], &[], "--redis"),
+        (&["--etcd", "etcd://x"], &[], "--etcd"),
         (&["extra"], &[], "extra"),
         (&["--grace", "5"], &[], "--grace"),
         (&["--grace"], &[], "--grace"),
@@ -327,7 +346,7 @@ fn a_misspelt_setting_gets_a_suggestion_from_every_source() {
         key.contains(":1: unknown setting \"grase\"; did you mean grace?"),
         "{key}"
     );
-    let unlike = error_of(&["--redis", "x"], &[]);
+    let unlike = error_of(&["--etcd", "x"], &[]);
     assert!(!unlike.contains("similar"), "{unlike}");
 }
 
@@ -349,49 +368,4 @@ fn the_printed_configuration_says_what_holds_without_a_value() {
         by_default.contains("sqlite:/home/op/.local/state/presenced/presence.db"),
         "{by_default}"
     );
-}
-
-fn text_of(arguments: &[&str]) -> String {
-    match load_with(arguments, &[("PRESENCED_TYPO", "1")]) {
-        Ok(Outcome::Print(text)) => text,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn the_man_page_and_the_completions_name_every_setting() {
-    let man = text_of(&["--man"]);
-    assert!(man.starts_with(".ie") || man.contains(".TH presenced 1"), "{man:.200}");
-    assert!(man.contains(".SH NOTES") && !man.contains("EXTRA"));
-    for shell in ["bash", "zsh", "fish"] {
-        let script = text_of(&["--completions", shell]);
-        for setting in SETTINGS {
-            assert!(script.contains(setting.name), "{shell}: {}", setting.name);
-            assert!(man.contains(&setting.name.replace('-', "\\-")), "{}", setting.name);
-        }
-    }
-    assert!(error_of(&["--completions", "cmd"], &[]).contains("cmd"));
-}
-
-#[test]
-fn bash_completes_files_only_where_a_file_is_expected() {
-    let script = text_of(&["--completions", "bash"]);
-    let completed = |flag: &str| {
-        let (_, rest) = script.split_once(&format!("--{flag})")).expect(flag);
-        let (case, _) = rest.split_once(";;").expect(flag);
-        case.to_owned()
-    };
-    for flag in ["config", "secret-file", "jwt-key"] {
-        assert!(completed(flag).contains("compgen -f"), "{flag}: {}", completed(flag));
-    }
-    assert!(completed("data-dir").contains("plusdirs"), "{}", completed("data-dir"));
-    assert!(completed("log-level").contains("error warn info debug trace"));
-    assert!(completed("log-format").contains("text json"));
-    for flag in ["grace", "listen", "trusted-proxy", "max-body"] {
-        assert!(
-            !completed(flag).contains("compgen -f") && !completed(flag).contains("plusdirs"),
-            "{flag}: {}",
-            completed(flag)
-        );
-    }
 }

@@ -1,0 +1,194 @@
+//! The state as it was read in pages takes the place of the copy: some users at a time, so that no input takes long. Until
+//! all are done the copy is not synchronized, and nothing is offered.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::ops::Bound;
+
+use crate::replication::effect::Effect;
+use crate::replication::follower::{Pages, Step};
+use crate::replication::names::Epoch;
+use crate::replication::partition::{Input, Partition};
+use crate::replication::replica::Held;
+use crate::replication::settings::{OFFLINE_HOLD, Rule, SPREAD};
+use crate::replication::state::SharedPart;
+use crate::revision::Revision;
+use crate::user_id::UserId;
+
+/// How far the pages have taken the place of the copy.
+#[derive(Debug, Clone)]
+pub(super) struct Adoption {
+    epoch: Epoch,
+    pages: Pages,
+    /// The copy is of another epoch.
+    is_new: bool,
+    /// The last user that was done, of those in pages, then of those in the copy.
+    after: Option<UserId>,
+    /// Those in pages are done.
+    is_read: bool,
+}
+
+impl Partition {
+    /// All pages were read, and are of one epoch.
+    pub(super) fn begin_adoption(&mut self, input: Input<'_>, epoch: Epoch, mut pages: Pages) {
+        let now = input.reading.mono;
+        self.publisher.forget_stored();
+        self.leases.restore(mem::take(&mut pages.registrations), now);
+        self.watch_name(now);
+        let is_new = self.follower.epoch != Some(epoch);
+        if is_new {
+            self.begin_epoch(input, epoch);
+        }
+        self.follower.step = Step::Adopt(Box::new(Adoption {
+            epoch,
+            pages,
+            is_new,
+            after: None,
+            is_read: false,
+        }));
+        self.adopt(input);
+    }
+
+    /// Goes on, with as many users as one input may take.
+    pub(super) fn adopt(&mut self, input: Input<'_>) {
+        let now = input.reading.mono;
+        let mut adoption = match mem::replace(&mut self.follower.step, Step::Wait(now)) {
+            Step::Adopt(adoption) => adoption,
+            other => return self.follower.step = other,
+        };
+        let users_max = self.scan_users_max;
+        let done = match adoption.is_read {
+            true => self.adopt_missing(input, &mut adoption, users_max),
+            false => self.adopt_read(input, &mut adoption, users_max),
+        };
+        if done == users_max {
+            self.follower.step = Step::Adopt(adoption);
+        } else if adoption.is_read {
+            self.end_adoption(input, &adoption);
+        } else {
+            adoption.is_read = true;
+            adoption.after = None;
+            self.follower.step = Step::Adopt(adoption);
+            if done * 2 < users_max {
+                self.adopt(input);
+            }
+        }
+    }
+
+    fn end_adoption(&mut self, input: Input<'_>, adoption: &Adoption) {
+        let now = input.reading.mono;
+        let epoch = adoption.epoch;
+        // What this node told in an earlier epoch may have been told anew, and have left the state since: the log knows.
+        self.follower.last = match adoption.is_new && self.follower.epoch.is_some() {
+            true => epoch.start,
+            false => adoption.pages.head,
+        };
+        self.follower.epoch = Some(epoch);
+        self.follower.is_synced = true;
+        self.reload_parts();
+        let present = mem::take(&mut self.present_waiting);
+        self.keep_present(input, present);
+        self.push(Effect::OfferAll);
+        // A tick from before the pages were read is in none of them.
+        self.reach.forget_ticks();
+        self.publisher.wants_probe = true;
+        if self.publisher.registered.is_some_and(|registered| registered != epoch) {
+            self.reconnect(now);
+            self.publisher.retry_at = Some(now);
+        }
+        self.become_ready();
+        self.ask(now, Step::Read);
+    }
+
+    fn begin_epoch(&mut self, input: Input<'_>, epoch: Epoch) {
+        let now = input.reading.mono;
+        let wait = self.settings.lease + OFFLINE_HOLD;
+        let age = self.clock.now(input.reading).since(epoch.start.time());
+        // To a node that starts every epoch is new.
+        let is_filled = !self.is_ready && age >= wait;
+        if !is_filled {
+            let at = self.jitter.within(now.after(wait), SPREAD);
+            self.timers.offer_kept_at = Some(at);
+        }
+        if self.settings.has(Rule::HoldAfterEpoch) && !is_filled {
+            self.reach.hold(now);
+        }
+        self.present_waiting.clear();
+        if !self.is_ready && age < wait {
+            self.is_loading_present = true;
+            self.push(Effect::LoadPresent);
+        }
+    }
+
+    /// Users who are in pages. How many, up to `users_max`.
+    fn adopt_read(&mut self, input: Input<'_>, adoption: &mut Adoption, users_max: usize) -> usize {
+        let applied = self.follower.last;
+        let from = adoption.after.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let users = adoption.pages.users.range_mut((from, Bound::Unbounded));
+        let mut done = 0;
+        for (user, (revision, bytes)) in users.take(users_max) {
+            let is_in_copy = self.replica.get(user).is_some();
+            if adoption.is_new && is_in_copy {
+                self.replica.mark_kept(user);
+            } else if adoption.is_new
+                && *revision <= applied
+                && self.replica.is_told_as_copied(user)
+                && self.settings.has(Rule::OfferAboveTold)
+            {
+                self.replica.tell_in_database(user, applied);
+                self.push(Effect::Load(user.clone()));
+            }
+            let bytes = mem::take(bytes);
+            self.apply_page(input, user, *revision, &bytes);
+            adoption.after = Some(user.clone());
+            done += 1;
+        }
+        done
+    }
+
+    /// Users who are in no page. How many were looked at, up to `users_max`.
+    fn adopt_missing(&mut self, input: Input<'_>, adoption: &mut Adoption, users_max: usize) -> usize {
+        let users = self.replica.users_after(adoption.after.as_ref()).take(users_max);
+        let users: Vec<UserId> = users.map(|(user, _)| user.clone()).collect();
+        for user in &users {
+            if !adoption.pages.users.contains_key(user) {
+                self.miss(input, user, adoption.is_new);
+            }
+        }
+        adoption.after = users.last().cloned();
+        users.len()
+    }
+
+    fn miss(&mut self, input: Input<'_>, user: &UserId, is_new: bool) {
+        let shown = self.replica.pin_shown(user);
+        let Some(held) = self.replica.remove(user) else { return };
+        if (is_new || held.is_kept) && self.settings.has(Rule::KeepOldEpoch) {
+            return self.keep(input, user, held);
+        }
+        self.timers.set_user(user, None);
+        self.show_left(input, user, shown);
+    }
+
+    /// Loads the durable parts of users who left or are of an earlier epoch: the database may have newer ones than those that wait
+    /// to be offered.
+    fn reload_parts(&mut self) {
+        let replica = &self.replica;
+        let is_current = |user: &UserId| replica.get(user).is_some_and(|held| !held.is_kept);
+        let (parts, old) = mem::take(&mut self.parts)
+            .into_iter()
+            .partition(|(user, _)| is_current(user));
+        self.parts = parts;
+        let old: BTreeMap<UserId, SharedPart> = old;
+        self.effects.extend(old.into_keys().map(Effect::Load));
+    }
+
+    fn apply_page(&mut self, input: Input<'_>, user: &UserId, revision: Revision, bytes: &[u8]) {
+        let held = self.replica.get(user).filter(|held| !held.is_kept);
+        if let Some(held) = held.filter(|held| held.revision == revision) {
+            let state = held.state();
+            self.note_contributions(input, &state);
+            return self.check(input, user, true);
+        }
+        self.apply_state(input, user, Held::new(revision, bytes), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! What a plan is written with: users by number, times in ms from the beginning.
+
+use presence::{CustomStatus, EndReason, UserId};
+
+use super::world::{BEGIN, Event, SECOND, World};
+
+impl World {
+    /// Does `what` after so many ms.
+    pub(crate) fn plan(&mut self, millis: u64, what: fn(&mut Self)) {
+        self.at(millis * 1_000, Event::Planned(what));
+    }
+
+    /// When what must hold at the end is checked.
+    pub(crate) fn until(&mut self, millis: u64) {
+        self.end = BEGIN + millis * 1_000;
+    }
+
+    fn user(&self, number: usize) -> UserId {
+        self.users[number].clone()
+    }
+
+    pub(crate) fn join(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        self.connect(&user, node, 0);
+    }
+
+    /// The client closes its connection.
+    pub(crate) fn close(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        let clients = self.connected(&user);
+        let client = clients.into_iter().find(|(index, ..)| *index == node).unwrap();
+        self.leave(&user, client, EndReason::Closed);
+    }
+
+    pub(crate) fn set(&mut self, user: usize, node: usize, custom: CustomStatus) {
+        let user = self.user(user);
+        self.set_custom_status(&user, node, custom);
+    }
+
+    /// A report without an end.
+    pub(crate) fn gateway_reports(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        self.report(&user, node, CustomStatus::Online, None);
+    }
+
+    pub(crate) fn gateway_ends(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        self.end_reports(&user, node);
+    }
+
+    /// Redis is empty from now on, and runs.
+    pub(crate) fn flush(&mut self) {
+        self.note(|| "FLUSHALL".to_owned());
+        for partition in &mut self.partitions {
+            partition.clear();
+        }
+    }
+
+    /// Redis is restarted with what it had so many ms ago.
+    pub(crate) fn roll_back(&mut self, millis: u64) {
+        let older = self
+            .history
+            .iter()
+            .rev()
+            .find(|(at, _)| at + millis * 1_000 <= self.now);
+        let copy = older.map(|(_, copy)| copy.clone()).unwrap();
+        self.stop_server();
+        self.start_server(Some(copy));
+    }
+
+    /// What the node sends and is answered is on the way for so long.
+    pub(crate) fn hold_publisher(&mut self, node: usize, millis: u64) {
+        let until = self.now + millis * 1_000;
+        let node = &mut self.nodes[node];
+        node.hold_publisher = until;
+        node.faulty_until = node.faulty_until.max(until + 10 * SECOND);
+    }
+
+    /// What the node reads is on the way for so long.
+    pub(crate) fn hold_follower(&mut self, node: usize, millis: u64) {
+        let until = self.now + millis * 1_000;
+        let node = &mut self.nodes[node];
+        node.hold_follower = until;
+        node.faulty_until = node.faulty_until.max(until + 10 * SECOND);
+    }
+
+    /// Calls over the publisher's connection of now are on the way for so long; those over later ones are not.
+    pub(crate) fn hold_connection(&mut self, node: usize, millis: u64) {
+        let until = self.now + millis * 1_000;
+        let node = &mut self.nodes[node];
+        let (connection, _) = node.publisher_links[&0];
+        node.hold_calls = (connection, until);
+        node.faulty_until = node.faulty_until.max(until + 10 * SECOND);
+    }
+
+    /// The node's follower reads what is there now and never changes, as of a replica that gets nothing any more.
+    pub(crate) fn freeze_follower(&mut self, node: usize) {
+        self.nodes[node].frozen = Some(self.partitions.clone());
+        self.nodes[node].faulty_until = u64::MAX;
+    }
+
+    pub(crate) fn thaw_follower(&mut self, node: usize) {
+        self.nodes[node].frozen = None;
+        self.nodes[node].faulty_until = self.now + 10 * SECOND;
+    }
+
+    pub(crate) fn expect_not_ready(&mut self, node: usize) {
+        if !self.nodes[node].ready.is_empty() {
+            self.fail(format!("L7: node {node} has begun too early"));
+        }
+    }
+
+    pub(crate) fn expect_stale(&mut self, node: usize) {
+        if self.nodes[node].partitions[0].is_reachable() {
+            self.fail(format!("S16: node {node} does not say that its copy is behind"));
+        }
+    }
+
+    /// A fourth node starts, under the name of another.
+    pub(crate) fn boot_namesake(&mut self, of: usize) {
+        self.boot_as(3, None, format!("node-{of}"));
+    }
+
+    /// The node is gone for good.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.note(|| format!("node {node}: killed"));
+        self.nodes[node].is_alive = false;
+    }
+}

@@ -1,0 +1,156 @@
+//! Plans of faults, each of which aims at one rule of replication: without it, something that must hold does not.
+
+use presence::CustomStatus;
+
+use super::world::World;
+
+/// Redis is emptied while two nodes have sessions of a user, and one of them ends before the other node offers what both had.
+pub(crate) fn a_session_ends_as_redis_is_emptied(world: &mut World) {
+    world.plan(3_000, |world| {
+        world.join(0, 0);
+        world.join(0, 1);
+    });
+    world.plan(10_000, World::flush);
+    world.plan(10_001, |world| world.close(0, 0));
+    world.until(40_000);
+}
+
+/// The log is short, and a follower is behind by more than it holds.
+pub(crate) fn a_follower_misses_entries(world: &mut World) {
+    world.partitions[0].log_max = 6;
+    world.plan(5_000, |world| world.hold_follower(2, 1_500));
+    world.plan(5_200, |world| (0..4).for_each(|user| world.join(user, 0)));
+    world.plan(5_400, |world| (4..8).for_each(|user| world.join(user, 1)));
+    world.until(20_000);
+}
+
+/// Redis restarts before anybody has found out that it was away. Two users have moved meanwhile: whichever node registers
+/// first knows of one that it has left, and not yet where it has come.
+pub(crate) fn users_move_as_redis_restarts(world: &mut World) {
+    world.plan(3_000, |world| {
+        world.join(0, 1);
+        world.join(1, 2);
+    });
+    world.plan(10_000, World::stop_server);
+    world.plan(10_300, |world| {
+        world.join(0, 2);
+        world.join(1, 1);
+    });
+    world.plan(10_800, |world| {
+        world.close(0, 1);
+        world.close(1, 2);
+    });
+    world.plan(11_900, |world| world.start_server(None));
+    world.until(30_000);
+}
+
+/// Redis is emptied after a node has died: its users are in grace, and did not leave.
+pub(crate) fn redis_is_emptied_after_a_node_died(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 2));
+    world.plan(9_900, |world| world.kill(2));
+    world.plan(10_000, World::flush);
+    world.until(60_000);
+}
+
+/// Redis goes back by some seconds, to before a user came.
+pub(crate) fn redis_is_restored_from_an_older_copy(world: &mut World) {
+    world.plan(8_000, |world| world.join(0, 0));
+    world.plan(9_500, |world| world.roll_back(1_700));
+    world.until(30_000);
+}
+
+/// A user leaves while a node that was cut off for a moment tells nobody as OFFLINE; a client there keeps its cursor.
+pub(crate) fn a_cursor_is_taken_while_offline_is_withheld(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 1));
+    world.plan(5_000, |world| world.hold_follower(0, 3_000));
+    world.plan(10_000, |world| world.close(0, 1));
+    world.plan(11_000, |world| world.take_cursor_at(0));
+    world.until(40_000);
+}
+
+/// A gateway reports a user by a node that is behind, and ends the report by another one.
+pub(crate) fn a_report_ends_while_a_node_is_behind(world: &mut World) {
+    world.plan(4_000, |world| world.hold_publisher(0, 4_000));
+    world.plan(5_000, |world| world.hold_follower(0, 8_000));
+    world.plan(6_500, |world| world.gateway_reports(0, 0));
+    world.plan(7_000, |world| world.gateway_ends(0, 1));
+    world.until(22_000);
+}
+
+/// Redis is emptied, and users are there who are known by reports alone.
+pub(crate) fn reports_are_of_no_node(world: &mut World) {
+    world.plan(3_000, |world| world.gateway_reports(0, 0));
+    world.plan(10_000, World::flush);
+    world.until(50_000);
+}
+
+/// A node dies right after it answered that a custom status is set.
+pub(crate) fn a_node_dies_with_a_custom_status(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 1));
+    world.plan(5_500, |world| world.hold_publisher(0, 5_000));
+    world.plan(6_900, |world| world.set(0, 0, CustomStatus::DoNotDisturb));
+    world.plan(7_000, |world| world.kill(0));
+    world.until(40_000);
+}
+
+/// An offer is on the way for long; the node has connected anew since, and the session has ended.
+pub(crate) fn an_offer_comes_late(world: &mut World) {
+    world.plan(4_000, |world| world.hold_connection(0, 6_000));
+    world.plan(4_100, |world| world.join(0, 0));
+    world.plan(5_000, |world| world.close(0, 0));
+    world.until(40_000);
+}
+
+/// What a node told by the clock of before is far ahead of the clock that Redis comes back with.
+pub(crate) fn the_clock_of_redis_goes_back(world: &mut World) {
+    world.plan(5_000, World::stop_server);
+    world.plan(8_000, |world| world.join(0, 0));
+    world.plan(9_000, |world| {
+        world.skew = -50_000_000;
+        world.start_server(None);
+    });
+    world.until(22_000);
+}
+
+/// A follower is answered in time, by a replica that gets nothing any more.
+pub(crate) fn a_follower_reads_what_stands_still(world: &mut World) {
+    world.plan(5_000, |world| world.freeze_follower(2));
+    world.plan(6_000, |world| world.join(0, 0));
+    world.plan(10_500, |world| world.expect_stale(2));
+    world.plan(12_000, |world| world.thaw_follower(2));
+    world.until(22_000);
+}
+
+/// Redis is emptied with its clock set back, and begins anew below what two of the followers have read.
+pub(crate) fn a_new_epoch_begins_below_what_was_read(world: &mut World) {
+    world.plan(7_000, |world| world.hold_follower(1, 1_500));
+    world.plan(7_200, |world| world.join(0, 0));
+    world.plan(7_500, |world| {
+        world.skew = -50_000_000;
+        world.flush();
+    });
+    world.plan(7_600, |world| world.join(1, 1));
+    world.until(30_000);
+}
+
+/// The offer of a report is on the way for long; meanwhile the report is ended by another node, and the user dropped.
+pub(crate) fn a_report_ends_before_its_offer_comes(world: &mut World) {
+    world.plan(4_000, |world| world.hold_publisher(0, 1_500));
+    world.plan(4_100, |world| world.gateway_reports(0, 0));
+    world.plan(4_500, |world| world.gateway_ends(0, 1));
+    world.until(30_000);
+}
+
+/// A node starts under the name of one that is alive.
+pub(crate) fn a_node_starts_under_the_name_of_another(world: &mut World) {
+    world.plan(5_000, |world| world.boot_namesake(1));
+    world.until(30_000);
+}
+
+/// A node starts under the name of one that has died, with another data directory.
+pub(crate) fn a_node_starts_under_the_name_of_a_dead_one(world: &mut World) {
+    world.plan(4_900, |world| world.kill(1));
+    world.plan(5_000, |world| world.boot_namesake(1));
+    world.plan(14_000, |world| world.expect_not_ready(3));
+    world.until(30_000);
+}

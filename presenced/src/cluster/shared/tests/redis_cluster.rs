@@ -1,0 +1,171 @@
+//! A Redis Cluster: partitions are found on its masters, and found again when they move.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use presence::Revision;
+use presence::replication::{Answer, Call};
+
+use super::super::link::LinkError;
+use super::super::servers::{RedisOptions, RedisServers};
+use super::server::RedisServer;
+use super::subject::{A, node_of};
+use crate::clock::Stopwatch;
+use crate::redis_url::RedisUrl;
+
+const SLOTS: u32 = 16_384;
+const PARTITIONS: u16 = 16;
+const FORMS_WITHIN: Duration = Duration::from_secs(30);
+
+struct Masters {
+    servers: Vec<RedisServer>,
+    ports: Vec<u16>,
+}
+
+/// A port that nobody has.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+impl Masters {
+    /// Three masters that share the slots.
+    async fn form() -> Self {
+        let (mut servers, mut ports) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (port, bus) = (free_port(), free_port());
+            let settings = [
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus.to_string(),
+            ];
+            servers.push(RedisServer::start(&settings).await);
+            ports.push(port);
+            let met = ["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()];
+            servers[0].command(&met).await;
+        }
+        for (index, server) in (0..).zip(&servers) {
+            let first = SLOTS * index / 3;
+            let last = SLOTS * (index + 1) / 3 - 1;
+            server
+                .command(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()])
+                .await;
+        }
+        let masters = Self { servers, ports };
+        let began = Stopwatch::start();
+        for server in &masters.servers {
+            loop {
+                let info: String = server.read(&["CLUSTER", "INFO"]).await;
+                if info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3") {
+                    break;
+                }
+                assert!(began.elapsed() < FORMS_WITHIN, "{info}");
+                tokio::task::yield_now().await;
+            }
+        }
+        masters
+    }
+
+    /// Reached over the first one.
+    fn servers(&self) -> RedisServers {
+        let urls = vec![RedisUrl::parse(&format!("redis://127.0.0.1:{}", self.ports[0])).expect("an address")];
+        RedisServers::new(&RedisOptions {
+            urls,
+            ..RedisOptions::default()
+        })
+        .expect("an address")
+    }
+
+    async fn id_of(&self, index: usize) -> String {
+        self.servers[index].read(&["CLUSTER", "MYID"]).await
+    }
+
+    /// Which master has a partition.
+    async fn master_of(&self, slot: u32) -> usize {
+        let index = (0..3).find(|index| (SLOTS * index / 3..SLOTS * (index + 1) / 3).contains(&slot));
+        usize::try_from(index.expect("a slot")).expect("small")
+    }
+}
+
+fn register() -> Call {
+    Call::Register {
+        caller: A,
+        node: node_of(A),
+        new_epoch: 7,
+        floor: Revision::NEVER,
+    }
+}
+
+#[tokio::test]
+async fn each_partition_is_found_on_its_master() {
+    let masters = Masters::form().await;
+    let servers = masters.servers();
+    for partition in 0..PARTITIONS {
+        let mut link = servers.open(partition).await.expect("a connection");
+        let answer = link.call(&register()).await.expect("an answer");
+        assert!(matches!(answer, Answer::Registered { is_new: true, .. }), "{partition}");
+    }
+    let mut keys = Vec::new();
+    for server in &masters.servers {
+        let count: i64 = server.read(&["DBSIZE"]).await;
+        keys.push(count);
+    }
+    assert_eq!(keys.iter().sum::<i64>(), i64::from(PARTITIONS) * 2);
+    assert!(keys.iter().all(|count| *count > 0), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_partition_that_moved_is_found_again() {
+    let masters = Masters::form().await;
+    let servers = masters.servers();
+    let mut link = servers.open(5).await.expect("a connection");
+    let slot: u32 = masters.servers[0]
+        .read(&["CLUSTER", "KEYSLOT", "presence:{5}:state"])
+        .await;
+    let from = masters.master_of(slot).await;
+    let to = (from + 1) % 3;
+    let id = masters.id_of(to).await;
+    for index in [to, from] {
+        masters.servers[index]
+            .command(&["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id])
+            .await;
+    }
+    let moved = link.call(&register()).await;
+    assert!(matches!(moved, Err(LinkError::Moved(_))), "{moved:?}");
+    servers.forget(5);
+    // The server that is asked may not have heard of it yet.
+    let began = Stopwatch::start();
+    loop {
+        if let Ok(mut link) = servers.open(5).await
+            && let Ok(Answer::Registered { .. }) = link.call(&register()).await
+        {
+            break;
+        }
+        servers.forget(5);
+        assert!(began.elapsed() < FORMS_WITHIN);
+    }
+    let count: i64 = masters.servers[to].read(&["DBSIZE"]).await;
+    assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn a_master_that_is_gone_takes_only_its_partitions_along() {
+    let mut masters = Masters::form().await;
+    let servers = masters.servers();
+    let mut slots = Vec::new();
+    for partition in 0..PARTITIONS {
+        drop(servers.open(partition).await.expect("a connection"));
+        let key = format!("presence:{{{partition}}}:state");
+        let slot: u32 = masters.servers[0].read(&["CLUSTER", "KEYSLOT", &key]).await;
+        slots.push(masters.master_of(slot).await);
+    }
+    masters.servers[2].kill();
+    for (partition, master) in (0..PARTITIONS).zip(slots) {
+        assert_eq!(servers.open(partition).await.is_ok(), master != 2, "{partition}");
+    }
+}

@@ -1,0 +1,112 @@
+//! The settings of a node that shares its users with others through Redis.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ConfigError;
+use crate::redis_url::{RedisTransport, RedisUrl};
+
+/// The most partitions: each costs a node two connections to Redis.
+pub(super) const PARTITIONS_MAX: u16 = 64;
+/// A tick is written every fifth of a lease: more often than five times a second they would cost more than the users' changes.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+/// Users of a dead node are shown as present for so long.
+const LEASE_MAX: Duration = Duration::from_secs(300);
+/// The longest name of a node, in bytes: that of a host name.
+const NODE_NAME_MAX: usize = 255;
+
+/// What makes a node one of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClusterSettings {
+    /// The servers of Redis; none: the node is alone.
+    pub(crate) redis: Vec<RedisUrl>,
+    /// The file with the password for Redis.
+    pub(crate) password_file: Option<PathBuf>,
+    /// Certificates in PEM that a server's may be signed with, if not those that the system trusts.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Into how many partitions the users are split.
+    pub(crate) partitions: u16,
+    /// For how long a node may be silent.
+    pub(crate) lease: Duration,
+    /// For how long the sessions of a dead node count.
+    pub(crate) node_grace: Duration,
+}
+
+impl ClusterSettings {
+    /// A value for the table of settings to fill.
+    pub(super) const fn blank() -> Self {
+        Self {
+            redis: Vec::new(),
+            password_file: None,
+            ca_file: None,
+            partitions: 0,
+            lease: Duration::ZERO,
+            node_grace: Duration::ZERO,
+        }
+    }
+
+    /// Checks the relations between values.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let fail = |text: &str| Err(ConfigError(text.into()));
+        let Some(first) = self.redis.first() else {
+            if self.password_file.is_some() {
+                return fail("--redis-password-file is of no use without --redis");
+            }
+            return match self.ca_file {
+                Some(_) => fail("--redis-ca-file is of no use without --redis"),
+                None => Ok(()),
+            };
+        };
+        if first.user.is_some() && self.password_file.is_none() {
+            return fail("a user in the address of --redis needs a password: name its file with --redis-password-file");
+        }
+        if self.ca_file.is_some() && first.transport != RedisTransport::Tls {
+            return fail("--redis-ca-file is of no use without TLS: begin the address of --redis with rediss://");
+        }
+        let way = |url: &RedisUrl| (url.user.clone(), url.database, url.transport);
+        if self.redis.iter().any(|url| way(url) != way(first)) {
+            return fail(
+                "the addresses of --redis must have the same scheme, user and database: they are those of one Redis Cluster",
+            );
+        }
+        if self.redis.len() > 1 && first.database != 0 {
+            return fail("a Redis Cluster has the database 0 alone: leave the number out of --redis");
+        }
+        Ok(())
+    }
+}
+
+/// The servers of Redis.
+pub(super) fn redis(texts: &[String]) -> Result<Vec<RedisUrl>, String> {
+    // An empty text is how a flag or a variable names none.
+    let named = texts.iter().filter(|text| !text.is_empty());
+    named.map(|text| RedisUrl::parse(text)).collect()
+}
+
+/// A number of partitions.
+pub(super) fn partitions(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(number @ 1..=PARTITIONS_MAX) => Ok(number),
+        _ => Err(format!("expected a whole number from 1 to {PARTITIONS_MAX}")),
+    }
+}
+
+/// The duration of a lease.
+pub(super) fn lease(text: &str) -> Result<Duration, String> {
+    let lease = super::values::duration(text)?;
+    match (LEASE_MIN..=LEASE_MAX).contains(&lease) {
+        true => Ok(lease),
+        false => Err("must be from 1s to 300s".into()),
+    }
+}
+
+/// The name of a node.
+pub(super) fn node_name(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.len() <= NODE_NAME_MAX && !text.chars().any(char::is_control);
+    match is_name && text.trim() == text {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "expected 1 to {NODE_NAME_MAX} bytes without control characters and without white space at the ends"
+        )),
+    }
+}

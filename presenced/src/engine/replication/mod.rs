@@ -1,0 +1,186 @@
+//! A node among others: what happens to its users goes to the log of their partition, and takes effect here when it comes
+//! back, like what other nodes offer. A task per partition stands between the two.
+
+mod database;
+mod offering;
+mod showing;
+mod waiting;
+mod writing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::replication::{Effect, Input};
+use presence::{Revision, UserId};
+
+pub(super) use self::database::PresentRequests;
+pub(crate) use self::waiting::NameTaken;
+pub(super) use self::waiting::Waiting;
+pub(super) use self::writing::Unwritten;
+use super::Engine;
+use crate::cluster::Shared;
+use crate::vital::{self, VitalTask};
+
+impl Engine {
+    /// Everything up to this revision was marked in the outboxes of its audience; 0 if that is not known, as while the cluster
+    /// can't be reached.
+    pub(super) fn complete_to(&self) -> u64 {
+        match self.cluster.shared() {
+            None => self.publisher.complete_to(),
+            Some(shared) if shared.is_stale() => 0,
+            Some(shared) => shared.told_to(),
+        }
+    }
+
+    /// How many partitions this node can't reach.
+    pub(crate) fn stale_partitions(&self) -> u64 {
+        self.cluster.shared().map_or(0, Shared::stale_partitions)
+    }
+
+    /// Starts to take part in all partitions.
+    pub(super) fn join(self: &Arc<Self>, shared: &Shared) -> Vec<VitalTask> {
+        let mut tasks = Vec::new();
+        for number in 0..shared.partitions() {
+            let engine = Arc::clone(self);
+            tasks.push(vital::start_task(async move {
+                if let Some(shared) = engine.cluster.shared() {
+                    engine.replicate(shared, number).await;
+                }
+            }));
+        }
+        let engine = Arc::clone(self);
+        tasks.push(vital::start_task(async move {
+            if let Some(shared) = engine.cluster.shared() {
+                engine.run_replicated_writes(shared).await;
+            }
+        }));
+        let engine = Arc::clone(self);
+        tasks.push(vital::start_task(async move {
+            if let Some(shared) = engine.cluster.shared() {
+                engine.run_sweep(shared).await;
+            }
+        }));
+        tasks
+    }
+
+    /// Waits until this node has all partitions.
+    ///
+    /// # Errors
+    /// A living node has this one's name.
+    pub(super) async fn until_joined(&self, shared: &Shared) -> Result<(), NameTaken> {
+        tokio::select! {
+            () = self.waiting.until_ready(shared.partitions()) => {}
+            taken = self.waiting.until_name_is_taken() => return Err(taken),
+        }
+        self.publisher.begin_after(Revision::new(shared.told_to()));
+        Ok(())
+    }
+
+    /// Ends this node's registrations, so that its sessions are in grace from now on.
+    pub(super) async fn leave(&self, shared: &Shared) {
+        for number in 0..shared.partitions() {
+            shared
+                .partition(number)
+                .tell(|machine, input| machine.handle_stop(input));
+        }
+        self.waiting.until_stopped(shared.partitions()).await;
+        self.write_replicated(shared).await;
+    }
+
+    /// The process did not run for so long: what it knows of the others is of then.
+    pub(super) fn note_stall(&self, length: Duration) {
+        let Some(shared) = self.cluster.shared() else { return };
+        for number in 0..shared.partitions() {
+            let partition = shared.partition(number);
+            partition.tell(move |machine, input| machine.handle_stall(input, length));
+        }
+    }
+
+    /// Gives a partition what it asks for while it handles something. Must not be called under the lock of a user.
+    fn with_input<T>(&self, handle: impl FnOnce(Input<'_>) -> T) -> T {
+        let own = |user: &UserId| {
+            let entry = self.users.find(user)?;
+            Some(entry.state.knowledge(self.now_of(&entry)))
+        };
+        handle(Input {
+            reading: self.clock.read(),
+            own: &own,
+        })
+    }
+
+    /// Takes part in one partition until the daemon ends.
+    async fn replicate(self: &Arc<Self>, shared: &Shared, number: u16) {
+        let partition = shared.partition(number);
+        let mut runner = shared.runner(number);
+        loop {
+            let until = partition.machine().next_deadline();
+            let event = runner.next(self.clock.mono(), until).await;
+            let last_waiter = partition.last_waiter();
+            let (effects, position) = self.with_input(|input| {
+                let mut machine = partition.machine();
+                let effects = runner.handle(&mut machine, input, event);
+                if number == 0 {
+                    self.clock.follow(machine.time(input.reading), input.reading);
+                }
+                partition.note_nodes(&machine, shared);
+                partition.set_stale(!machine.is_reachable());
+                (effects, machine.position())
+            });
+            for effect in effects {
+                self.carry_out(shared, number, effect);
+            }
+            if let Some((epoch, applied)) = position {
+                partition.note_told(applied.get());
+                self.publisher.share(shared.note_epoch(number, epoch));
+                self.publisher.pass(Revision::new(shared.told_to()));
+            }
+            partition.wake(last_waiter);
+        }
+    }
+
+    /// What is done at once is done here, in order. What asks the database goes on beside it, and is told to the partition
+    /// when it is there.
+    fn carry_out(self: &Arc<Self>, shared: &Shared, number: u16, effect: Effect) {
+        match effect {
+            // The runner has them.
+            Effect::Call { .. } | Effect::Ask { .. } => {}
+            Effect::Show {
+                user, revision, state, ..
+            } => self.show(shared, &user, revision, &state),
+            Effect::Times(times) => self.show_times(&times),
+            Effect::Write(user) => self.unwritten.push(user),
+            Effect::EndSessions { user, kind, count } => self.end_sessions(shared, &user, kind, count),
+            Effect::CommandFailed(user) => self.waiting.command_failed(&user),
+            Effect::EndAllSessions => self.end_all_sessions(shared, number),
+            Effect::Refuse(user) => self.refuse_newest(&user),
+            Effect::ReportEnded(user, source, version) => self.persistence.end_report_of(user, source, version),
+            Effect::RegistrationEnded(grace) => self.doubt_all(shared, number, grace),
+            Effect::Ready => self.waiting.partition_is_ready(number),
+            Effect::Stale(_) => {}
+            Effect::Stopped => self.waiting.partition_is_stopped(number),
+            Effect::Unreadable(format) => {
+                tracing::error!(format, "a newer version wrote a state that this one can't read");
+            }
+            Effect::Published(user, version) => self.unwritten.publish(user, version),
+            Effect::NameTaken(holder) => self.waiting.name_is_taken(shared.name_of(holder).as_str(), holder),
+            Effect::Left(..) | Effect::Load(..) | Effect::LoadPresent | Effect::OfferAll | Effect::Delete(..) => {
+                self.carry_out_beside(number, effect);
+            }
+        }
+    }
+
+    fn carry_out_beside(self: &Arc<Self>, number: u16, effect: Effect) {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let Some(shared) = engine.cluster.shared() else { return };
+            match effect {
+                Effect::Left(user) => engine.show_stored(&user).await,
+                Effect::Load(user) => engine.load_part(shared, &user).await,
+                Effect::LoadPresent => engine.load_present(shared, number).await,
+                Effect::OfferAll => engine.offer_all(shared, number).await,
+                Effect::Delete(user) => engine.delete_again(shared, &user).await,
+                _ => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,176 @@
+//! What happens to users on this node goes to the log of their partition.
+
+use std::sync::Arc;
+
+use presence::replication::{CommandKind, MovedTimes, UNREACHABLE_AFTER};
+use presence::wire::record::{Record, Viewer};
+use presence::{Freshness, Now, UserId};
+
+use super::showing::contributions_of_others;
+use crate::cluster::{OWN_CHANGE_WAITS, Shared};
+use crate::connection::Connection;
+use crate::connection::user_pin::UserPin;
+use crate::engine::publisher::Publication;
+use crate::engine::users::{LockedEntry, Said};
+use crate::engine::{Engine, EngineError};
+use crate::store::Row;
+
+impl Engine {
+    /// Something happened to a user: the log is told, unless the user publishes too much; then that is told when the limit
+    /// allows.
+    pub(in crate::engine) fn offer(&self, shared: &Shared, entry: &mut LockedEntry<'_>, now: Now) {
+        entry.overtake_loads();
+        entry.state.expire_sessions(now);
+        let was_held = entry.publication.held_until().is_some();
+        let held_until = match entry.state.offer_changes(now.wall) {
+            true => self.limits.take_published_change(entry.user(), now.mono).err(),
+            false => None,
+        };
+        if held_until.is_some() {
+            entry.state.withdraw_offer();
+        }
+        entry.publication.hold(held_until);
+        if held_until.is_none() {
+            let partition = shared.partition_of(entry.user());
+            if was_held {
+                self.tell_part(shared, entry);
+            }
+            partition.touch(entry.user());
+        }
+        self.deadlines.arm_shared_user(entry, now.mono);
+    }
+
+    /// The durable part of the user was written: the log is to have it, whoever has sessions of the user.
+    fn tell_part(&self, shared: &Shared, entry: &LockedEntry<'_>) {
+        let part = entry.state.shared_part(self.now_of(entry));
+        let user = entry.user().clone();
+        let partition = shared.partition_of(&user);
+        partition.tell(move |machine, input| machine.handle_loaded(input, &user, part));
+    }
+
+    /// The record of the user after a durable write. Among others the log has it first, or this node alone knows it.
+    pub(in crate::engine) async fn record_after_write(&self, pin: &UserPin, viewer: Viewer) -> Record {
+        let Some(shared) = self.cluster.shared() else {
+            return self.record_of(&self.users.lock(pin), viewer);
+        };
+        let is_held = {
+            let entry = self.users.lock(pin);
+            let is_held = entry.publication.held_until().is_some();
+            if !is_held {
+                self.tell_part(shared, &entry);
+            }
+            is_held
+        };
+        if is_held {
+            return self.record_of(&self.users.lock(pin), viewer);
+        }
+        self.record_by_log(shared, pin, viewer).await
+    }
+
+    /// The record of the user as the log has it once it has what this node told; after a short while as this node would have
+    /// it, `stale`.
+    pub(in crate::engine) async fn record_by_log(&self, shared: &Shared, pin: &UserPin, viewer: Viewer) -> Record {
+        let user = self.users.lock(pin).user().clone();
+        let partition = shared.partition_of(&user);
+        let is_current = partition.freshness() == Freshness::Current;
+        if !is_current || !partition.wait_for_log(&user).await {
+            let said = self.with_input(|input| partition.machine().said(input, &user));
+            if let Some(state) = said {
+                let entry = self.users.lock(pin);
+                // What the record is told at does not change before the log says so.
+                let adopted = self.adopted(&state, entry.state.profile().revision());
+                let said = Said {
+                    adopted,
+                    others: contributions_of_others(&state, shared),
+                    at: self.now_of(&entry).wall,
+                };
+                return entry.state.said_record(said, &user, &self.cluster, viewer);
+            }
+        }
+        self.record_of(&self.users.lock(pin), viewer)
+    }
+
+    /// Waits until the log has what this node told of the users, a short while: a caller that reads right after a change gets
+    /// the changed record.
+    pub(in crate::engine) async fn wait_for_own_changes(&self, users: &[UserId]) {
+        let Some(shared) = self.cluster.shared() else { return };
+        let waiting = async {
+            for user in users {
+                let partition = shared.partition_of(user);
+                if partition.freshness() == Freshness::Current && partition.is_waiting_for(user) {
+                    partition.wait_for_log(user).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(OWN_CHANGE_WAITS, waiting).await;
+    }
+
+    /// The record of the connection's user, once the log has what the connection told; none if the session has ended.
+    pub(crate) async fn own_record(&self, conn: &Arc<Connection>) -> Option<Record> {
+        let pin = self.session_entry(conn)?.pin();
+        Some(self.record_by_log(self.cluster.shared()?, &pin, Viewer::Own).await)
+    }
+
+    /// Whether this is a node among others.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.cluster.shared().is_some()
+    }
+
+    /// The times of the user moved, and nothing else did: ticks tell the others.
+    pub(in crate::engine) fn tell_times(&self, entry: &LockedEntry<'_>) {
+        let Some(shared) = self.cluster.shared() else { return };
+        let profile = entry.state.profile();
+        if let Some(last_seen) = profile.last_seen() {
+            let user = entry.user().clone();
+            shared.partition_of(entry.user()).tell_times(MovedTimes {
+                user,
+                last_seen,
+                last_active: profile.last_active(),
+            });
+        }
+    }
+
+    /// Tells the log that an operator ended the user's sessions, and waits until it has it. How many there were.
+    pub(in crate::engine) async fn command(
+        &self,
+        shared: &Shared,
+        user: &UserId,
+        kind: CommandKind,
+    ) -> Result<u64, EngineError> {
+        let partition = shared.partition_of(user);
+        if partition.freshness() == Freshness::Stale {
+            return Err(EngineError::Unreachable);
+        }
+        let done = self.waiting.for_command(user);
+        let of = user.clone();
+        partition.tell(move |machine, input| machine.handle_command(input, &of, kind));
+        match tokio::time::timeout(UNREACHABLE_AFTER, done).await {
+            Ok(Ok(count)) => Ok(count as u64),
+            _ => Err(EngineError::Unreachable),
+        }
+    }
+
+    /// The user in memory for a connect, with what the database has: what is in memory may be older, after Redis lost or
+    /// rolled back its state. If the database does not answer in time, what is in memory; else ONLINE and `degraded`.
+    pub(in crate::engine) async fn load_from_store(self: &Arc<Self>, user: &UserId) -> UserPin {
+        let loading = self.persistence.store.load(user);
+        match tokio::time::timeout(self.options.connect_waits, loading).await {
+            Ok(Ok(row)) => self.take_row(user, row),
+            Ok(Err(_)) | Err(_) => self.insert_fallback(user),
+        }
+    }
+
+    fn take_row(&self, user: &UserId, row: Option<Row>) -> UserPin {
+        let shown = self.shown(user);
+        let reading = self.clock.read_for_loads();
+        let stored = row.map(|row| self.stored_of(user, row, reading.for_user(None)));
+        let mut entry = self.users.insert(user, || {
+            let state = self.shown_state(user, None, shown);
+            (state, Publication::default())
+        });
+        entry.overtake_loads();
+        let now = entry.state.now(reading);
+        entry.state.load(stored.unwrap_or_default(), now.wall);
+        entry.pin()
+    }
+}

@@ -1,0 +1,222 @@
+//! What the log says of a user takes effect on this node: the record, the index, the watchers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::explain::OtherSessions;
+use presence::replication::{CommandKind, MovedTimes, Share, State};
+use presence::{Adopted, Profile, Revision, UserId};
+
+use crate::cluster::{NodeContribution, Shared};
+use crate::connection::close_reason::CloseReason;
+use crate::engine::Engine;
+use crate::engine::publisher::Publication;
+use crate::engine::users::{LockedEntry, UserState};
+use crate::store::Row;
+
+impl Engine {
+    /// The user is as the state says, at this revision.
+    pub(super) fn show(&self, shared: &Shared, user: &UserId, revision: Revision, state: &State) {
+        let mut entry = self.users.insert(user, || {
+            (UserState::new(Profile::default(), Vec::new()), Publication::default())
+        });
+        entry.overtake_loads();
+        if state.is_removed() {
+            let revision = state.changed.unwrap_or(revision);
+            if entry.changed_at() < revision {
+                self.show_removed(&mut entry, revision);
+            }
+            return;
+        }
+        let now = self.now_of(&entry);
+        let publishing = self.publisher.begin(&entry);
+        let others = contributions_of_others(state, shared);
+        let told = entry.state.profile().revision();
+        let revision = state.changed.filter(|changed| *changed >= told).unwrap_or(revision);
+        let published = entry.state.adopt(self.adopted(state, revision), others, now.wall);
+        self.index.update(&mut entry);
+        if let Some(published) = published {
+            self.metrics.transition(published.from, published.to, published.reason);
+            self.publisher.publish(&publishing, &mut entry, now, published.audience);
+        }
+        drop(publishing);
+        self.deadlines.arm_shared_user(&mut entry, now.mono);
+    }
+
+    /// The times of the user moved alone.
+    pub(super) fn show_times(&self, times: &MovedTimes) {
+        if let Some(mut entry) = self.users.find(&times.user) {
+            entry.state.note_times(times);
+        }
+    }
+
+    /// The record that the state makes, at this revision.
+    pub(super) fn adopted(&self, state: &State, revision: Revision) -> Adopted {
+        let now = self.clock.read().for_user(None);
+        let mut durable = state.durable.part.clone();
+        for (report, end) in durable.reports.iter_mut().zip(&state.durable.ends) {
+            report.expires = end.map(|end| now.mono.after(end.since(now.wall)));
+        }
+        let chosen_until = state.chosen_until.map(|until| now.mono.after(until.since(now.wall)));
+        Adopted {
+            durable,
+            decision: UserState::decision_of(state, chosen_until.is_some()),
+            since: state.since,
+            last_seen: state.last_seen,
+            last_active: state.last_active,
+            degraded: state.degraded,
+            chosen_until,
+            revision,
+        }
+    }
+
+    /// What the log says of a user that is not in memory: the database may not have it yet. Must not be called under the lock
+    /// of a user.
+    pub(in crate::engine) fn shown(&self, user: &UserId) -> Option<(Revision, State)> {
+        let shared = self.cluster.shared()?;
+        let shown = shared.partition_of(user).machine().shown(user);
+        shown.filter(|(_, state)| !state.is_removed())
+    }
+
+    /// What other runs contribute to a user. Must not be called under the lock of a user.
+    pub(in crate::engine) fn sessions_elsewhere(&self, user: &UserId) -> Vec<OtherSessions> {
+        let Some(shared) = self.cluster.shared() else {
+            return Vec::new();
+        };
+        let machine = shared.partition_of(user).machine();
+        let state = machine.shown(user).map(|(_, state)| state).unwrap_or_default();
+        let now = self.clock.read().for_user(None);
+        let others = state
+            .contributions
+            .iter()
+            .filter(|share| share.incarnation != shared.incarnation());
+        let other = |share: &Share| {
+            let ends = machine.contributions_end(share.incarnation);
+            let contribution = match ends {
+                Some(_) => share.contribution.in_grace(),
+                None => share.contribution,
+            };
+            OtherSessions {
+                node: shared.name_of(share.incarnation).as_str().to_owned(),
+                contribution,
+                ends,
+                grace_until: ends.map(|at| now.wall_at(at)).or(share.grace_until),
+                places: match ends {
+                    Some(_) => share.contribution.connections.saturating_add(share.places),
+                    None => share.places,
+                },
+            }
+        };
+        others.map(other).collect()
+    }
+
+    /// The state of a user that comes into memory: as the row says, or as the log does.
+    pub(in crate::engine) fn shown_state(
+        &self,
+        user: &UserId,
+        row: Option<Row>,
+        shown: Option<(Revision, State)>,
+    ) -> UserState {
+        let mut entry = self.state_of(user, row);
+        if let (Some((revision, state)), Some(shared)) = (shown, self.cluster.shared()) {
+            let revision = state.changed.unwrap_or(revision);
+            let now = entry.now(self.clock.read());
+            let others = contributions_of_others(&state, shared);
+            let _ = entry.adopt(self.adopted(&state, revision), others, now.wall);
+        }
+        entry
+    }
+
+    fn show_removed(&self, entry: &mut LockedEntry<'_>, revision: Revision) {
+        let now = self.now_of(entry);
+        let publishing = self.publisher.begin(entry);
+        entry.state.forget_record();
+        self.cluster.note_removal(revision);
+        self.index.update(entry);
+        self.publisher.publish_removal(&publishing, entry, now, revision);
+    }
+
+    /// The user has left the state, and the database has the record.
+    pub(super) async fn show_stored(self: &Arc<Self>, user: &UserId) {
+        let Ok(row) = self.persistence.store.load(user).await else {
+            return;
+        };
+        let state = State {
+            since: row.as_ref().and_then(|row| row.since),
+            last_seen: row.as_ref().and_then(|row| row.last_seen),
+            last_active: row.as_ref().and_then(|row| row.last_active),
+            ..State::default()
+        };
+        let revision = row.map_or(Revision::NEVER, |row| row.revision);
+        if let Some(shared) = self.cluster.shared()
+            && self.shown(user).is_none_or(|(shown, _)| shown < revision)
+        {
+            self.show(shared, user, revision, &state);
+        }
+    }
+
+    /// An operator ended the sessions of the user that are open now.
+    pub(super) fn end_sessions(&self, shared: &Shared, user: &UserId, kind: CommandKind, count: usize) {
+        if let Some(mut entry) = self.users.find(user) {
+            let reason = match kind {
+                CommandKind::Kick => CloseReason::Kicked,
+                CommandKind::Forget => CloseReason::Forgotten,
+            };
+            entry.state.end_sessions(kind);
+            for conn in entry.take_connections() {
+                conn.close_with(reason);
+            }
+        }
+        shared.partition_of(user).touch(user);
+        self.waiting.command_is_done(user, count);
+    }
+
+    /// The registration of this node was ended: what it tells of its connections is to be shown to be true.
+    pub(super) fn doubt_all(&self, shared: &Shared, number: u16, grace: Duration) {
+        for user in self.connected_in(shared, number) {
+            let Some(mut entry) = self.users.find(&user) else {
+                continue;
+            };
+            let now = self.now_of(&entry);
+            entry.state.doubt(now.mono.after(grace));
+            let connections = entry.connections().to_vec();
+            self.recompute(&mut entry, now);
+            drop(entry);
+            for conn in connections {
+                conn.probe(now.mono);
+            }
+        }
+    }
+
+    /// The node was away for so long that it can't know who was kicked or forgotten meanwhile.
+    pub(super) fn end_all_sessions(&self, shared: &Shared, number: u16) {
+        for user in self.connected_in(shared, number) {
+            let connections = self.users.find(&user).map(|entry| entry.connections().to_vec());
+            for conn in connections.into_iter().flatten() {
+                conn.close_with(CloseReason::Draining {
+                    retry_after: Duration::ZERO,
+                });
+            }
+        }
+    }
+
+    pub(super) fn connected_in(&self, shared: &Shared, number: u16) -> Vec<UserId> {
+        let mut users = self.users.connected();
+        users.retain(|user| shared.number_of(user) == number);
+        users
+    }
+}
+
+/// What the other nodes contribute.
+pub(super) fn contributions_of_others(state: &State, shared: &Shared) -> Vec<NodeContribution> {
+    let others = state
+        .contributions
+        .iter()
+        .filter(|share| share.incarnation != shared.incarnation());
+    let contribution = |share: &Share| NodeContribution {
+        node: shared.name_of(share.incarnation),
+        incarnation: share.incarnation,
+        contribution: share.contribution,
+    };
+    others.map(contribution).collect()
+}

@@ -1,0 +1,147 @@
+//! Records that the log has are written behind by the node whose offer made the entry, in order of user id; then the user may
+//! leave the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use presence::replication::Share;
+use presence::{NodeName, Revision, UserId, Version};
+use tokio::sync::Notify;
+
+use crate::cluster::Shared;
+use crate::engine::Engine;
+use crate::store::StatusRow;
+
+/// How long a change waits for others to be written with it.
+const BATCH_EVERY: Duration = Duration::from_millis(80);
+/// How long to wait after a failure.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Users in one batch.
+const BATCH_MAX_USERS: usize = 4096;
+
+/// Users whose record in the database is behind the log. Bounded by the users of the state.
+#[derive(Default)]
+pub(in crate::engine) struct Unwritten {
+    users: Mutex<BTreeSet<UserId>>,
+    /// Whose durable part the log has, up to a version: their marks are to be cleared.
+    published: Mutex<BTreeMap<UserId, Version>>,
+    some: Notify,
+}
+
+impl Unwritten {
+    pub(super) fn push(&self, user: UserId) {
+        self.users.lock().insert(user);
+        self.some.notify_one();
+    }
+
+    /// The log has the durable part of the user in this version.
+    pub(super) fn publish(&self, user: UserId, version: Version) {
+        let mut published = self.published.lock();
+        let known = published.entry(user).or_default();
+        *known = version.max(*known);
+        self.some.notify_one();
+    }
+
+    fn take(&self) -> Vec<UserId> {
+        let mut users = self.users.lock();
+        let mut batch = Vec::new();
+        while batch.len() < BATCH_MAX_USERS
+            && let Some(user) = users.pop_first()
+        {
+            batch.push(user);
+        }
+        batch
+    }
+
+    /// How many users wait to be written.
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.users.lock().len()
+    }
+}
+
+impl Engine {
+    /// Writes batch after batch until the daemon ends.
+    pub(in crate::engine) async fn run_replicated_writes(self: &Arc<Self>, shared: &Shared) {
+        loop {
+            self.unwritten.some.notified().await;
+            tokio::time::sleep(BATCH_EVERY).await;
+            while !self.write_replicated(shared).await {
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+
+    /// Writes what waits. Whether the store took it.
+    pub(in crate::engine) async fn write_replicated(&self, shared: &Shared) -> bool {
+        loop {
+            let users = self.unwritten.take();
+            if users.is_empty() {
+                return self.clear_marks().await;
+            }
+            let (rows, written): (Vec<StatusRow>, Vec<(UserId, Revision)>) =
+                users.iter().filter_map(|user| row_of(shared, user)).unzip();
+            if self.persistence.store.save_statuses(rows).await.is_err() {
+                self.unwritten.users.lock().extend(users);
+                return false;
+            }
+            for (user, revision) in written {
+                let partition = shared.partition_of(&user);
+                partition.tell(move |machine, input| machine.handle_written(input, &user, revision));
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// How many users wait until their record is written, or until the log has what happened to them.
+    pub(in crate::engine) fn pending_writes(&self) -> u64 {
+        let on_the_way = self.cluster.shared().map_or(0, Shared::on_the_way);
+        self.persistence.write_behind.pending() + (self.unwritten.len() + on_the_way) as u64
+    }
+
+    /// Clears the marks of changes that the log has. Whether the store took it.
+    async fn clear_marks(&self) -> bool {
+        let published = std::mem::take(&mut *self.unwritten.published.lock());
+        if published.is_empty() {
+            return true;
+        }
+        let versions = published.clone().into_iter().collect();
+        let is_done = self.persistence.store.mark_published(versions).await.is_ok();
+        if !is_done {
+            for (user, version) in published {
+                self.unwritten.publish(user, version);
+            }
+        }
+        is_done
+    }
+}
+
+/// The row of the user as the copy has it, with the revision of the copy; none if the user has left the state since.
+fn row_of(shared: &Shared, user: &UserId) -> Option<(StatusRow, (UserId, Revision))> {
+    let (revision, state) = shared.partition_of(user).machine().copied(user)?;
+    if state.is_removed() || state.degraded {
+        return None;
+    }
+    let row = StatusRow {
+        user: user.clone(),
+        status: state.status,
+        since: state.since,
+        connected_on: places(shared, &state.contributions).collect(),
+        last_seen: state.last_seen,
+        last_active: state.last_active,
+        revision: state.changed.unwrap_or(revision),
+        clamp_to: None,
+        published: Some(state.durable.part.version),
+    };
+    Some((row, (user.clone(), revision)))
+}
+
+/// The node of each session and each lost one in grace.
+fn places<'a>(shared: &'a Shared, shares: &'a [Share]) -> impl Iterator<Item = NodeName> + 'a {
+    shares.iter().flat_map(|share| {
+        let places = share.contribution.connections.saturating_add(share.places);
+        std::iter::repeat_n(shared.name_of(share.incarnation), places as usize)
+    })
+}
