@@ -11,7 +11,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 /// Where a server is.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RedisUrl {
-    /// As it was given.
+    /// The whole address; it has no password.
     text: String,
     /// The server as log lines and errors name it.
     name: String,

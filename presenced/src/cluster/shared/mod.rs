@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use presence::replication::{
-    Epoch, Incarnation, Input, MovedTimes, NodeInfo, Partition, Settings, Start, partition_of, stable_hash,
+    Epoch, Incarnation, Input, MovedTimes, NodeInfo, Partition, Settings, Start, cluster_cursor, partition_of,
 };
-use presence::{Freshness, NodeName, Reading, Revision, UserId};
+use presence::{Cursor, Freshness, NodeName, Reading, Revision, UserId};
 
 use self::inbox::Inbox;
 pub(crate) use self::meta::{DatabaseFacts, SharedFacts};
@@ -163,15 +163,17 @@ impl Shared {
         Runner::new(number, Arc::clone(&self.servers), inbox)
     }
 
-    /// The partition is in this epoch. What tells the history of all partitions from others: their epochs together.
-    pub(crate) fn note_epoch(&self, number: u16, epoch: Epoch) -> u64 {
+    /// The partition is in this epoch.
+    pub(crate) fn note_epoch(&self, number: u16, epoch: Epoch) {
         *self.partition(number).epoch.lock() = Some(epoch);
-        let mut text = String::new();
-        for partition in &self.partitions {
-            let epoch = *partition.epoch.lock();
-            text.extend(epoch.map(|epoch| format!("{epoch} ")));
-        }
-        stable_hash(text.as_bytes())
+    }
+
+    /// The cursor after all that was handed to the outboxes; none before every partition is in an epoch.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        cluster_cursor(self.partitions.iter().map(|one| {
+            let told = Revision::new(one.told_to.load(Ordering::SeqCst));
+            one.epoch.lock().map(|epoch| (epoch, told))
+        }))
     }
 
     /// How many users are on their way to the log.

@@ -189,10 +189,10 @@ impl Changes {
     }
 
     fn resume_shared(&self, cursor: Cursor) -> Option<Revision> {
-        let last = Revision::new(self.last());
-        let is_ours = cursor.incarnation == self.incarnation() && cursor.watermark != Revision::NEVER;
-        let is_recent = last.time().since(cursor.watermark.time()) <= REMEMBERED_FOR;
-        (is_ours && is_recent && cursor.watermark <= last).then_some(cursor.watermark)
+        let current = self.cursor(self.last());
+        let is_told = cursor.watermark <= current.watermark;
+        let resumes = presence::replication::resumes(cursor, current, current.watermark.time());
+        (is_told && resumes).then_some(cursor.watermark)
     }
 
     /// When an hour is over: no cursor from before it resumes any more, so nothing else need tell what was removed until

@@ -131,7 +131,10 @@ impl Engine {
             }
             if let Some((epoch, applied)) = position {
                 partition.note_told(applied.get());
-                self.publisher.share(shared.note_epoch(number, epoch));
+                shared.note_epoch(number, epoch);
+                if let Some(cursor) = shared.cursor() {
+                    self.publisher.share(cursor.incarnation);
+                }
                 self.publisher.pass(Revision::new(shared.told_to()));
             }
             partition.wake(last_waiter);

@@ -11,7 +11,7 @@ use crate::store::{DurableRow, ExpiredReport, Store, StoreError};
 on_every_backend! {
     everything_before_the_tombstone_is_deleted,
     late_writes_of_another_node_do_not_bring_the_user_back,
-    what_is_left_has_a_version_above_all_that_others_read,
+    the_part_that_is_left_is_above_all_that_others_read,
     forgetting_again_changes_nothing_more,
     forgetting_again_deletes_what_came_late,
     a_custom_status_set_since_stays,
@@ -88,7 +88,7 @@ async fn late_writes_of_another_node_do_not_bring_the_user_back(backend: Backend
     assert_eq!(store.row("alice").await, None);
 }
 
-async fn what_is_left_has_a_version_above_all_that_others_read(backend: Backend) {
+async fn the_part_that_is_left_is_above_all_that_others_read(backend: Backend) {
     let (store, other) = (backend.node(), backend.node());
     store.set_custom("alice", DoNotDisturb, 10).await.unwrap();
     // The log did not have this end of reports when it had the user forgotten. Its writer knows the old custom status.

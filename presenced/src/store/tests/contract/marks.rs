@@ -11,7 +11,7 @@ use crate::store::{DurableRow, ExpiredReport, StatusRow, Store};
 
 on_every_backend! {
     every_write_of_the_durable_part_marks_its_user,
-    what_is_not_of_the_durable_part_marks_nobody,
+    writes_beside_the_durable_part_mark_nobody,
     a_daemon_alone_marks_nobody_and_leaves_marks,
     a_mark_is_cleared_up_to_the_published_version,
     a_status_clears_the_mark_with_it,
@@ -64,7 +64,7 @@ async fn every_write_of_the_durable_part_marks_its_user(backend: Backend) {
     assert_eq!(marked(&store).await, [""; 0]);
 }
 
-async fn what_is_not_of_the_durable_part_marks_nobody(backend: Backend) {
+async fn writes_beside_the_durable_part_mark_nobody(backend: Backend) {
     let store = backend.node();
     store
         .save_statuses(vec![status("alice", Status::Online, 1)])
