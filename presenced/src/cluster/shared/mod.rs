@@ -253,7 +253,10 @@ impl SharedPartition {
     /// Calls that began to wait by then go on, if the log has what they wait for.
     pub(crate) fn wake(&self, last: u64) {
         let machine = self.machine();
-        self.waiters.wake(last, |user| machine.is_waiting_for(user));
+        // While the log can't be reached, what was told to the partition takes effect here at once.
+        let is_reachable = machine.is_reachable();
+        self.waiters
+            .wake(last, |user| is_reachable && machine.is_waiting_for(user));
     }
 
     /// The times of a user moved alone.

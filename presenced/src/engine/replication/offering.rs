@@ -72,8 +72,7 @@ impl Engine {
     pub(in crate::engine) async fn record_by_log(&self, shared: &Shared, pin: &UserPin, viewer: Viewer) -> Record {
         let user = self.users.lock(pin).user().clone();
         let partition = shared.partition_of(&user);
-        let is_current = partition.freshness() == Freshness::Current;
-        if !is_current || !partition.wait_for_log(&user).await {
+        if !partition.wait_for_log(&user).await || partition.freshness() == Freshness::Stale {
             let said = self.with_input(|input| partition.machine().said(input, &user));
             if let Some(state) = said {
                 let entry = self.users.lock(pin);
@@ -97,7 +96,7 @@ impl Engine {
         let waiting = async {
             for user in users {
                 let partition = shared.partition_of(user);
-                if partition.freshness() == Freshness::Current && partition.is_waiting_for(user) {
+                if partition.is_waiting_for(user) {
                     partition.wait_for_log(user).await;
                 }
             }
