@@ -62,6 +62,16 @@ pub struct DurablePart {
 }
 
 impl DurablePart {
+    /// Whether both say the same: what was written between them changed nothing but the version.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let has = |report: &Report| {
+            let is_same = |one: &Report| one.source == report.source && one.version == report.version;
+            other.reports.iter().any(is_same)
+        };
+        self.preference == other.preference && self.reports.len() == other.reports.len() && self.reports.iter().all(has)
+    }
+
     /// Takes times from the future as `now`.
     pub(crate) fn clamp_times(&mut self, now: Wall) {
         self.preference.set_at = self.preference.set_at.map(|time| time.min(now));

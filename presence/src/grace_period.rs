@@ -84,6 +84,12 @@ impl GracePeriod {
             .saturating_add(u32::try_from(self.lost.len()).unwrap_or(u32::MAX))
     }
 
+    /// The lost sessions of this run that have not been continued, as far as they are known by name.
+    #[must_use]
+    pub fn named(&self) -> &[SessionId] {
+        &self.lost
+    }
+
     /// Gives the place of a lost session to one that continues it. Whether it had one.
     pub(crate) fn take_place(&mut self, of: Predecessor) -> bool {
         match of {

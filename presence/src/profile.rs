@@ -94,15 +94,6 @@ impl Profile {
         }
     }
 
-    /// A profile made without the store's answer, of version 0: [`Self::handle_load`] takes what the store gives.
-    #[must_use]
-    pub fn fallback() -> Self {
-        Self {
-            degraded: true,
-            ..Self::default()
-        }
-    }
-
     /// Merges what the store answered: a newer durable part, later times, a higher revision. The record is no longer degraded.
     pub fn handle_load(&mut self, stored: Stored, now: Wall) {
         let mut loaded = Self::restore(stored, now);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::sessions::SessionId;
 
 /// The public id of a session. On the wire: run and number in hexadecimal, joined by a hyphen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionName {
     /// Tells runs of nodes apart; a random number.
     pub run: u32,

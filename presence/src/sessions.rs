@@ -193,6 +193,31 @@ impl Sessions {
         true
     }
 
+    /// A session on another node continues session `of` of this one. Whether `of` had a place, or would have got one.
+    pub fn handle_continued(&mut self, now: Now, of: SessionId) -> bool {
+        self.on_deadline(now.mono);
+        if let Some(connection) = self.find(of) {
+            return !std::mem::replace(&mut connection.is_continued, true);
+        }
+        let Some(period) = &mut self.grace else { return false };
+        let is_taken = period.take_place(Predecessor::Here(of));
+        if period.places() == 0 {
+            self.grace = None;
+        }
+        is_taken
+    }
+
+    /// Connection `id` began beside what is in grace on other nodes, or continued that. Until it first reports activity it counts
+    /// as that, at most for `grace`.
+    pub fn handle_grace_elsewhere(&mut self, now: Now, id: SessionId, activity: Activity, grace: Duration) {
+        if activity != Activity::Unknown
+            && !grace.is_zero()
+            && let Some(connection) = self.find(id)
+        {
+            connection.inherit(activity, now.mono.after(grace));
+        }
+    }
+
     /// A frame of any kind arrived.
     pub fn handle_heard(&mut self, now: Now, id: SessionId) {
         if let Some(connection) = self.find(id) {
@@ -329,6 +354,13 @@ impl Sessions {
         let lost = self.grace().map_or(0, GracePeriod::places);
         let places = u32::try_from(open).unwrap_or(u32::MAX).saturating_add(lost);
         places.max(u32::from(!self.connections.is_empty()))
+    }
+
+    /// Those sessions that have or would get a place in the grace period, as far as they are known by name.
+    pub fn named_places(&self) -> impl Iterator<Item = SessionId> {
+        let open = self.connections.iter().filter(|one| !one.is_continued);
+        let lost = self.grace().map_or(&[][..], GracePeriod::named);
+        open.map(|one| one.id).chain(lost.iter().copied())
     }
 
     fn find(&mut self, id: SessionId) -> Option<&mut Connection> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 pub(crate) use arguments::{
-    Confirmed, ContextAction, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
+    Confirmed, ContextAction, Drain, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
 };
 
 use crate::duration;
@@ -170,6 +170,32 @@ Examples:
   presencectl end-reports mqtt-1
   presencectl end-reports mqtt-1 --yes     without confirmation, for scripts")]
     EndReports(EndReports),
+    /// List the nodes of the cluster
+    #[command(after_help = "\
+A node is a daemon that shares its users with others through Redis; of a daemon alone only itself is listed. LAST TICK is \
+how long ago the node that answers last read a sign of life of the other: one that is silent for the lease (15 s) is \
+declared dead. LAG is how long a node's own ticks take through the log in Redis and back to it. Both are of the partition \
+where they are the longest.
+
+Examples:
+  presencectl nodes
+  presencectl nodes -o json | jq -r '.nodes[] | .name + \" \" + .version'")]
+    Nodes,
+    /// Move the clients of a node to the other nodes
+    #[command(after_help = "\
+The node closes its connections one after the other (--drain-rate of the daemon) with code 1012, after which clients \
+connect again, and takes no new ones: /readyz answers 503, so that balancers send clients to the other nodes. Users who \
+come back within the restart grace are not shown as OFFLINE by any node. The node goes on running and takes part in the \
+cluster; it takes clients again after a restart or --cancel. Any node can be asked: it tells the one that is meant.
+
+If the other nodes have no room for all of them, there is a question first. Ctrl-C ends the waiting, not the drain.
+Exit code 1 if the node could not be drained, or not all of its clients went.
+
+Examples:
+  presencectl drain b && ssh b systemctl restart presenced
+  presencectl drain b --cancel
+  presencectl drain b --yes --no-wait     for scripts")]
+    Drain(Drain),
     /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:
@@ -190,13 +216,16 @@ Examples:
 The users are named sim-00001 and so on. Over real WebSockets they connect, report activity, become idle, set their \
 custom status, reload (close code 1001), crash (the connection is dropped) and watch each other. At the end, also after \
 Ctrl-C, all of them disconnect with a clean close and are forgotten (with the secret, unless --keep). A restart of the daemon \
-meanwhile, and whatever it asked to repeat later, is no failure.
+meanwhile, and whatever it asked to repeat later, is no failure. Users that reconnect continue their session; how many could, \
+and who was shown OFFLINE without having signed out, is in the result.
 Exit code 1 if more than 1 % of the connects and changes failed.
 
 Examples:
   presencectl simulate --users 20   a quick look, next to `presencectl events`
   presencectl simulate --users 5000 --rate 200 --duration 2m --watch-per-user 50
-  presencectl simulate --users 1000 --keep -o json   the users stay, for scripts")]
+  presencectl simulate --users 1000 --keep -o json   the users stay, for scripts
+  presencectl simulate --users 600 --server http://10.0.0.1:7420 \\
+    --also http://10.0.0.2:7420 --secret-file ~/prod.secret")]
     Simulate(Simulate),
     /// Sign a token for a user, for development
     #[command(after_help = "\

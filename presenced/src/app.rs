@@ -32,6 +32,9 @@ use reload::{LastReload, ReloadMetrics, Reloader};
 
 /// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// How much of that clients have to move to other nodes one after the other. At the default rate 1,250 do; those who are left
+/// are told to come back later.
+const MOVE_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// How often, and how far apart, the lock of the data directory is tried before another daemon is reported.
 const LOCK_ATTEMPTS: usize = 10;
 const LOCK_RETRY: Duration = Duration::from_millis(20);
@@ -98,7 +101,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         () = any(&mut stop) => {}
         () = reloader.run(hangup) => {}
     }
-    stop_all(listeners, running, store).await;
+    stop_all(listeners, running, store, any(&mut stop)).await;
     Ok(())
 }
 
@@ -227,6 +230,7 @@ fn build_engine(
                 write_timeout: limits.write_timeout,
                 message_timeout: limits.message_timeout,
             },
+            drain_rate: config.cluster.drain_rate,
             incarnation,
         },
         clock,
@@ -274,8 +278,9 @@ pub(super) fn warn_if_exposed(config: &Config) {
     }
 }
 
-/// Stops everything in order: no new connections, a goodbye to the open ones, then the last writes.
-async fn stop_all(listeners: Listeners, running: Running, store: Store) {
+/// Stops everything in order: no new connections, a goodbye to the open ones, then the last writes. Clients move to other nodes
+/// one after the other, if there are any, until `hurry`.
+async fn stop_all(listeners: Listeners, running: Running, store: Store, hurry: impl Future<Output = ()>) {
     let Listeners {
         engine,
         readiness,
@@ -284,8 +289,13 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     } = listeners;
     tracing::info!("stopping");
     readiness.drain();
-    engine.begin_drain();
-    servers.drain(&metrics, DRAIN_TIMEOUT).await;
+    let moving = async {
+        tokio::select! {
+            () = engine.drain_to_stop(MOVE_TIMEOUT) => {}
+            () = hurry => engine.end_soon(),
+        }
+    };
+    tokio::join!(moving, servers.drain(&metrics, DRAIN_TIMEOUT));
     stop_engine(running).await;
     let closing = tokio::task::spawn_blocking(move || store.close());
     let _ = tokio::time::timeout(WRITE_TIMEOUT / 4, closing).await;

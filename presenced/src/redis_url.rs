@@ -118,9 +118,9 @@ fn refuse_parameters(query: &str, transport: RedisTransport) -> Result<(), Strin
     Ok(())
 }
 
-/// The server, and the database if it is not the first one, for people.
-fn name_of(info: &ConnectionInfo) -> String {
-    let server = match info.addr() {
+/// The server, for people.
+pub(crate) fn server_name(addr: &ConnectionAddr) -> String {
+    match addr {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => match host.contains(':') {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),
@@ -128,7 +128,12 @@ fn name_of(info: &ConnectionInfo) -> String {
         ConnectionAddr::Unix(path) => path.display().to_string(),
         // A kind that no scheme of ours leads to.
         other => other.to_string(),
-    };
+    }
+}
+
+/// The server, and the database if it is not the first one, for people.
+fn name_of(info: &ConnectionInfo) -> String {
+    let server = server_name(info.addr());
     match info.redis_settings().db() {
         0 => server,
         number => format!("{server} (database {number})"),

@@ -1,20 +1,32 @@
 //! Three daemons on one PostgreSQL and one Redis.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use presence::Status;
 use presence::wire::record::{Record, Update};
+use reqwest::Method;
 use serde_json::json;
 
+use crate::clock::Stopwatch;
 use crate::connection_load::join_all;
 use crate::daemon::{Daemon, Setup};
 use crate::postgres_server::PostgresServer;
+use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
-use crate::wait::{wait_until, within_deadline};
+use crate::rest::{Rest, percent};
+use crate::wait::{let_time_pass, wait_until, within_deadline};
 use crate::websocket::{Socket, shows};
 
-/// The partitions of a cluster under test: more than one, few enough to look at all.
-const PARTITIONS: usize = 4;
+/// The partitions of a cluster with short timers: more than one, few enough to look at all.
+const FEW_PARTITIONS: usize = 4;
+
+/// The partitions of a cluster whose flags name no number.
+const DEFAULT_PARTITIONS: usize = 16;
+
+/// Times that moved go with the next tick, which is every 3 s.
+const TICKS_TELL_WITHIN: Duration = Duration::from_secs(5);
+const LOOKS_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The nodes, with what they share.
 #[derive(Debug)]
@@ -22,8 +34,16 @@ pub struct Cluster {
     pub a: Daemon,
     pub b: Daemon,
     pub c: Daemon,
+    /// The links of the nodes to Redis, in order of their start; none if they have no proxies.
+    links: Vec<Proxy>,
     redis: Arc<RedisServer>,
+    /// The number of the database of Redis.
     database: usize,
+    /// The URL of the database of PostgreSQL.
+    postgres: String,
+    /// The name of it.
+    rows: String,
+    partitions: usize,
 }
 
 impl Cluster {
@@ -35,23 +55,82 @@ impl Cluster {
 
     /// Starts three nodes with these further flags on a new database of each server.
     pub async fn start_on(postgres: &PostgresServer, redis: Arc<RedisServer>, flags: &[&str]) -> Self {
-        let postgres = postgres.url(&postgres.create_database());
+        Self::start_split(postgres, redis, FEW_PARTITIONS, flags).await
+    }
+
+    /// Starts three nodes with all defaults on a new database of each server.
+    pub async fn start_with_defaults(postgres: &PostgresServer, redis: Arc<RedisServer>) -> Self {
+        Self::start_split(postgres, redis, DEFAULT_PARTITIONS, &[]).await
+    }
+
+    async fn start_split(
+        postgres: &PostgresServer,
+        redis: Arc<RedisServer>,
+        partitions: usize,
+        flags: &[&str],
+    ) -> Self {
+        let rows = postgres.create_database();
+        let postgres = postgres.url(&rows);
         let database = redis.new_database();
         let url = redis.url(database);
-        let node = async |name: &str| {
-            let partitions = PARTITIONS.to_string();
-            let shared = ["--database", &postgres, "--redis", &url, "--partitions", &partitions];
-            let all = [shared.as_slice(), &["--node-name", name], flags].concat();
-            Setup::new(&all).start().await
-        };
-        let (a, b, c) = tokio::join!(node("a"), node("b"), node("c"));
+        let number = partitions.to_string();
+        let flags = [&["--partitions", &number], flags].concat();
+        let start = async |name| node(name, &postgres, &url, &flags).start().await;
+        let (a, b, c) = tokio::join!(start("a"), start("b"), start("c"));
         Self {
             a,
             b,
             c,
+            links: Vec::new(),
             redis,
             database,
+            postgres,
+            rows,
+            partitions,
         }
+    }
+
+    /// Starts three nodes with all defaults but these flags, each on a port that stays the same, with a proxy between it and
+    /// Redis.
+    pub async fn start_linked(postgres: &PostgresServer, redis: Arc<RedisServer>, flags: &[&str]) -> Self {
+        let rows = postgres.create_database();
+        let postgres = postgres.url(&rows);
+        let database = redis.new_database();
+        let start = async |name| {
+            let link = Proxy::start(&redis.socket_path()).await;
+            let node = node(name, &postgres, &link.url(database), flags);
+            (node.on_fixed_port().start().await, link)
+        };
+        let ((a, of_a), (b, of_b), (c, of_c)) = tokio::join!(start("a"), start("b"), start("c"));
+        Self {
+            a,
+            b,
+            c,
+            links: vec![of_a, of_b, of_c],
+            redis,
+            database,
+            postgres,
+            rows,
+            partitions: DEFAULT_PARTITIONS,
+        }
+    }
+
+    /// Starts one more node with a link, which is the last one then.
+    pub async fn start_further(&mut self, name: &str, flags: &[&str]) -> Daemon {
+        let link = Proxy::start(&self.redis.socket_path()).await;
+        let node = node(name, &self.postgres, &link.url(self.database), flags);
+        self.links.push(link);
+        node.on_fixed_port().start().await
+    }
+
+    /// The link of the node of this number, by the order of their start, to Redis.
+    pub fn link(&self, number: usize) -> &Proxy {
+        &self.links[number]
+    }
+
+    /// The name of the database of PostgreSQL.
+    pub fn rows(&self) -> &str {
+        &self.rows
     }
 
     pub fn nodes(&self) -> [&Daemon; 3] {
@@ -60,6 +139,16 @@ impl Cluster {
 
     pub fn redis(&self) -> &RedisServer {
         &self.redis
+    }
+
+    /// The number of the nodes' database of Redis.
+    pub fn database(&self) -> usize {
+        self.database
+    }
+
+    /// Over how many partitions the users are split.
+    pub fn partitions(&self) -> usize {
+        self.partitions
     }
 
     /// Runs a command in the nodes' database of Redis.
@@ -93,11 +182,31 @@ impl Cluster {
         .await
     }
 
+    /// `GET /api/presence/{user}` is the same on all these nodes for each of the users, byte for byte but for `now`; after the
+    /// next ticks, if these have times to tell.
+    pub async fn is_same_everywhere<U: AsRef<str>>(nodes: &[&Daemon], users: &[U]) {
+        let rests: Vec<Rest> = nodes.iter().map(|node| node.rest()).collect();
+        for user in users {
+            let waiting = Stopwatch::start();
+            loop {
+                let mut read = Vec::new();
+                for rest in &rests {
+                    read.push(answer_but_for_now(rest, user.as_ref()).await);
+                }
+                if read.iter().all(|one| *one == read[0]) {
+                    break;
+                }
+                assert!(waiting.elapsed() < TICKS_TELL_WITHIN, "not the same: {read:#?}");
+                let_time_pass(LOOKS_AGAIN_AFTER).await;
+            }
+        }
+    }
+
     /// Waits until the set that other services read has these users alone.
     pub async fn online_is(&self, users: &[&str]) {
         let what = format!("{users:?} are in the set of those who are present");
         wait_until(&what, async || {
-            let mut found: Vec<String> = (0..PARTITIONS).flat_map(|number| self.online_in(number)).collect();
+            let mut found: Vec<String> = (0..self.partitions).flat_map(|number| self.online_in(number)).collect();
             found.sort();
             (found == users).then_some(())
         })
@@ -110,6 +219,31 @@ impl Cluster {
         members.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Waits until the custom statuses that other services read are these, in order of the users, and no others.
+    pub async fn custom_statuses_are(&self, custom: &[(&str, &str)]) {
+        let what = format!("{custom:?} are the custom statuses that other services read");
+        let wanted: Vec<(String, String)> = custom
+            .iter()
+            .map(|(user, custom)| ((*user).into(), (*custom).into()))
+            .collect();
+        wait_until(&what, async || {
+            let mut found: Vec<_> = (0..self.partitions)
+                .flat_map(|number| self.custom_statuses_in(number))
+                .collect();
+            found.sort();
+            (found == wanted).then_some(())
+        })
+        .await;
+    }
+
+    fn custom_statuses_in(&self, number: usize) -> Vec<(String, String)> {
+        let key = format!("presence:{{{number}}}:custom-status");
+        let fields = self.command(&["HGETALL", &key]);
+        let words: Vec<&str> = fields.split_whitespace().collect();
+        let pairs = words.chunks_exact(2);
+        pairs.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
+    }
+
     /// How many nodes are registered in each partition.
     pub fn registrations(&self) -> Vec<usize> {
         let in_partition = |number: usize| {
@@ -117,8 +251,24 @@ impl Cluster {
             let fields = self.command(&["HKEYS", &key]);
             fields.lines().filter(|field| field.starts_with("\u{1}n")).count()
         };
-        (0..PARTITIONS).map(in_partition).collect()
+        (0..self.partitions).map(in_partition).collect()
     }
+}
+
+/// A node of a cluster, not started yet.
+fn node(name: &str, postgres: &str, redis: &str, flags: &[&str]) -> Setup {
+    let shared = ["--database", postgres, "--redis", redis, "--node-name", name];
+    Setup::new(&[shared.as_slice(), flags].concat())
+}
+
+/// The answer about a user, without the time of the answer.
+async fn answer_but_for_now(rest: &Rest, user: &str) -> String {
+    let request = rest.internal(Method::GET, &format!("/api/presence/{}", percent(user)));
+    let answer = async { request.send().await.unwrap().text().await.unwrap() };
+    let answer = within_deadline("an answer", answer).await;
+    let (before, after) = answer.split_once(r#""now":""#).expect("a time");
+    let (_, after) = after.split_once("\",").expect("its end");
+    format!("{before}{after}")
 }
 
 /// What nodes tell the same of: not the times of a present user, which move on the node of the connection first.

@@ -1,158 +1,30 @@
 //! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
 //! directory. Its log is printed when the test fails.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+mod node;
+mod setup;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
-use crate::binaries;
+use self::node::Node;
+pub use self::node::StartFailure;
+pub use self::setup::{LogTarget, Setup};
+use self::setup::{NODES, state_of};
+use crate::balancer::Balancer;
+use crate::catch_up::catch_up;
 use crate::postgres_server::PostgresServer;
 use crate::process::Process;
-use crate::redis_server::{self, RedisServer};
 use crate::rest::Rest;
-use crate::wait::{wait_until, within_deadline};
+use crate::wait::wait_until;
 use crate::websocket::{HandshakeHeaders, Socket};
 
-const FIRST_LINE: &str = "presenced listening on http://";
 const LOG_LINES_SHOWN: usize = 80;
-
-/// The configuration of a daemon under test.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    program: PathBuf,
-    flags: Vec<String>,
-    listen: String,
-    log: LogTarget,
-}
-
-/// The destination of a daemon's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Collected, and printed when the test fails.
-    Kept,
-    /// A pipe that is never read.
-    NeverRead,
-    /// A pipe whose reading end is closed.
-    Closed,
-}
-
-impl Setup {
-    /// Uses these flags beside those of the fixture.
-    pub fn new(flags: &[&str]) -> Self {
-        Self {
-            program: binaries::presenced().to_owned(),
-            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            listen: "127.0.0.1:0".to_owned(),
-            log: LogTarget::Kept,
-        }
-    }
-
-    /// Listens on a port that stays the same over restarts.
-    pub fn on_fixed_port(mut self) -> Self {
-        self.listen = format!("127.0.0.1:{}", fixed_port());
-        self
-    }
-
-    /// Listens on this address.
-    pub fn listening_on(mut self, address: &str) -> Self {
-        self.listen = address.to_owned();
-        self
-    }
-
-    /// Sends the log elsewhere.
-    pub fn logging_to(mut self, log: LogTarget) -> Self {
-        self.log = log;
-        self
-    }
-
-    /// Starts another program than the default build.
-    pub fn program(mut self, program: &Path) -> Self {
-        self.program = program.to_owned();
-        self
-    }
-
-    /// Starts the daemon on a new data directory.
-    pub async fn start(self) -> Daemon {
-        self.start_in(Arc::new(new_home())).await
-    }
-
-    /// Starts the daemon on the data directory in `home`.
-    pub async fn start_in(self, home: Arc<TempDir>) -> Daemon {
-        let mut daemon = self.daemon(home);
-        daemon.start_again().await;
-        daemon
-    }
-
-    /// A daemon that was not started yet.
-    fn daemon(self, home: Arc<TempDir>) -> Daemon {
-        Daemon {
-            setup: self,
-            home,
-            running: None,
-            log: Arc::default(),
-        }
-    }
-
-    /// Starts the daemon on a new data directory.
-    ///
-    /// # Errors
-    /// The output of a daemon that exited instead of listening.
-    pub async fn try_start(self) -> Result<Daemon, StartFailure> {
-        let mut daemon = self.daemon(Arc::new(new_home()));
-        daemon.try_start_again().await.map(|()| daemon)
-    }
-
-    /// Whether the tests are run on PostgreSQL, and no flag of this daemon names another database.
-    fn is_on_postgres(&self) -> bool {
-        let is_wanted = std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres");
-        is_wanted && !self.flags.iter().any(|flag| flag.starts_with("--database"))
-    }
-
-    /// Whether it is on a cluster of one node, and no flag of this daemon names another one.
-    fn is_on_redis(&self) -> bool {
-        redis_server::is_wanted() && !self.flags.iter().any(|flag| flag.starts_with("--redis"))
-    }
-
-    fn command(&self, home: &Path) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home);
-        command
-            .arg("--listen")
-            .arg(&self.listen)
-            .arg("--data-dir")
-            .arg(home.join("state"))
-            .args(&self.flags);
-        if self.is_on_postgres() {
-            command.args(["--database", &PostgresServer::shared().url_of(home)]);
-        }
-        if self.is_on_redis() {
-            command.args(["--redis", &RedisServer::shared().url_of(home)]);
-        }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .current_dir(home);
-        command
-    }
-}
-
-/// The output of a daemon that exited instead of listening.
-#[derive(Debug)]
-pub struct StartFailure {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
-}
 
 /// A daemon that is running, or that has exited and can be restarted.
 #[derive(Debug)]
@@ -165,8 +37,9 @@ pub struct Daemon {
 
 #[derive(Debug)]
 struct Running {
-    child: Child,
-    address: SocketAddr,
+    nodes: Vec<Node>,
+    /// In front of them, if they are several.
+    balancer: Option<Balancer>,
 }
 
 impl Daemon {
@@ -190,48 +63,65 @@ impl Daemon {
 
     async fn try_start_again(&mut self) -> Result<(), StartFailure> {
         assert!(self.running.is_none(), "the daemon is still running");
-        let mut child = self.setup.command(self.home.path()).spawn().unwrap();
-        let mut lines = read_lines(child.stdout.take().unwrap());
-        let logged = match self.setup.log {
-            LogTarget::Kept => Some(keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log))),
-            // The child keeps the reading end, unread, until it is dropped.
-            LogTarget::NeverRead => None,
-            LogTarget::Closed => {
-                drop(child.stderr.take());
-                None
+        let mut nodes = vec![self.start_node(0).await?];
+        if self.setup.topology().nodes() > 1 {
+            self.share_secrets();
+            let (second, third) = tokio::join!(self.start_node(1), self.start_node(2));
+            nodes.extend([second?, third?]);
+        }
+        let balancer = match nodes.len() {
+            1 => None,
+            _ => {
+                let addresses = nodes.iter().map(|node| node.address).collect();
+                Some(
+                    Balancer::start(&self.setup.listen, addresses, self.setup.followers(self.home.path()))
+                        .await
+                        .unwrap(),
+                )
             }
         };
-        let line = within_deadline("the daemon's first line, or its end", lines.recv()).await;
-        let address = line
-            .as_deref()
-            .and_then(|line| line.strip_prefix(FIRST_LINE))
-            .map(str::trim);
-        if let Some(Ok(address)) = address.map(str::parse) {
-            self.running = Some(Running { child, address });
-            return Ok(());
+        self.running = Some(Running { nodes, balancer });
+        Ok(())
+    }
+
+    async fn start_node(&self, number: usize) -> Result<Node, StartFailure> {
+        let command = self.setup.command(self.home.path(), number);
+        Node::start(command, self.setup.log, &self.log).await
+    }
+
+    /// Nodes behind one address have the same secrets: those of the first.
+    fn share_secrets(&self) {
+        for number in 1..NODES.len() {
+            let state = state_of(self.home.path(), number);
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .recursive(true)
+                .create(&state)
+                .unwrap();
+            for name in ["secret", "jwt-key"] {
+                if self.file(name).exists() && !state.join(name).exists() {
+                    std::fs::hard_link(self.file(name), state.join(name)).unwrap();
+                }
+            }
         }
-        let ended = wait_until("a daemon that fails to start exits", async || child.try_wait().unwrap());
-        let status = ended.await;
-        if let Some(logged) = logged {
-            tokio::task::spawn_blocking(|| logged.join().unwrap()).await.unwrap();
-        }
-        Err(StartFailure {
-            status,
-            stdout: line.unwrap_or_default(),
-            stderr: self.log(),
-        })
     }
 
     /// Whether it shares its users through Redis.
     pub fn is_in_cluster(&self) -> bool {
-        self.setup.is_on_redis() || self.setup.flags.iter().any(|flag| flag.starts_with("--redis"))
+        self.setup.is_in_cluster()
+    }
+
+    /// How many nodes stand behind its address.
+    pub fn nodes(&self) -> usize {
+        self.setup.topology().nodes()
     }
 
     /// Sends `SIGKILL` and waits for the exit.
     pub fn kill(&mut self) {
-        let mut running = self.running.take().unwrap();
-        running.child.kill().unwrap();
-        running.child.wait().unwrap();
+        self.process().kill();
+        for node in &mut self.running.take().unwrap().nodes {
+            node.kill();
+        }
     }
 
     /// Sends `SIGTERM` and waits for the exit.
@@ -240,10 +130,15 @@ impl Daemon {
         self.ended().await
     }
 
-    /// Waits for the exit.
+    /// Waits for the exit. Of several nodes the status is that of one that failed, if one did.
     pub async fn ended(&mut self) -> ExitStatus {
         let mut running = self.running.take().unwrap();
-        wait_until("the daemon exits", async || running.child.try_wait().unwrap()).await
+        let mut all = Vec::new();
+        for node in &mut running.nodes {
+            all.push(node.ended().await);
+        }
+        let failed = all.iter().find(|status| !status.success());
+        *failed.unwrap_or(&all[0])
     }
 
     /// Sends `SIGKILL` and restarts the daemon on the same data directory.
@@ -253,11 +148,17 @@ impl Daemon {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.running.as_ref().unwrap().address
+        let running = self.running.as_ref().unwrap();
+        match &running.balancer {
+            Some(balancer) => balancer.address(),
+            None => running.nodes[0].address,
+        }
     }
 
+    /// Its process; of several nodes signals go to all.
     pub fn process(&self) -> Process {
-        Process::of(self.running.as_ref().unwrap().child.id())
+        let nodes = &self.running.as_ref().unwrap().nodes;
+        Process::all(nodes.iter().map(Node::process))
     }
 
     /// The directory that holds the data directory.
@@ -299,7 +200,9 @@ impl Daemon {
             let changed = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
             let server = PostgresServer::shared();
             let changed = server.sql(&server.database_of(self.home.path()), &changed);
-            assert_eq!(changed, "1", "{sql}");
+            // Each node has a row of its own in some tables.
+            let nodes = self.setup.topology().nodes().to_string();
+            assert!(changed == "1" || changed == nodes, "{sql}: {changed}");
             return;
         }
         let file = rusqlite::Connection::open(self.file("presence.db")).unwrap();
@@ -313,6 +216,22 @@ impl Daemon {
 
     pub fn rest(&self) -> Rest {
         Rest::new(self.address(), self.secret())
+    }
+
+    /// A client of the node that has the user's sessions: it alone knows each of them, and their times as they move. The others
+    /// know how many there are, and learn times once a minute.
+    pub async fn home_of(&self, user: &str) -> Rest {
+        let nodes = &self.running.as_ref().unwrap().nodes;
+        if nodes.len() > 1 {
+            catch_up(self.address()).await;
+        }
+        for node in nodes {
+            let rest = Rest::new(node.address, self.secret());
+            if nodes.len() == 1 || !rest.explain(user).await.sessions.is_empty() {
+                return rest;
+            }
+        }
+        self.rest()
     }
 
     /// Connects a WebSocket of this user.
@@ -331,11 +250,13 @@ impl Daemon {
 
     /// Waits until the write-behind queue is empty.
     pub async fn flushed(&self) {
-        let rest = self.rest();
-        wait_until("the write-behind queue is empty", async || {
-            (rest.stats().await.store.pending_writes == 0).then_some(())
-        })
-        .await;
+        for node in &self.running.as_ref().unwrap().nodes {
+            let rest = Rest::new(node.address, self.secret());
+            wait_until("the write-behind queue is empty", async || {
+                (rest.stats().await.store.pending_writes == 0).then_some(())
+            })
+            .await;
+        }
     }
 
     fn last_log_lines(&self) -> String {
@@ -347,49 +268,14 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            running.child.kill().ok();
-            running.child.wait().ok();
+        if self.running.is_some() {
+            self.kill();
         }
         if std::thread::panicking() {
             eprintln!(
                 "--- the daemon's log ---\n{}\n--- end of the log ---",
                 self.last_log_lines()
             );
-        }
-    }
-}
-
-fn read_lines(out: impl Read + Send + 'static) -> mpsc::UnboundedReceiver<String> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(out).lines().map_while(Result::ok) {
-            sender.send(line).ok();
-        }
-    });
-    receiver
-}
-
-fn keep_log(err: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for line in BufReader::new(err).lines().map_while(Result::ok) {
-            let mut log = log.lock().unwrap();
-            log.push_str(&line);
-            log.push('\n');
-        }
-    })
-}
-
-fn new_home() -> TempDir {
-    tempfile::Builder::new().prefix("presence-test-").tempdir().unwrap()
-}
-
-/// A free port outside the ephemeral range, so that it is still free after a restart.
-fn fixed_port() -> u16 {
-    loop {
-        let port = 20_000 + (getrandom::u32().unwrap() % 12_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
         }
     }
 }

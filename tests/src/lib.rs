@@ -10,24 +10,39 @@
 )]
 #![expect(missing_docs, reason = "no public API: only what a name does not say is documented")]
 
+pub mod balancer;
+pub mod bare_node;
 pub mod binaries;
+pub mod catch_up;
+pub mod clean_up;
 pub mod clock;
 pub mod cluster;
+pub mod cluster_cost;
+pub mod cluster_load;
+pub mod cluster_phase;
 pub mod connection_load;
 pub mod daemon;
 pub mod file_lock;
 pub mod frame;
 pub mod greedy_user;
 pub mod jwt;
+pub mod keep_alive;
+pub mod many_users;
+pub mod poller;
 pub mod postgres_server;
 pub mod presencectl;
 pub mod process;
+pub mod proxy;
 pub mod pty;
 pub mod raw_client;
+pub mod recorder;
+pub mod redis_cluster;
 pub mod redis_server;
 pub mod report_load;
+pub mod responsiveness;
 pub mod rest;
 pub mod tmux;
+pub mod topology;
 pub mod wait;
 pub mod websocket;
 

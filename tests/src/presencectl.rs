@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::binaries;
 use crate::daemon::Daemon;
+use crate::process::Process;
 use crate::wait::within_deadline;
 
 /// The output of a finished command.
@@ -108,6 +109,11 @@ impl StreamingCommand {
             .iter()
             .any(|line| parts.iter().all(|part| line.contains(part)))
             .then_some(())
+    }
+
+    /// Sends `SIGINT`.
+    pub fn interrupt(&self) {
+        Process::of(self.child.id()).interrupt();
     }
 
     pub fn is_running(&mut self) -> bool {

@@ -7,77 +7,98 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 /// The unit of times in `/proc`, `USER_HZ`: 100 on every Linux architecture in use.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// One process, or a few that stand behind one address: signals and limits are for all of them, what is asked is of the first.
 #[derive(Debug, Clone, Copy)]
-pub struct Process(Pid);
+pub struct Process {
+    first: Pid,
+    further: [Option<Pid>; FURTHER_MAX],
+}
+
+/// How many others may stand behind the address of the first.
+const FURTHER_MAX: usize = 2;
 
 impl Process {
     pub fn of(id: u32) -> Self {
-        Self(Pid::from_raw(i32::try_from(id).unwrap()).unwrap())
+        Self {
+            first: Pid::from_raw(i32::try_from(id).unwrap()).unwrap(),
+            further: [None; FURTHER_MAX],
+        }
+    }
+
+    /// Several as one.
+    pub fn all(processes: impl IntoIterator<Item = Self>) -> Self {
+        let mut processes = processes.into_iter();
+        let mut all = processes.next().unwrap();
+        for (place, process) in all.further.iter_mut().zip(processes) {
+            *place = Some(process.first);
+        }
+        all
     }
 
     pub fn id(self) -> i32 {
-        self.0.as_raw_nonzero().get()
+        self.first.as_raw_nonzero().get()
+    }
+
+    fn each(self) -> impl Iterator<Item = Pid> {
+        std::iter::once(self.first).chain(self.further.into_iter().flatten())
+    }
+
+    fn signal(self, signal: Signal) {
+        for process in self.each() {
+            kill_process(process, signal).unwrap();
+        }
     }
 
     /// Sends `SIGTERM`.
     pub fn terminate(self) {
-        kill_process(self.0, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
     }
 
     /// Sends `SIGINT`.
     pub fn interrupt(self) {
-        kill_process(self.0, Signal::INT).unwrap();
+        self.signal(Signal::INT);
     }
 
     /// Sends `SIGHUP`.
     pub fn hang_up(self) {
-        kill_process(self.0, Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// Sends `SIGTSTP`, which the process can handle before it stops.
     pub fn suspend(self) {
-        kill_process(self.0, Signal::TSTP).unwrap();
+        self.signal(Signal::TSTP);
     }
 
     /// Sends `SIGQUIT`.
     pub fn quit(self) {
-        kill_process(self.0, Signal::QUIT).unwrap();
+        self.signal(Signal::QUIT);
     }
 
     /// Sends `SIGSTOP`, which the process can't handle.
     pub fn stop(self) {
-        kill_process(self.0, Signal::STOP).unwrap();
+        self.signal(Signal::STOP);
     }
 
     /// Sends `SIGCONT`.
     pub fn resume(self) {
-        kill_process(self.0, Signal::CONT).unwrap();
+        self.signal(Signal::CONT);
     }
 
     /// Limits the size of its files, which simulates a full disk.
     pub fn limit_file_size(self, bytes: u64) {
-        let maximum = prlimit(
-            Some(self.0),
-            Resource::Fsize,
-            Rlimit {
-                current: Some(bytes),
-                maximum: None,
-            },
-        );
-        maximum.unwrap();
+        self.set_file_size_limit(Some(bytes));
     }
 
     /// Removes the limit of [`Self::limit_file_size`].
     pub fn unlimit_file_size(self) {
-        prlimit(
-            Some(self.0),
-            Resource::Fsize,
-            Rlimit {
-                current: None,
-                maximum: None,
-            },
-        )
-        .unwrap();
+        self.set_file_size_limit(None);
+    }
+
+    fn set_file_size_limit(self, current: Option<u64>) {
+        for process in self.each() {
+            let limit = Rlimit { current, maximum: None };
+            prlimit(Some(process), Resource::Fsize, limit).unwrap();
+        }
     }
 
     /// The resident memory in bytes.
@@ -96,9 +117,21 @@ impl Process {
         Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
     }
 
+    /// The CPU time of the threads that run now, to the nanosecond.
+    pub fn exact_cpu_time(self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id()))
+            .unwrap()
+            .flatten();
+        let nanos = threads.filter_map(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
     /// Sends `SIGKILL`.
     pub fn kill(self) {
-        kill_process(self.0, Signal::KILL).unwrap();
+        self.signal(Signal::KILL);
     }
 
     /// The number of threads.

@@ -17,11 +17,6 @@ const DATABASES: usize = 4_096;
 /// The name of a file that says that the server is started again.
 const KEEP: &str = "keep";
 
-/// Whether the tests are run on a cluster of one node.
-pub fn is_wanted() -> bool {
-    std::env::var_os("PRESENCE_TEST_CLUSTER").is_some_and(|cluster| cluster == "redis")
-}
-
 /// A server that runs, or was ended for a while.
 #[derive(Debug)]
 pub struct RedisServer {
@@ -99,8 +94,13 @@ impl RedisServer {
             .expect("a shell")
     }
 
+    /// The path of its Unix socket.
+    pub fn socket_path(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
     fn socket(&self) -> String {
-        self.dir.join("socket").display().to_string()
+        self.socket_path().display().to_string()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -133,10 +133,14 @@ impl RedisServer {
 
     /// The URL of the database of the daemons with this home.
     pub fn url_of(&self, home: &Path) -> String {
+        self.url(self.database_of(home))
+    }
+
+    /// The database of the daemons with this home.
+    pub fn database_of(&self, home: &Path) -> usize {
         static NUMBERS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
         let mut numbers = NUMBERS.lock().unwrap();
-        let number = numbers.entry(home.to_owned()).or_insert_with(|| self.new_database());
-        self.url(*number)
+        *numbers.entry(home.to_owned()).or_insert_with(|| self.new_database())
     }
 
     /// Runs a command. What it answers, as people read it.
@@ -145,15 +149,27 @@ impl RedisServer {
         answer.unwrap_or_else(|| panic!("no answer to {words:?}: {}", self.log()))
     }
 
+    /// Begins a command, and does not wait for what it answers.
+    pub fn begin_command(&self, words: &[&str]) -> Child {
+        self.client(0, words).spawn().expect("redis-cli")
+    }
+
     fn try_command(&self, database: usize, words: &[&str]) -> Option<String> {
-        let output = Command::new("redis-cli")
-            .args(["-s", &self.socket(), "-n", &database.to_string()])
-            .args(words)
-            .stdin(Stdio::null())
+        let output = self
+            .client(database, words)
             .output()
             .expect("redis-cli: install the package redis-server, or run scripts/test, which does");
         let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         output.status.success().then_some(answer)
+    }
+
+    fn client(&self, database: usize, words: &[&str]) -> Command {
+        let mut command = Command::new("redis-cli");
+        command
+            .args(["-s", &self.socket(), "-n", &database.to_string()])
+            .args(words)
+            .stdin(Stdio::null());
+        command
     }
 }
 

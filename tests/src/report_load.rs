@@ -1,18 +1,17 @@
 //! Load of many reports, sent with little client CPU, so that a measurement is not of the client.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::Daemon;
+use crate::clock::Stopwatch;
 use crate::connection_load::join_all;
-use crate::wait::{Ticker, within_deadline};
+use crate::keep_alive::KeepAlive;
+use crate::wait::Ticker;
 
 /// The number of connections that make users present: enough to fill the daemon's write batches.
 const ARRIVAL_CONNECTIONS: usize = 128;
@@ -30,13 +29,23 @@ pub async fn make_present(daemon: &Daemon, users: Range<usize>) {
     let connections = (0..ARRIVAL_CONNECTIONS).map(|index| {
         let (users, secret) = (users.clone(), secret.clone());
         async move {
-            let mut connection = ReportConnection::connect(address, secret).await;
+            let mut connection = KeepAlive::connect_to(address, secret).await;
             for number in users.skip(index).step_by(ARRIVAL_CONNECTIONS) {
-                connection.report(number, "ONLINE").await;
+                connection.report(&user(number), "ONLINE").await;
             }
         }
     });
     join_all(connections).await;
+}
+
+/// Makes these users present, in even parts by each node.
+pub async fn make_present_on_all(nodes: &[&Daemon], users: Range<usize>) {
+    let part = users.len().div_ceil(nodes.len());
+    let parts = nodes.iter().enumerate().map(|(index, node)| {
+        let from = (users.start + index * part).min(users.end);
+        make_present(node, from..(from + part).min(users.end))
+    });
+    join_all(parts).await;
 }
 
 /// Status changes at an even rate, between ONLINE and IDLE, until this is dropped.
@@ -52,7 +61,7 @@ impl StatusChanges {
         let made = Arc::<AtomicU64>::default();
         let mut tasks = Vec::new();
         for index in 0..CHANGE_CONNECTIONS {
-            let mut connection = ReportConnection::connect(daemon.address(), daemon.secret()).await;
+            let mut connection = KeepAlive::connect(daemon).await;
             let made = Arc::clone(&made);
             tasks.push(tokio::spawn(async move {
                 let mut ticker = Ticker::every(Duration::from_secs(1) * CHANGE_CONNECTIONS / per_second);
@@ -65,9 +74,8 @@ impl StatusChanges {
                     at = (at + 7_919) % own;
                     is_idle[at] = !is_idle[at];
                     let status = if is_idle[at] { "IDLE" } else { "ONLINE" };
-                    connection
-                        .report(at * CHANGE_CONNECTIONS as usize + index as usize, status)
-                        .await;
+                    let number = at * CHANGE_CONNECTIONS as usize + index as usize;
+                    connection.report(&user(number), status).await;
                     made.fetch_add(1, Ordering::Relaxed);
                 }
             }));
@@ -89,55 +97,21 @@ impl Drop for StatusChanges {
     }
 }
 
-/// An HTTP keep-alive connection that sends one report after the other.
-struct ReportConnection {
-    stream: BufReader<TcpStream>,
-    address: SocketAddr,
-    secret: String,
-}
-
-impl ReportConnection {
-    async fn connect(address: SocketAddr, secret: String) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self {
-            stream: BufReader::new(stream),
-            address,
-            secret,
+/// Lets users become ONLINE, IDLE and OFFLINE in turn, each change on a node of its own, for so long. How many changes
+/// were acknowledged.
+pub async fn change_on_all(nodes: &[&Daemon], users: usize, period: Duration) -> u64 {
+    let made = AtomicU64::new(0);
+    let connections = nodes.iter().flat_map(|node| (0..CHANGE_CONNECTIONS).map(move |_| node));
+    let changing = connections.map(|node| async {
+        let mut connection = KeepAlive::connect(node).await;
+        let begun = Stopwatch::start();
+        while begun.elapsed() < period {
+            let number = getrandom::u32().unwrap() as usize;
+            let status = ["ONLINE", "IDLE", "OFFLINE"][number % 3];
+            connection.report(&user(number / 3 % users), status).await;
+            made.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    async fn report(&mut self, number: usize, status: &str) {
-        let body = format!(r#"{{"status":"{status}"}}"#);
-        let request = format!(
-            "PUT /api/user/realtime HTTP/1.1\r\nhost: {}\r\nx-secret-token: {}\r\nx-user-id: {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.address,
-            self.secret,
-            user(number),
-            body.len()
-        );
-        within_deadline("a report is acknowledged", async {
-            self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();
-            self.read_ok().await;
-        })
-        .await;
-    }
-
-    async fn read_ok(&mut self) {
-        let (mut line, mut length) = (String::new(), 0);
-        self.stream.read_line(&mut line).await.unwrap();
-        assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
-        while !line.trim_end().is_empty() {
-            line.clear();
-            self.stream.read_line(&mut line).await.unwrap();
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await.unwrap();
-    }
+    });
+    join_all(changing).await;
+    made.into_inner()
 }

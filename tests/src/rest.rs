@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use presence::wire::record::Record;
-use presence::wire::rest::{Explain, Page, Stats};
+use presence::wire::rest::{Explain, NodesResponse, Page, Stats};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::catch_up::catch_up;
 use crate::wait::within_deadline;
 
 /// A client of one daemon, with its internal secret.
@@ -165,6 +166,11 @@ impl Rest {
         send(self.internal(Method::GET, "/api/stats")).await.ok()
     }
 
+    /// Lists the nodes of the cluster.
+    pub async fn nodes(&self) -> NodesResponse {
+        send(self.internal(Method::GET, "/api/nodes")).await.ok()
+    }
+
     /// Reads the statistics; none if the secret is rejected.
     pub async fn try_stats(&self) -> Option<Stats> {
         let answer = send(self.internal(Method::GET, "/api/stats")).await;
@@ -195,17 +201,26 @@ pub async fn try_send(request: RequestBuilder) -> Option<Answer> {
     let (client, request) = request.build_split();
     let request = request.unwrap();
     let what = format!("an answer to {} {}", request.method(), request.url());
-    within_deadline(&what, async {
-        let response = client.execute(request).await.ok()?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.ok()?;
-        Some(Answer {
-            status,
-            headers,
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-        })
+    for address in request.url().socket_addrs(|| None).unwrap_or_default() {
+        catch_up(address).await;
+    }
+    let request = RequestBuilder::from_parts(client, request);
+    within_deadline(&what, send_without_deadline(request)).await.ok()
+}
+
+/// Sends the request and reads the response, however long that takes.
+///
+/// # Errors
+/// There was none.
+pub async fn send_without_deadline(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await?;
+    Ok(Answer {
+        status,
+        headers,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
     })
-    .await
 }
 
 /// Percent-encodes a path segment: everything but unreserved characters (RFC 3986, section 2.3).

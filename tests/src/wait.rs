@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
+use crate::clock::Stopwatch;
+
 /// The deadline of events that should come at once; long, because both cores may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(15);
+
+/// What shows how late timers are, and how late they are on an idle machine.
+const SLEEP: Duration = Duration::from_millis(10);
+const SLEEP_LATE: Duration = Duration::from_millis(2);
 
 /// Polls until there is a value, and fails the test after [`DEADLINE`].
 pub async fn wait_until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -39,6 +45,26 @@ pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Outpu
     timeout(deadline, future)
         .await
         .unwrap_or_else(|_| panic!("timeout after {deadline:?}: {what}"))
+}
+
+/// The pause between two looks at something that is about to happen.
+pub async fn next_look() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Awaits the future. How long it took, without the time by which the timers of this process were late meanwhile: while other
+/// programs have the processors, both are.
+pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let (waiting, mut late) = (Stopwatch::start(), Duration::ZERO);
+    let mut future = std::pin::pin!(future);
+    loop {
+        let sleeping = Stopwatch::start();
+        let is_late_by = || sleeping.elapsed().saturating_sub(SLEEP + SLEEP_LATE);
+        tokio::select! {
+            done = &mut future => return (done, waiting.elapsed().saturating_sub(late + is_late_by())),
+            () = sleep(SLEEP) => late += is_late_by(),
+        }
+    }
 }
 
 /// The pause of a client that is slow on purpose; not a wait for the daemon.

@@ -16,10 +16,14 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use self::handshake::rejected;
 pub use self::handshake::{HandshakeError, HandshakeHeaders};
+pub use self::snapshot::Snapshot;
 use self::task::{Command, Event, run};
+use crate::catch_up::catch_up;
 use crate::wait::{DEADLINE, within, within_deadline};
 
+mod abrupt;
 mod handshake;
+mod snapshot;
 mod task;
 
 /// How a connection ended.
@@ -46,29 +50,7 @@ pub struct Socket {
     ended: Option<ConnectionEnd>,
     requests: u64,
     cursor: String,
-}
-
-/// A snapshot, joined from its frames.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// The cursor to resume from.
-    pub cursor: String,
-    /// Whether only changes since the given cursor are listed.
-    pub resumed: bool,
-    /// The records and removals of all frames.
-    pub users: Vec<Update>,
-    /// The number of frames.
-    pub frames: usize,
-}
-
-impl Snapshot {
-    /// The record of this user. Fails the test if there is none.
-    pub fn record(&self, user: &str) -> Record {
-        match self.users.iter().find(|update| update.user_id().as_str() == user) {
-            Some(Update::Record(record)) => record.clone(),
-            other => panic!("{user}: {other:?}"),
-        }
-    }
+    address: SocketAddr,
 }
 
 impl Socket {
@@ -77,6 +59,7 @@ impl Socket {
     /// # Errors
     /// The daemon rejected or closed the connection.
     pub async fn connect(address: SocketAddr, headers: HandshakeHeaders) -> Result<Self, HandshakeError> {
+        catch_up(address).await;
         let stream = TcpStream::connect(address)
             .await
             .map_err(|_| HandshakeError::Unreachable)?;
@@ -108,6 +91,7 @@ impl Socket {
                 ended: None,
                 requests: 0,
                 cursor: String::new(),
+                address,
             }),
             Some(Event::Ended(ConnectionEnd::Closed(code, _))) => Err(HandshakeError::Closed(code)),
             Some(Event::Message(ServerMessage::Goodbye { .. })) => match events.recv().await {
@@ -135,6 +119,7 @@ impl Socket {
 
     /// Sends a message with a new id and returns the first answer to it; queues other messages.
     pub async fn ask(&mut self, mut message: Value) -> ServerMessage {
+        catch_up(self.address).await;
         self.requests += 1;
         let id = json!(self.requests);
         message["id"] = id.clone();
@@ -213,10 +198,16 @@ impl Socket {
 
     /// Reads the next message.
     pub async fn next(&mut self) -> Result<ServerMessage, ConnectionEnd> {
-        match self.kept.pop_front() {
-            Some(message) => Ok(message),
-            None => self.receive("a message").await,
+        within_deadline("a message", self.next_without_deadline()).await
+    }
+
+    /// Reads the next message, however long that takes.
+    pub async fn next_without_deadline(&mut self) -> Result<ServerMessage, ConnectionEnd> {
+        if let Some(message) = self.kept.pop_front() {
+            return Ok(message);
         }
+        let event = self.events.recv().await;
+        self.received(event)
     }
 
     /// Reads up to the next message that satisfies the condition; drops those before it.
@@ -296,11 +287,6 @@ impl Socket {
         self.ended().await
     }
 
-    /// Closes the connection with a reset.
-    pub fn reset(self) {
-        self.commands.send(Command::Reset).ok();
-    }
-
     /// Waits for the end of the connection; queues the messages before it.
     pub async fn ended(&mut self) -> ConnectionEnd {
         loop {
@@ -352,16 +338,21 @@ impl Socket {
     }
 
     async fn receive(&mut self, what: &str) -> Result<ServerMessage, ConnectionEnd> {
-        if let Some(ended) = &self.ended {
-            return Err(ended.clone());
-        }
-        match within_deadline(what, self.events.recv()).await {
+        let event = match &self.ended {
+            Some(ended) => return Err(ended.clone()),
+            None => within_deadline(what, self.events.recv()).await,
+        };
+        self.received(event)
+    }
+
+    fn received(&mut self, event: Option<Event>) -> Result<ServerMessage, ConnectionEnd> {
+        match event {
             Some(Event::Message(message)) => Ok(message),
             Some(Event::Ended(ended)) => {
                 self.ended = Some(ended.clone());
                 Err(ended)
             }
-            None => Err(ConnectionEnd::Lost),
+            None => Err(self.ended.clone().unwrap_or(ConnectionEnd::Lost)),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::replication::names::Epoch;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{OFFLINE_HOLD, Rule, SPREAD};
-use crate::replication::state::SharedPart;
+use crate::replication::state::{SharedPart, State};
 use crate::revision::Revision;
 use crate::user_id::UserId;
 
@@ -100,6 +100,32 @@ impl Partition {
         self.ask(now, Step::Read);
     }
 
+    /// The users that the database has as present, as far as [`Effect::LoadPresent`] asked.
+    pub fn handle_present(&mut self, input: Input<'_>, users: Vec<(UserId, Revision, State)>) {
+        self.is_loading_present = false;
+        if let Step::Adopt(_) = self.follower.step {
+            // Those who are in pages are not known yet.
+            self.present_waiting = users;
+            return;
+        }
+        self.keep_present(input, users);
+        self.advance(input);
+    }
+
+    fn keep_present(&mut self, input: Input<'_>, users: Vec<(UserId, Revision, State)>) {
+        let is_empty = users.is_empty() && self.replica.len() == 0;
+        if !self.is_ready && !self.is_loading_present && is_empty {
+            // Nobody was present before the epoch.
+            self.reach.release(input.reading.mono);
+        }
+        for (user, revision, state) in users {
+            if self.replica.get(&user).is_none() {
+                self.keep(input, &user, Held::new(revision, &state.encode()));
+            }
+        }
+        self.become_ready();
+    }
+
     fn begin_epoch(&mut self, input: Input<'_>, epoch: Epoch) {
         let now = input.reading.mono;
         let wait = self.settings.lease + OFFLINE_HOLD;
@@ -152,17 +178,17 @@ impl Partition {
         let users: Vec<UserId> = users.map(|(user, _)| user.clone()).collect();
         for user in &users {
             if !adoption.pages.users.contains_key(user) {
-                self.miss(input, user, adoption.is_new);
+                self.miss(input, user, adoption);
             }
         }
         adoption.after = users.last().cloned();
         users.len()
     }
 
-    fn miss(&mut self, input: Input<'_>, user: &UserId, is_new: bool) {
+    fn miss(&mut self, input: Input<'_>, user: &UserId, adoption: &Adoption) {
         let shown = self.replica.pin_shown(user);
         let Some(held) = self.replica.remove(user) else { return };
-        if (is_new || held.is_kept) && self.settings.has(Rule::KeepOldEpoch) {
+        if (adoption.is_new || held.is_kept) && self.settings.has(Rule::KeepOldEpoch) {
             return self.keep(input, user, held);
         }
         self.timers.set_user(user, None);

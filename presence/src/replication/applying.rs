@@ -18,6 +18,7 @@ impl Partition {
     pub(super) fn apply_state(&mut self, input: Input<'_>, user: &UserId, held: Held, by: Option<Incarnation>) {
         let revision = held.revision;
         self.publisher.handle_read(user, revision);
+        self.lists.note_changed(user);
         let old = self.replica.get(user).cloned();
         let is_in_order = by.is_none() || old.as_ref().is_none_or(|old| old.is_kept || old.revision < revision);
         if !is_in_order {
@@ -29,6 +30,7 @@ impl Partition {
             self.parts.insert(user.clone(), before.durable.clone());
         }
         self.apply_command(input, user, &before, &state);
+        self.note_continued(user, &state);
         self.note_lost_command(user, old.as_ref().is_some_and(|old| old.is_kept), &before, &state);
         self.note_contributions(input, &state);
         if by.is_none() {
@@ -63,6 +65,7 @@ impl Partition {
             || self.parts.contains_key(user)
             || self.commands.contains_key(user)
             || self.commands_lost.contains_key(user)
+            || self.claims.contains_key(user)
             || self.replica.is_told_apart(user);
         let is_wanted = is_own && !matches!(self.wanted(input, user, &base), Ok(None));
         if !is_wanted {

@@ -7,7 +7,9 @@ use crate::replication::names::Incarnation;
 use crate::replication::settings::{REPORT_LATE, Rule, Settings};
 use crate::replication::state::{Command, CommandKind, Share, SharedPart, State};
 use crate::revision::Revision;
-use crate::sessions::Contribution;
+use crate::session_name::SessionName;
+use crate::sessions::{Contribution, SessionId};
+use crate::status::CustomStatus;
 use crate::time::{Mono, Wall};
 
 /// What this node knows of a user. Times are on Redis's clock, as the node estimates it.
@@ -20,8 +22,12 @@ pub struct Knowledge {
     pub grace_until: Option<Wall>,
     /// How many sessions are in grace.
     pub places: u32,
+    /// Those of the sessions here that have or would get a place in the grace period, by name.
+    pub sessions: Vec<SessionId>,
     /// The durable part as the store last returned it; none if the store has not answered.
     pub durable: Option<SharedPart>,
+    /// The custom status to assume if the store has not answered: what other services read.
+    pub assumed: CustomStatus,
     /// Until when a custom status that the user set by a request counts like an active session.
     pub chosen_until: Option<Wall>,
     /// Since when the user is absent, as the database has it: of one who is in no state.
@@ -54,8 +60,14 @@ pub(super) struct Builder<'a> {
     pub(super) settings: &'a Settings,
     /// A command of an earlier epoch: it comes before anything in the stored state that does not name it.
     pub(super) lost: Option<Command>,
+    /// Places of lost sessions on other nodes that connections of this one have taken.
+    pub(super) claims: &'a [SessionName],
+    /// Whether an incarnation is not registered.
+    pub(super) is_gone: &'a dyn Fn(Incarnation) -> bool,
     /// Whether an incarnation is not registered and its grace period is over.
     pub(super) is_over: &'a dyn Fn(Incarnation) -> bool,
+    /// Whether the sessions of an incarnation count toward the limit: those of one that is gone are in grace, and count toward none.
+    pub(super) counts: &'a dyn Fn(Incarnation) -> bool,
 }
 
 impl Builder<'_> {
@@ -73,6 +85,7 @@ impl Builder<'_> {
         let now = self.now.max(state.latest_time().unwrap_or(self.now));
         state.contributions.retain(|share| !(self.is_over)(share.incarnation));
         self.replace_own_share(&mut state, knowledge);
+        self.continue_sessions(&mut state);
         self.merge_durable(&mut state, stored, knowledge);
         self.end_reports(&mut state);
         state.chosen_until = state.chosen_until.max(knowledge.chosen_until);
@@ -109,6 +122,7 @@ impl Builder<'_> {
             },
             grace_until: knowledge.grace_until,
             places: knowledge.places,
+            sessions: knowledge.sessions.clone(),
             unknown: Vec::new(),
         };
         match at {
@@ -117,15 +131,36 @@ impl Builder<'_> {
         }
     }
 
+    /// Places that are taken are no more: of a node that is there, once it says so; of one that is gone, with the last one.
+    fn continue_sessions(&self, state: &mut State) {
+        state.continued.extend_from_slice(self.claims);
+        state.continued.sort_unstable();
+        state.continued.dedup();
+        let State {
+            contributions,
+            continued,
+            ..
+        } = state;
+        contributions.retain(|share| {
+            let taken = continued.iter().filter(|of| share.has_place(**of)).count();
+            let has_left = usize::try_from(share.all_places()).is_ok_and(|all| taken < all);
+            has_left || !(self.is_gone)(share.incarnation)
+        });
+        continued.retain(|of| contributions.iter().any(|share| share.has_place(*of)));
+    }
+
     fn merge_durable(&self, state: &mut State, stored: Option<&State>, knowledge: &Knowledge) {
+        let is_unknown = state.durable.part.version == Version::NONE;
         let Some(known) = &knowledge.durable else {
             // Made without the store's answer, unless somebody else had it.
-            state.degraded |=
-                stored.is_none_or(|stored| !stored.is_present() && stored.durable == SharedPart::default());
+            if is_unknown && stored.is_none_or(|stored| !stored.is_present()) {
+                state.degraded = true;
+                state.durable.part.preference.custom = knowledge.assumed;
+            }
             return;
         };
         state.degraded = false;
-        let is_newer = known.part.version > state.durable.part.version;
+        let is_newer = known.part.version > state.durable.part.version || is_unknown;
         if is_newer || !self.settings.has(Rule::VersionsOrder) {
             state.durable = known.clone();
         }
@@ -145,7 +180,10 @@ impl Builder<'_> {
             share.map_or(0, |share| share.contribution.connections)
         };
         let adds = connections(state) > stored.map_or(0, connections);
-        let is_above = state.connections() > self.settings.sessions_max;
+        let is_counted = |share: &&Share| share.incarnation == self.own || (self.counts)(share.incarnation);
+        let counted = state.contributions.iter().filter(is_counted);
+        let all = counted.fold(0_u32, |all, share| all.saturating_add(share.contribution.connections));
+        let is_above = all as usize > self.settings.sessions_max;
         if adds && is_above && self.settings.has(Rule::SessionLimit) {
             return Err(SessionLimitReached);
         }
@@ -181,6 +219,7 @@ fn remember(state: &mut State, lost: Command) {
 fn obey(state: &mut State, asked: AskedCommand, now: Wall, times: (Option<Wall>, Option<Wall>)) {
     let AskedCommand { command, version } = asked;
     state.contributions.clear();
+    state.continued.clear();
     state.durable.retain_reports(|report, _| report.version > version);
     let at = state.command.map_or(command.at, |before| before.at.max(command.at));
     let command = Command { at, ..command };

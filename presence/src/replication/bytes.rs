@@ -82,11 +82,6 @@ impl<'a> Reader<'a> {
         self.left.is_empty()
     }
 
-    /// All that is left.
-    pub(super) const fn rest(self) -> &'a [u8] {
-        self.left
-    }
-
     pub(super) fn byte(&mut self) -> Result<u8, InvalidBytes> {
         let (&first, left) = self.left.split_first().ok_or(InvalidBytes::Malformed)?;
         self.left = left;

@@ -91,6 +91,40 @@ pub enum Call {
         /// No user twice.
         users: Vec<(UserId, Revision)>,
     },
+    /// Puts right what other services read, where it was deleted or changed by somebody else, or is of an earlier epoch. No
+    /// entry: nodes don't read it.
+    List {
+        /// On whose behalf.
+        caller: Caller,
+        /// What is put right now.
+        listing: Listing,
+    },
+}
+
+/// A step in which what other services read becomes what it should be. While the custom statuses are listed anew, offers change
+/// the old list and the new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listing {
+    /// Each user is listed as present, or is not, if the stored revision is this one. Up to [`CALL_USERS_MAX`] users.
+    Present(Vec<(UserId, Revision, bool)>),
+    /// Some of those listed as present, from this place on, are removed if they have no state.
+    Strangers {
+        /// The place, as the step before gave it; 0 is the first.
+        place: u64,
+    },
+    /// The caller begins a new, empty list of custom statuses. Refused while another node that is registered makes one.
+    Begin,
+    /// Custom statuses for the new list, each only if the stored revision is this one, none if there must be no state. Up to
+    /// [`CALL_USERS_MAX`] users. Refused unless the caller makes the list, and if users were dropped after `read_to`: one may
+    /// have been changed since the database was read.
+    Custom {
+        /// Up to where the caller has read the log.
+        read_to: Revision,
+        /// No user twice.
+        users: Vec<(UserId, Option<Revision>, CustomStatus)>,
+    },
+    /// The new list takes the place of the old one. Refused unless the caller makes it.
+    Complete,
 }
 
 /// The latest time of Redis that revisions follow, in µs: as [`crate::RevisionClock`].
@@ -145,7 +179,25 @@ pub enum Answer {
         /// As many as users were offered.
         outcomes: Vec<Outcome>,
     },
-    /// To [`Call::Tick`], [`Call::End`] and [`Call::Drop`].
+    /// To [`Call::Tick`].
+    Ticked {
+        /// The time of Redis.
+        time: Wall,
+        /// The revision of the entry.
+        revision: Revision,
+        /// How many users are listed as present for other services, after this entry.
+        listed_present: u64,
+        /// Whether the custom statuses that other services read are all there.
+        listed_custom: ListedCustom,
+    },
+    /// To [`Call::List`].
+    Listed {
+        /// The time of Redis.
+        time: Wall,
+        /// What became of the step.
+        outcome: ListOutcome,
+    },
+    /// To [`Call::End`] and [`Call::Drop`].
     Noted {
         /// The time of Redis.
         time: Wall,
@@ -154,6 +206,32 @@ pub enum Answer {
     },
     /// The incarnation is not registered with this connection number; nothing changed.
     NotRegistered,
+}
+
+/// The custom statuses that other services read, as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedCustom {
+    /// As many are there as scripts have put there, in this epoch.
+    Complete,
+    /// Somebody else has changed or deleted them, or the epoch is new.
+    Incomplete,
+    /// This node, which is registered, makes a new list.
+    UnderWay(Incarnation),
+}
+
+/// What became of a step of [`Call::List`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOutcome {
+    /// It is done.
+    Done,
+    /// [`Listing::Strangers`] goes on from this place.
+    GoesOn(u64),
+    /// [`Listing::Begin`] is done, at this head.
+    Begun(Revision),
+    /// The caller has not read up to the last users that were dropped. Nothing changed.
+    Behind,
+    /// Another node makes the list, or the caller does not. Nothing changed.
+    Refused,
 }
 
 /// What became of the offer of one user.

@@ -6,10 +6,11 @@ use crate::durable_part::Version;
 use crate::replication::call::Call;
 use crate::replication::log::Question;
 use crate::replication::names::{ConnectionNumber, Incarnation};
-use crate::replication::node_info::MovedTimes;
+use crate::replication::node_info::{DrainOrder, MovedTimes};
 use crate::replication::state::{CommandKind, State};
 use crate::report::Source;
 use crate::revision::Revision;
+use crate::sessions::SessionId;
 use crate::user_id::UserId;
 
 /// An instruction to the daemon. They are carried out in order.
@@ -41,6 +42,8 @@ pub enum Effect {
         state: Box<State>,
         /// Whether it is known to this node alone.
         is_stale: bool,
+        /// Whether it was told before that the user is removed.
+        was_removed: bool,
     },
     /// The times of the user moved, and nothing else did: nobody is told.
     Times(MovedTimes),
@@ -66,19 +69,35 @@ pub enum Effect {
         /// How many sessions the user had, for who asked for it.
         count: usize,
     },
+    /// These sessions of this node are continued elsewhere: they give up their places, and those that are open leave none.
+    Continued(UserId, Vec<SessionId>),
     /// Whether the command takes effect is not known: the partition can't be reached.
     CommandFailed(UserId),
     /// End all sessions: the node was away for so long that it can't know who was kicked or forgotten.
     EndAllSessions,
     /// The user has as many sessions as one may have: end the newest one here.
     Refuse(UserId),
+    /// The user has as many sessions as one may have, and a client was refused on another node: those here must show that they
+    /// are alive.
+    DemandAnswers(UserId),
     /// A report ended by itself: remove it from the database unless it was refreshed since.
     ReportEnded(UserId, Source, Version),
     /// Load the durable part and tell [`super::Partition::handle_loaded`].
     Load(UserId),
+    /// Load the times of these users and tell [`super::Partition::handle_stored_times`]: a node that is gone may have written
+    /// some while it could not tell the log.
+    LoadTimes(Vec<UserId>),
     /// Load all users of the partition that are present in the database and tell [`super::Partition::handle_present`]:
     /// the epoch is new.
     LoadPresent,
+    /// Read users of the partition who have another custom status than ONLINE in the database, some hundred of them or more, in
+    /// order of their ids after this one, and tell [`super::Partition::handle_chosen`], with this number.
+    LoadChosen {
+        /// Which list they are for.
+        pass: u64,
+        /// The last user of the page before.
+        after: Option<UserId>,
+    },
     /// Touch all users with sessions here, load the durable part of each anew, and tell
     /// [`super::Partition::handle_loaded`]: it may have been changed, and the user dropped, in what was not read.
     OfferAll,
@@ -87,6 +106,10 @@ pub enum Effect {
     RegistrationEnded(Duration),
     /// A node with this one's name is alive: refuse to start, and name both.
     NameTaken(Incarnation),
+    /// An operator asked at another node that this one drains, or takes clients again.
+    Drain(bool),
+    /// The node that was asked to drain, or to take clients again, says that it does.
+    DrainObeyed(DrainOrder),
     /// The copy is complete, and no other node holds this one's name: the node may accept.
     Ready,
     /// The partition can't be reached, or can be again.

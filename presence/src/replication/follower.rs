@@ -60,6 +60,8 @@ pub(super) struct Follower {
     pub(super) generation: u64,
     pub(super) step: Step,
     pub(super) asked_at: Mono,
+    /// Since when it has asked without an answer, over however many connections; none if it was answered or does not ask.
+    pub(super) unanswered_since: Option<Mono>,
     /// The last id that was applied.
     pub(super) last: Revision,
     /// Of which epoch the copy is.
@@ -76,6 +78,7 @@ impl Follower {
             generation: 0,
             step: Step::Wait(now),
             asked_at: now,
+            unanswered_since: None,
             last: Revision::NEVER,
             epoch: None,
             is_synced: false,
@@ -85,8 +88,19 @@ impl Follower {
 
     /// The connection is dropped, another one asks from `until` on.
     pub(super) fn restart(&mut self, until: Mono) {
+        self.unanswered_since = None;
+        self.reconnect(until);
+    }
+
+    /// The same after a failure: what was asked is not answered.
+    pub(super) fn reconnect(&mut self, until: Mono) {
         self.generation += 1;
         self.step = Step::Wait(until);
+    }
+
+    /// When it has gone without an answer for too long.
+    pub(super) fn silence_deadline(&self) -> Option<Mono> {
+        self.unanswered_since.map(|since| since.after(UNREACHABLE_AFTER))
     }
 
     /// What a step that asks something asks first.

@@ -25,10 +25,13 @@ impl Partition {
             return;
         }
         let step = std::mem::replace(&mut self.follower.step, Step::Wait(now));
+        if reply.is_some() {
+            self.follower.unanswered_since = None;
+        }
         match (step, reply) {
             (_, None) => {
                 let until = self.jitter.within(now.after(RETRY_AFTER), RETRY_AFTER * 2);
-                self.follower.restart(until);
+                self.follower.reconnect(until);
             }
             (Step::Head, Some(Reply::Head { head, epoch })) => self.handle_head(now, head, epoch),
             (Step::Page(epoch, pages), Some(Reply::Page(page))) => self.handle_page(now, epoch, pages, page),
@@ -47,9 +50,31 @@ impl Partition {
         self.advance(input);
     }
 
+    /// What it asked has taken too long, or it is to ask again.
+    pub(super) fn on_follower_deadline(&mut self, input: Input<'_>) {
+        let now = input.reading.mono;
+        if self.follower.deadline() > now {
+            return;
+        }
+        if let Step::Adopt(_) = self.follower.step {
+            return self.adopt(input);
+        }
+        if let Step::Wait(_) = self.follower.step {
+            let step = if self.follower.is_synced {
+                Step::Look
+            } else {
+                Step::Head
+            };
+            return self.ask(now, step);
+        }
+        self.lose(input);
+        self.follower.restart(now);
+    }
+
     /// The state is to be read anew.
     pub(super) fn resync(&mut self, now: Mono) {
         self.follower.is_synced = false;
+        self.lists.abort();
         if let Step::Wait(_) = self.follower.step {
             self.ask(now, Step::Head);
         } else {
@@ -59,11 +84,16 @@ impl Partition {
 
     pub(super) fn ask(&mut self, now: Mono, step: Step) {
         if let Some(question) = self.follower.question(&step) {
-            self.follower.asked_at = now;
+            self.note_asked(now);
             let generation = self.follower.generation;
             self.push(Effect::Ask { generation, question });
         }
         self.follower.step = step;
+    }
+
+    fn note_asked(&mut self, now: Mono) {
+        self.follower.asked_at = now;
+        self.follower.unanswered_since = self.follower.unanswered_since.or(Some(now));
     }
 
     fn handle_head(&mut self, now: Mono, head: Revision, epoch: Option<Epoch>) {
@@ -97,7 +127,7 @@ impl Partition {
         pages.add(page);
         match next {
             Some(place) => {
-                self.follower.asked_at = now;
+                self.note_asked(now);
                 let generation = self.follower.generation;
                 let question = Question::Page { place };
                 self.push(Effect::Ask { generation, question });
@@ -180,19 +210,25 @@ impl Partition {
     }
 
     fn apply_tick(&mut self, input: Input<'_>, by: Incarnation, content: &[u8]) {
-        let Ok(tick) = Tick::decode(content) else { return };
+        let now = input.reading.mono;
+        let Ok(mut tick) = Tick::decode(content) else { return };
         if tick.is_full {
-            self.reach.hold(input.reading.mono);
+            self.reach.hold(now);
         }
-        for times in tick.times {
+        self.note_draining(by, &tick);
+        for times in std::mem::take(&mut tick.times) {
             self.apply_times(&times);
         }
+        let (number, full_users) = (tick.number, std::mem::take(&mut tick.full_users));
+        self.leases.handle_tick(by, now, tick);
         if by != self.own {
+            for user in full_users {
+                self.push(Effect::DemandAnswers(user));
+            }
             return;
         }
-        self.handle_own_tick(input, tick.number);
-
-        let now = input.reading.mono;
+        self.handle_own_tick(input, number);
+        self.note_lists(number, now);
         for dead in self.leases.handle_own_tick(by, now, &self.settings) {
             self.publisher.ends.insert(dead, self.settings.node_grace);
         }
@@ -213,6 +249,7 @@ impl Partition {
     }
 
     fn apply_dropped(&mut self, user: &UserId, id: Revision) {
+        self.lists.note_changed(user);
         let held = self.replica.get(user);
         let is_older = held.is_some_and(|held| held.revision < id && !held.is_kept && !held.state().is_present());
         if is_older {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::replication::names::Incarnation;
+use crate::replication::node_info::Tick;
 use crate::replication::settings::{GRACE_LATE, Rule, Settings, TICKS_PER_LEASE};
 use crate::time::Mono;
 
@@ -17,6 +18,10 @@ struct Registered {
     heard: Mono,
     /// What it told of itself.
     node: Vec<u8>,
+    /// When its last tick was read, or its registration.
+    ticked: Mono,
+    /// Its last tick without the times; that of a node which has not told any if none was read.
+    tick: Tick,
 }
 
 /// The registrations of one partition.
@@ -32,10 +37,15 @@ pub(super) struct Leases {
 impl Leases {
     /// The registrations as pages of the state told them.
     pub(super) fn restore(&mut self, registrations: BTreeMap<Incarnation, Vec<u8>>, now: Mono) {
-        self.registered.clear();
+        let before = std::mem::take(&mut self.registered);
         self.changes += 1;
         for (incarnation, node) in registrations {
             self.handle_registered(incarnation, node, now);
+        }
+        for (incarnation, known) in before {
+            if let Some(registered) = self.registered.get_mut(&incarnation) {
+                (registered.ticked, registered.tick) = (known.ticked, known.tick);
+            }
         }
     }
 
@@ -48,6 +58,8 @@ impl Leases {
                 unheard: 0,
                 heard: now,
                 node,
+                ticked: now,
+                tick: Tick::default(),
             },
         );
     }
@@ -57,6 +69,13 @@ impl Leases {
         if let Some(registered) = self.registered.get_mut(&incarnation) {
             registered.unheard = 0;
             registered.heard = now;
+        }
+    }
+
+    /// A tick of the node was read; its times are taken out.
+    pub(super) fn handle_tick(&mut self, incarnation: Incarnation, now: Mono, tick: Tick) {
+        if let Some(registered) = self.registered.get_mut(&incarnation) {
+            (registered.ticked, registered.tick) = (now, tick);
         }
     }
 
@@ -134,8 +153,55 @@ impl Leases {
             .map(|(one, registered)| (*one, registered.node.as_slice()))
     }
 
+    /// The registered nodes, with how long ago the last tick of each was read, and what it said.
+    pub(super) fn ticks(&self, now: Mono) -> impl Iterator<Item = (Incarnation, &[u8], Duration, &Tick)> {
+        self.registered.iter().map(move |(one, registered)| {
+            let node = registered.node.as_slice();
+            (*one, node, now.since(registered.ticked), &registered.tick)
+        })
+    }
+
     /// Forgets an incarnation of which no contribution is left.
     pub(super) fn forget(&mut self, incarnation: Incarnation) {
         self.over_at.remove(&incarnation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODE: Incarnation = Incarnation(7);
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_millis(seconds * 1_000)
+    }
+
+    fn told(leases: &Leases, now: Mono) -> Option<(Duration, u32)> {
+        leases
+            .ticks(now)
+            .map(|(_, _, age, tick)| (age, tick.connections))
+            .next()
+    }
+
+    #[test]
+    fn a_nodes_last_tick_is_known_until_its_registration_ends() {
+        let mut leases = Leases::default();
+        leases.handle_registered(NODE, vec![1], at(1));
+        assert_eq!(told(&leases, at(3)), Some((Duration::from_secs(2), 0)));
+        let tick = Tick {
+            connections: 40,
+            ..Tick::default()
+        };
+        leases.handle_tick(NODE, at(4), tick.clone());
+        // Other entries are no ticks.
+        leases.handle_heard(NODE, at(5));
+        assert_eq!(told(&leases, at(6)), Some((Duration::from_secs(2), 40)));
+        // The state was read anew.
+        leases.restore([(NODE, vec![1])].into(), at(8));
+        assert_eq!(told(&leases, at(9)), Some((Duration::from_secs(5), 40)));
+        leases.handle_ended(NODE, at(10), Duration::ZERO);
+        leases.handle_tick(NODE, at(10), tick);
+        assert_eq!(told(&leases, at(10)), None);
     }
 }

@@ -12,11 +12,14 @@ mod build;
 mod bytes;
 mod call;
 mod clock;
+mod continuing;
+mod draining;
 mod effect;
 mod follower;
 mod following;
 mod history;
 mod leases;
+mod listing;
 mod log;
 mod name_clash;
 mod names;
@@ -37,13 +40,18 @@ mod wanting;
 
 pub use build::Knowledge;
 pub use bytes::{FORMAT, InvalidBytes};
-pub use call::{Answer, CALL_USERS_MAX, Call, Caller, Listed, Outcome, TIME_MAX_MICROS, UserOffer};
+pub use call::{
+    Answer, CALL_USERS_MAX, Call, Caller, ListOutcome, Listed, ListedCustom, Listing, Outcome, TIME_MAX_MICROS,
+    UserOffer,
+};
 pub use clock::CLOCK_FOLLOWS_FROM_MS;
 pub use effect::Effect;
 pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
+pub use listing::ChosenPage;
 pub use log::{Content, Entry, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply, StatePage};
 pub use names::{ConnectionNumber, Epoch, Incarnation, InvalidName, partition_of, stable_hash};
-pub use node_info::{MovedTimes, NodeInfo, TICK_TIMES_MAX, Tick};
+pub use node_info::{DrainOrder, MovedTimes, NodeInfo, NodeLoad, TICK_FULL_MAX, TICK_TIMES_MAX, Tick};
 pub use partition::{Input, Partition, Start};
 pub use settings::{GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER};
 pub use state::{Command, CommandKind, Share, SharedPart, State};
+pub use views::Member;

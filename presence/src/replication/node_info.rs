@@ -1,12 +1,16 @@
 //! What a node tells of itself: once when it registers, and with every tick.
 
 use crate::replication::bytes::{FORMAT, InvalidBytes, Reader, put_bytes, put_field, put_number, put_time};
+use crate::replication::names::Incarnation;
 use crate::time::Wall;
 use crate::user_id::UserId;
 
 /// The most users whose times go with one tick: with ticks every 3 s and times once a minute, a node has 20,000 connected
 /// users in a partition before times come later than that.
 pub const TICK_TIMES_MAX: usize = 1_000;
+
+/// The most users whose sessions one tick asks for: more come with the next one.
+pub const TICK_FULL_MAX: usize = 64;
 
 const NAME: u8 = 1;
 const ADDRESS: u8 = 2;
@@ -17,6 +21,10 @@ const CONNECTIONS: u8 = 2;
 const CAPACITY: u8 = 3;
 const TIMES: u8 = 4;
 const IS_FULL: u8 = 5;
+const LAG: u8 = 6;
+const IS_DRAINING: u8 = 7;
+const DRAIN_ORDER: u8 = 8;
+const FULL_USER: u8 = 12;
 
 /// What the others are told of a node that registers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,6 +77,26 @@ impl NodeInfo {
     }
 }
 
+/// What a node serves, and how much more it would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NodeLoad {
+    /// Its open WebSockets, over all partitions.
+    pub connections: u32,
+    /// How many connections it takes.
+    pub capacity: u32,
+    /// Whether it moves its clients to other nodes, and takes no new ones.
+    pub is_draining: bool,
+}
+
+/// What an operator asked of a node, at another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainOrder {
+    /// The run of the node that is meant.
+    pub of: Incarnation,
+    /// Whether it is to drain; else it is to take clients again.
+    pub is_draining: bool,
+}
+
 /// The times of a user that moved since they were last told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovedTimes {
@@ -92,9 +120,16 @@ pub struct Tick {
     /// Whether the node could not offer sessions because the memory of Redis is full: nobody must become OFFLINE who may
     /// have moved there.
     pub is_full: bool,
-
+    /// How long the node's tick before took through the log and back to it, in milliseconds.
+    pub lag_millis: u32,
+    /// Whether the node moves its clients to other nodes, and takes no new ones.
+    pub is_draining: bool,
+    /// What operators asked of other nodes. Repeated until those say so in a tick of their own: one may be missed.
+    pub orders: Vec<DrainOrder>,
     /// Times that moved alone, up to [`TICK_TIMES_MAX`].
     pub times: Vec<MovedTimes>,
+    /// Users with as many sessions as one may have of whom this node has refused one, up to [`TICK_FULL_MAX`].
+    pub full_users: Vec<UserId>,
 }
 
 impl Tick {
@@ -113,7 +148,15 @@ impl Tick {
         if self.is_full {
             put(IS_FULL, 1);
         }
-
+        put(LAG, u64::from(self.lag_millis));
+        if self.is_draining {
+            put(IS_DRAINING, 1);
+        }
+        for order in &self.orders {
+            let mut content = order.of.0.to_be_bytes().to_vec();
+            content.push(u8::from(order.is_draining));
+            put_field(&mut out, DRAIN_ORDER, &content);
+        }
         for times in &self.times {
             let mut content = Vec::new();
             put_bytes(&mut content, times.user.as_str().as_bytes());
@@ -122,6 +165,9 @@ impl Tick {
                 put_time(&mut content, active);
             }
             put_field(&mut out, TIMES, &content);
+        }
+        for user in &self.full_users {
+            put_field(&mut out, FULL_USER, user.as_str().as_bytes());
         }
         out
     }
@@ -134,14 +180,19 @@ impl Tick {
         let mut reader = Reader::after_format(bytes)?;
         let mut tick = Self::default();
         while !reader.is_empty() {
-            let (tag, content) = reader.field()?;
-            let mut content = Reader::of(content);
+            let (tag, bytes) = reader.field()?;
+            let mut content = Reader::of(bytes);
             match tag {
                 NUMBER => tick.number = content.number()?,
                 CONNECTIONS => tick.connections = content.small()?,
                 CAPACITY => tick.capacity = content.small()?,
                 IS_FULL => tick.is_full = true,
-
+                LAG => tick.lag_millis = content.small()?,
+                IS_DRAINING => tick.is_draining = true,
+                DRAIN_ORDER => tick.orders.push(DrainOrder {
+                    of: Incarnation(content.fixed()?),
+                    is_draining: content.byte()? != 0,
+                }),
                 TIMES => tick.times.push(MovedTimes {
                     user: UserId::new(content.text()?).map_err(|_| InvalidBytes::Malformed)?,
                     last_seen: content.time()?,
@@ -150,6 +201,10 @@ impl Tick {
                         false => Some(content.time()?),
                     },
                 }),
+                FULL_USER => {
+                    let user = str::from_utf8(bytes).ok().and_then(|text| UserId::new(text).ok());
+                    tick.full_users.push(user.ok_or(InvalidBytes::Malformed)?);
+                }
                 _ => {}
             }
         }

@@ -8,10 +8,11 @@ use crate::replication::build::{AskedCommand, Knowledge};
 use crate::replication::call::Caller;
 use crate::replication::clock::{Jitter, SharedClock};
 use crate::replication::effect::Effect;
-use crate::replication::follower::{Follower, Step};
+use crate::replication::follower::Follower;
 use crate::replication::leases::Leases;
+use crate::replication::listing::Lists;
 use crate::replication::names::Incarnation;
-use crate::replication::node_info::{MovedTimes, NodeInfo};
+use crate::replication::node_info::{MovedTimes, NodeInfo, NodeLoad};
 use crate::replication::publisher::Publisher;
 use crate::replication::reachability::Reachability;
 use crate::replication::replica::{Held, Replica};
@@ -20,6 +21,7 @@ use crate::replication::settings::{RETRY_AFTER, Rule, SCAN_USERS_MAX, SPREAD, Se
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
 use crate::revision::Revision;
+use crate::session_name::SessionName;
 use crate::time::{Mono, Reading};
 use crate::user_id::UserId;
 
@@ -78,13 +80,19 @@ pub struct Partition {
     pub(super) publisher: Publisher,
     pub(super) follower: Follower,
     pub(super) timers: DueTimes,
+    pub(super) lists: Lists,
     /// What operators asked this node for, until the log has it.
     pub(super) commands: BTreeMap<UserId, AskedCommand>,
     /// Durable parts that the log must have, whoever has sessions of the user.
     pub(super) parts: BTreeMap<UserId, SharedPart>,
+    /// Places of lost sessions on other nodes that connections here have taken, until the log says so.
+    pub(super) claims: BTreeMap<UserId, Vec<SessionName>>,
     /// Commands that a new epoch lacks: nodes that did not read them then must read them now.
     pub(super) commands_lost: BTreeMap<UserId, Command>,
-    pub(super) load: (u32, u32),
+    /// What ticks tell of the node.
+    pub(super) load: NodeLoad,
+    /// What operators asked of other nodes, until those say so.
+    pub(super) drain_orders: BTreeMap<Incarnation, bool>,
     /// When it became registered or ceased to be.
     pub(super) unregistered_since: Option<Mono>,
     pub(super) is_ready: bool,
@@ -124,10 +132,13 @@ impl Partition {
             publisher,
             follower: Follower::new(now),
             timers: DueTimes::default(),
+            lists: Lists::default(),
             commands: BTreeMap::new(),
             parts: BTreeMap::new(),
+            claims: BTreeMap::new(),
             commands_lost: BTreeMap::new(),
-            load: (0, 0),
+            load: NodeLoad::default(),
+            drain_orders: BTreeMap::new(),
             unregistered_since: Some(now),
             is_ready: false,
             is_loading_present: false,
@@ -182,11 +193,6 @@ impl Partition {
         self.publisher.times.insert(times.user.clone(), times);
     }
 
-    /// What ticks tell of the node: its open connections, and how many it takes.
-    pub fn handle_load(&mut self, connections: u32, capacity: u32) {
-        self.load = (connections, capacity);
-    }
-
     /// The database has the record of this user, at this revision or a later one.
     pub fn handle_written(&mut self, input: Input<'_>, user: &UserId, revision: Revision) {
         self.drop_written(input, user, revision);
@@ -212,32 +218,6 @@ impl Partition {
         self.publisher.pending.insert(user.clone());
         self.tell_locally(input, user);
         self.advance(input);
-    }
-
-    /// The users that the database has as present, as far as [`Effect::LoadPresent`] asked.
-    pub fn handle_present(&mut self, input: Input<'_>, users: Vec<(UserId, Revision, State)>) {
-        self.is_loading_present = false;
-        if let Step::Adopt(_) = self.follower.step {
-            // Those who are in pages are not known yet.
-            self.present_waiting = users;
-            return;
-        }
-        self.keep_present(input, users);
-        self.advance(input);
-    }
-
-    pub(super) fn keep_present(&mut self, input: Input<'_>, users: Vec<(UserId, Revision, State)>) {
-        let is_empty = users.is_empty() && self.replica.len() == 0;
-        if !self.is_ready && !self.is_loading_present && is_empty {
-            // Nobody was present before the epoch.
-            self.reach.release(input.reading.mono);
-        }
-        for (user, revision, state) in users {
-            if self.replica.get(&user).is_none() {
-                self.keep(input, &user, Held::new(revision, &state.encode()));
-            }
-        }
-        self.become_ready();
     }
 
     /// The process did not run for so long: whatever it knows is of then.
@@ -275,6 +255,10 @@ impl Partition {
             self.unregistered_since = None;
             self.lose(input);
         }
+        if self.follower.silence_deadline().is_some_and(|at| at <= now) {
+            self.follower.unanswered_since = None;
+            self.lose(input);
+        }
         self.on_follower_deadline(input);
         if self.reach.hold_ends().is_some_and(|at| at <= now) {
             self.end_hold();
@@ -294,33 +278,15 @@ impl Partition {
             self.publisher.retry_at.filter(|_| self.publisher.under_way.is_none()),
             tick.filter(|_| self.publisher.under_way.is_none()),
             self.reach.tick_deadline(),
+            self.follower.silence_deadline(),
             self.unregistered_since.map(|since| since.after(UNREACHABLE_AFTER)),
             self.reach.hold_ends().filter(|_| is_waiting),
             self.timers.next(),
+            self.listing_due_at(),
             goes_on.then_some(Mono::default()),
         ];
         let first = deadlines.into_iter().flatten().min();
         first.map_or(self.follower.deadline(), |first| first.min(self.follower.deadline()))
-    }
-
-    fn on_follower_deadline(&mut self, input: Input<'_>) {
-        let now = input.reading.mono;
-        if self.follower.deadline() > now {
-            return;
-        }
-        if let Step::Adopt(_) = self.follower.step {
-            return self.adopt(input);
-        }
-        if let Step::Wait(_) = self.follower.step {
-            let step = if self.follower.is_synced {
-                Step::Look
-            } else {
-                Step::Head
-            };
-            return self.ask(now, step);
-        }
-        self.lose(input);
-        self.follower.restart(now);
     }
 
     fn on_timers(&mut self, input: Input<'_>) {
@@ -351,10 +317,13 @@ impl Partition {
     /// The publisher's connection is dropped; another one is opened soon.
     pub(super) fn reconnect(&mut self, now: Mono) {
         let spread = RETRY_AFTER * 2;
+        let under_way = self.publisher.under_way.as_ref();
+        let since = under_way.map_or(now, |under_way| under_way.since);
         self.publisher.reset(self.own);
+        self.lists.abort();
         self.publisher.retry_at = Some(self.jitter.within(now.after(RETRY_AFTER), spread));
         self.reach.forget_ticks();
-        self.unregistered_since = self.unregistered_since.or(Some(now));
+        self.unregistered_since = self.unregistered_since.or(Some(since));
     }
 
     pub(super) fn caller(&self) -> Caller {

@@ -21,6 +21,8 @@ pub(super) struct UnderWay {
     pub(super) dropped: Vec<(UserId, Revision)>,
     /// The incarnation ended, with the grace period that follows.
     pub(super) ended: Option<(Incarnation, Duration)>,
+    /// The times that go with a tick.
+    pub(super) times: Vec<MovedTimes>,
 }
 
 /// The publisher of one partition. Users are in memory here while their offer waits, at most once in each set.
@@ -51,6 +53,10 @@ pub(super) struct Publisher {
     pub(super) drops: BTreeMap<UserId, Revision>,
     /// Times to go with the next ticks.
     pub(super) times: BTreeMap<UserId, MovedTimes>,
+    /// Those that go with the tick that is made.
+    pub(super) taken_times: Vec<MovedTimes>,
+    /// Users of whom a client was refused, for the next tick.
+    pub(super) full_users: BTreeSet<UserId>,
     /// When the next regular tick is due.
     pub(super) tick_at: Mono,
     /// A tick is to be sent between the regular ones.
@@ -65,6 +71,9 @@ impl Publisher {
             self.ends.extend(under_way.ended.filter(|(ended, _)| *ended != own));
             self.pending.extend(under_way.users);
             self.drops.extend(under_way.dropped);
+            for times in under_way.times {
+                self.times.entry(times.user.clone()).or_insert(times);
+            }
         }
         self.forget_stored();
     }
@@ -120,7 +129,8 @@ impl Publisher {
             Call::Offer { users, .. } => under_way.users = users.iter().map(|offer| offer.user.clone()).collect(),
             Call::Drop { users, .. } => under_way.dropped.clone_from(users),
             Call::End { ended, grace, .. } => under_way.ended = Some((*ended, *grace)),
-            Call::Register { .. } | Call::Tick { .. } => {}
+            Call::Tick { .. } => under_way.times = std::mem::take(&mut self.taken_times),
+            Call::Register { .. } | Call::List { .. } => {}
         }
         self.under_way = Some(under_way);
     }

@@ -1,13 +1,14 @@
 //! What goes to the partition next, and what its answers mean.
 
+use crate::durable_part::Version;
 use crate::replication::build::SessionLimitReached;
 use crate::replication::call::{Answer, CALL_USERS_MAX, Call, Listed, Outcome, UserOffer};
 use crate::replication::effect::Effect;
 use crate::replication::names::ConnectionNumber;
-use crate::replication::node_info::{TICK_TIMES_MAX, Tick};
+use crate::replication::node_info::{TICK_FULL_MAX, TICK_TIMES_MAX, Tick};
 use crate::replication::partition::{Input, Life, Partition};
 use crate::replication::settings::{Rule, SPREAD};
-use crate::replication::state::State;
+use crate::replication::state::{CommandKind, State};
 use crate::replication::wanting::Base;
 use crate::revision::Revision;
 use crate::status::CustomStatus;
@@ -51,6 +52,19 @@ impl Partition {
                     self.handle_outcome(input, user, outcome);
                 }
             }
+            Some(Answer::Ticked {
+                time,
+                listed_present,
+                listed_custom,
+                ..
+            }) => {
+                self.clock.handle_time(time, now);
+                self.handle_lists(input, listed_present, listed_custom);
+            }
+            Some(Answer::Listed { time, outcome }) => {
+                self.clock.handle_time(time, now);
+                self.handle_listed(input, outcome);
+            }
             Some(Answer::Noted { time, .. }) => {
                 self.clock.handle_time(time, now);
                 if under_way.ended.is_some_and(|(ended, _)| ended == self.own) {
@@ -59,6 +73,14 @@ impl Partition {
             }
         }
         self.advance(input);
+    }
+
+    /// A client of the user was refused, who has as many sessions as one may have: the next tick asks the nodes that have the
+    /// others.
+    pub fn handle_full(&mut self, user: UserId) {
+        if self.publisher.full_users.len() < TICK_FULL_MAX {
+            self.publisher.full_users.insert(user);
+        }
     }
 
     /// The own registration was ended, as it should be.
@@ -162,6 +184,11 @@ impl Partition {
             let caller = self.caller();
             return Some(Call::Drop { caller, users });
         }
+        if self.may_list()
+            && let Some(call) = self.next_listing(input)
+        {
+            return Some(call);
+        }
         (self.life == Life::Stopping).then(|| Call::End {
             caller: self.caller(),
             ended: self.own,
@@ -179,13 +206,17 @@ impl Partition {
         {
             times.push(moved);
         }
+        self.publisher.taken_times.clone_from(&times);
         let tick = Tick {
             number: self.reach.next_tick(now),
-            connections: self.load.0,
-            capacity: self.load.1,
+            connections: self.load.connections,
+            capacity: self.load.capacity,
             is_full: self.reach.is_full,
-
+            lag_millis: u32::try_from(self.reach.lag(now).as_millis()).unwrap_or(u32::MAX),
+            is_draining: self.load.is_draining,
+            orders: self.drain_orders(),
             times,
+            full_users: std::mem::take(&mut self.publisher.full_users).into_iter().collect(),
         };
         Call::Tick {
             caller: self.caller(),
@@ -253,16 +284,24 @@ impl Partition {
             true => known.max(told).max(copied),
             false => Revision::NEVER,
         };
-        let custom = state.durable.part.preference.custom;
-        let before = base.state.map(|before| before.durable.part.preference.custom);
+        let part = &state.durable.part;
+        let custom = part.preference.custom;
+        let stored = base.state.filter(|_| base.revision.is_some());
+        let stored = stored.map(|stored| stored.durable.part);
+        let is_unlisted =
+            stored.is_some_and(|stored| stored.version > Version::NONE && stored.preference.custom == custom);
+        let is_forgotten = state.command.is_some_and(|command| command.kind == CommandKind::Forget);
         UserOffer {
             base: base.revision,
             floor,
             is_present: state.is_present(),
-            listed: match (custom, before) {
-                (custom, Some(before)) if base.revision.is_some() && custom == before => Listed::Keep,
-                (CustomStatus::Online, _) => Listed::Remove,
-                (custom, _) => Listed::Set(custom),
+            listed: match custom {
+                CustomStatus::Online if is_forgotten => Listed::Remove,
+                // Without the store's answer it may be another one.
+                CustomStatus::Online if is_unlisted || part.version == Version::NONE => Listed::Keep,
+                CustomStatus::Online => Listed::Remove,
+                // Also if it was before: it may have been listed, and may not be in the new list that is made now.
+                custom => Listed::Set(custom),
             },
             state: state.encode(),
             user,

@@ -25,6 +25,8 @@ pub(super) struct Reachability {
     is_current: bool,
     /// For how long the process did not run while unreachable: no clock of its own counts that.
     stalled: Duration,
+    /// How long the last tick that came back took.
+    last_lag: Duration,
     /// Whether Redis refuses additions.
     pub(super) is_full: bool,
 }
@@ -41,6 +43,7 @@ impl Reachability {
             outstanding: None,
             is_current: false,
             stalled: Duration::ZERO,
+            last_lag: Duration::ZERO,
             is_full: false,
         }
     }
@@ -138,13 +141,19 @@ impl Reachability {
         self.outstanding.map(|(_, sent)| sent.after(UNREACHABLE_AFTER))
     }
 
+    /// How long a tick takes through the log and back: the last one, or the one under way if that takes longer.
+    pub(super) fn lag(&self, now: Mono) -> Duration {
+        let under_way = self.outstanding.map_or(Duration::ZERO, |(_, sent)| now.since(sent));
+        self.last_lag.max(under_way)
+    }
+
     /// A tick of this node has come back. Whether it brings the partition back.
     pub(super) fn handle_tick(&mut self, number: u64, now: Mono) -> bool {
         let in_time = self
             .outstanding
             .is_some_and(|(first, sent)| number >= first && now.since(sent) <= UNREACHABLE_AFTER);
-        if self.outstanding.is_some_and(|(first, _)| number >= first) {
-            self.outstanding = None;
+        if let Some((_, sent)) = self.outstanding.take_if(|(first, _)| number >= *first) {
+            self.last_lag = now.since(sent);
         }
         let is_new = self.unreachable.is_some_and(|above| number > above);
         if in_time && is_new {
@@ -160,5 +169,28 @@ impl Reachability {
             }
         }
         is_back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_is_that_of_the_last_tick_or_of_one_that_takes_longer() {
+        let at = |seconds: u64| Mono::from_millis(seconds * 1_000);
+        let seconds = Duration::from_secs;
+        let mut reach = Reachability::new(at(0));
+        assert_eq!(reach.lag(at(9)), Duration::ZERO);
+        let number = reach.next_tick(at(10));
+        assert_eq!(reach.lag(at(11)), seconds(1));
+        reach.handle_tick(number, at(12));
+        assert_eq!(reach.lag(at(60)), seconds(2));
+        let late = reach.next_tick(at(60));
+        assert_eq!((reach.lag(at(61)), reach.lag(at(65))), (seconds(2), seconds(5)));
+        reach.handle_tick(late, at(65));
+        let quick = reach.next_tick(at(70));
+        reach.handle_tick(quick, at(70));
+        assert_eq!(reach.lag(at(99)), Duration::ZERO);
     }
 }

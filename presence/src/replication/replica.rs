@@ -16,6 +16,8 @@ pub(super) struct Held {
     pub(super) bytes: Box<[u8]>,
     /// Of an earlier epoch: Redis does not have it.
     pub(super) is_kept: bool,
+    /// Whether the state says so.
+    pub(super) is_present: bool,
 }
 
 impl Held {
@@ -24,6 +26,7 @@ impl Held {
             revision,
             bytes: bytes.into(),
             is_kept: false,
+            is_present: State::decode(bytes).is_ok_and(|state| state.is_present()),
         }
     }
 
@@ -53,6 +56,9 @@ pub(super) enum Apart {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Replica {
     users: BTreeMap<UserId, Held>,
+    /// How many of them are present in the state of Redis, and how many are of an earlier epoch.
+    present: u64,
+    kept: u64,
     told: BTreeMap<UserId, Apart>,
     /// How many of them are withheld.
     withheld: usize,
@@ -64,11 +70,36 @@ impl Replica {
     }
 
     pub(super) fn insert(&mut self, user: &UserId, held: Held) {
-        self.users.insert(user.clone(), held);
+        self.count(&held);
+        let before = self.users.insert(user.clone(), held);
+        self.uncount(before.as_ref());
     }
 
     pub(super) fn remove(&mut self, user: &UserId) -> Option<Held> {
-        self.users.remove(user)
+        let removed = self.users.remove(user);
+        self.uncount(removed.as_ref());
+        removed
+    }
+
+    /// How many users are present in the state of Redis.
+    pub(super) const fn present(&self) -> u64 {
+        self.present
+    }
+
+    /// Whether some user is of an earlier epoch.
+    pub(super) const fn has_kept(&self) -> bool {
+        self.kept > 0
+    }
+
+    fn count(&mut self, held: &Held) {
+        self.kept += u64::from(held.is_kept);
+        self.present += u64::from(held.is_present && !held.is_kept);
+    }
+
+    fn uncount(&mut self, held: Option<&Held>) {
+        let Some(held) = held else { return };
+        self.kept -= u64::from(held.is_kept);
+        self.present -= u64::from(held.is_present && !held.is_kept);
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = (&UserId, &Held)> {
@@ -87,9 +118,10 @@ impl Replica {
 
     /// What is held of the user is of an earlier epoch.
     pub(super) fn mark_kept(&mut self, user: &UserId) {
-        if let Some(held) = self.users.get_mut(user) {
-            held.is_kept = true;
-        }
+        let Some(held) = self.users.get(user).cloned() else {
+            return;
+        };
+        self.insert(user, Held { is_kept: true, ..held });
     }
 
     /// What watchers were told last.

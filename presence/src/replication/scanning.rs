@@ -2,6 +2,7 @@
 
 use crate::replication::effect::Effect;
 use crate::replication::names::Incarnation;
+use crate::replication::node_info::MovedTimes;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{Rule, SPREAD};
@@ -65,10 +66,10 @@ impl Partition {
         let seen: Vec<(UserId, bool)> = users
             .map(|(user, held)| (user.clone(), is_meant(pass.aim, held)))
             .collect();
-        for (user, _) in seen.iter().filter(|(_, is_meant)| *is_meant) {
-            pass.has_found = true;
-            self.take_in_pass(pass.aim, user);
-        }
+        let found = seen.iter().filter(|(_, is_meant)| *is_meant);
+        let found: Vec<UserId> = found.map(|(user, _)| user.clone()).collect();
+        pass.has_found |= !found.is_empty();
+        self.take_in_pass(pass.aim, found);
         if seen.len() == self.scan_users_max {
             pass.after = seen.into_iter().next_back().map(|(user, _)| user);
             self.passes.push_front(pass);
@@ -77,14 +78,32 @@ impl Partition {
         }
     }
 
-    fn take_in_pass(&mut self, aim: Aim, user: &UserId) {
-        let held = self.replica.get(user).map(Held::state).unwrap_or_default();
-        if aim == Aim::OfferKept && !held.durable.part.reports.is_empty() {
-            // Reports as the database has them.
-            self.push(Effect::Load(user.clone()));
-        } else {
-            self.publisher.pending.insert(user.clone());
+    fn take_in_pass(&mut self, aim: Aim, found: Vec<UserId>) {
+        if found.is_empty() {
+            return;
         }
+        if let Aim::CleanUp(_) = aim {
+            return self.push(Effect::LoadTimes(found));
+        }
+        for user in found {
+            let held = self.replica.get(&user).map(Held::state).unwrap_or_default();
+            if held.durable.part.reports.is_empty() {
+                self.publisher.pending.insert(user);
+            } else {
+                // Reports as the database has them.
+                self.push(Effect::Load(user));
+            }
+        }
+    }
+
+    /// The times that the database has of users whom [`Effect::LoadTimes`] named; none of those of whom it did not answer.
+    /// What a node that is gone contributed to them is removed.
+    pub fn handle_stored_times(&mut self, input: Input<'_>, users: Vec<UserId>, times: &[MovedTimes]) {
+        for times in times {
+            self.apply_times(times);
+        }
+        self.publisher.pending.extend(users);
+        self.advance(input);
     }
 
     fn end_pass(&mut self, pass: &Pass, now: Mono) {

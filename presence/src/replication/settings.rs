@@ -97,11 +97,15 @@ pub enum Rule {
     OfferUnpublished,
     /// A durable part gives way to one with a higher version only.
     VersionsOrder,
+    /// What other services read is listed anew where it is not as it should be.
+    ListAnew,
+    /// Of users who changed while custom statuses are listed, what the database had is not taken.
+    ListUnchanged,
 }
 
 impl Rule {
     /// Every rule, in the order above.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::SelfCorrection,
         Self::Predecessor,
         Self::OfferInEpoch,
@@ -123,5 +127,7 @@ impl Rule {
         Self::TickThroughLog,
         Self::OfferUnpublished,
         Self::VersionsOrder,
+        Self::ListAnew,
+        Self::ListUnchanged,
     ];
 }

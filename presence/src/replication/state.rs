@@ -5,7 +5,8 @@ use crate::durable_part::{DurablePart, Preference};
 use crate::replication::names::Incarnation;
 use crate::report::Report;
 use crate::revision::Revision;
-use crate::sessions::Contribution;
+use crate::session_name::SessionName;
+use crate::sessions::{Contribution, SessionId};
 use crate::status::Status;
 use crate::time::Wall;
 
@@ -32,6 +33,8 @@ pub struct State {
     pub last_active: Option<Wall>,
     /// The revision of the last entry that changed what watchers see, if this one does not: records are told at it.
     pub changed: Option<Revision>,
+    /// Lost sessions whose places sessions on other nodes have taken, until the node of the place says so: ordered, each once.
+    pub continued: Vec<SessionName>,
     /// Fields that a newer version wrote, as they were.
     pub unknown: Vec<u8>,
 }
@@ -47,8 +50,24 @@ pub struct Share {
     pub grace_until: Option<Wall>,
     /// How many sessions are in grace.
     pub places: u32,
+    /// Those of its sessions that have or would get a place in the grace period and are known by name: what may be continued.
+    pub sessions: Vec<SessionId>,
     /// What a newer version wrote, as it was.
     pub unknown: Vec<u8>,
+}
+
+impl Share {
+    /// Whether the session of that name has or would get a place in the grace period.
+    #[must_use]
+    pub fn has_place(&self, of: SessionName) -> bool {
+        of.run == self.incarnation.run() && self.sessions.contains(&of.session)
+    }
+
+    /// How many sessions are in grace, or would be if the node were gone.
+    #[must_use]
+    pub const fn all_places(&self) -> u32 {
+        self.contribution.connections.saturating_add(self.places)
+    }
 }
 
 /// The durable part as nodes share it: the deadlines of its reports are on Redis's clock, beside it, and none are on the
@@ -103,6 +122,19 @@ impl State {
     #[must_use]
     pub fn share_of(&self, incarnation: Incarnation) -> Option<&Share> {
         self.contributions.iter().find(|share| share.incarnation == incarnation)
+    }
+
+    /// Whether the session of that name has or would get a place in the grace period.
+    #[must_use]
+    pub fn has_place(&self, of: SessionName) -> bool {
+        self.contributions.iter().any(|share| share.has_place(of))
+    }
+
+    /// How many places of that run are taken by sessions on other nodes.
+    #[must_use]
+    pub fn continued_of(&self, incarnation: Incarnation) -> u32 {
+        let of_run = self.continued.iter().filter(|of| of.run == incarnation.run());
+        u32::try_from(of_run.count()).unwrap_or(u32::MAX)
     }
 
     /// The number of connections and reports.

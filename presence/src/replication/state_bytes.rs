@@ -9,7 +9,8 @@ use crate::replication::names::Incarnation;
 use crate::replication::state::{Command, CommandKind, Share, SharedPart, State};
 use crate::report::Report;
 use crate::revision::Revision;
-use crate::sessions::{Activity, Contribution};
+use crate::session_name::SessionName;
+use crate::sessions::{Activity, Contribution, SessionId};
 use crate::status::{Actor, CustomStatus, Status};
 
 const SHARE: u8 = 1;
@@ -23,6 +24,10 @@ const REPORT: u8 = 8;
 const CHOSEN_UNTIL: u8 = 9;
 const COMMAND: u8 = 10;
 const CHANGED: u8 = 11;
+const CONTINUED: u8 = 12;
+
+/// In a share, after what is always there.
+const SESSIONS: u8 = 1;
 
 /// Beside the status: made without the store's answer.
 const DEGRADED: u8 = 1 << 4;
@@ -71,6 +76,9 @@ impl State {
             put_number(&mut content, changed.get());
             put_field(&mut out, CHANGED, &content);
         }
+        if !self.continued.is_empty() {
+            put_field(&mut out, CONTINUED, &encode_names(&self.continued));
+        }
         out.extend_from_slice(&self.unknown);
         out
     }
@@ -106,6 +114,7 @@ impl State {
                 CHOSEN_UNTIL => state.chosen_until = Some(field.time()?),
                 CHANGED => state.changed = Some(Revision::new(field.number()?)),
                 COMMAND => state.command = Some(decode_command(field)?),
+                CONTINUED => state.continued = decode_names(field)?,
                 _ => put_field(&mut state.unknown, tag, content),
             }
         }
@@ -187,8 +196,35 @@ fn encode_share(share: &Share) -> Vec<u8> {
     if let Some(until) = share.grace_until {
         put_time(&mut out, until);
     }
+    if !share.sessions.is_empty() {
+        let mut content = Vec::new();
+        for session in &share.sessions {
+            put_number(&mut content, session.0);
+        }
+        put_field(&mut out, SESSIONS, &content);
+    }
     out.extend_from_slice(&share.unknown);
     out
+}
+
+fn encode_names(names: &[SessionName]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for name in names {
+        put_number(&mut out, name.run.into());
+        put_number(&mut out, name.session.0);
+    }
+    out
+}
+
+fn decode_names(mut field: Reader<'_>) -> Result<Vec<SessionName>, InvalidBytes> {
+    let mut names = Vec::new();
+    while !field.is_empty() {
+        names.push(SessionName {
+            run: field.small()?,
+            session: SessionId(field.number()?),
+        });
+    }
+    Ok(names)
 }
 
 fn decode_share(mut field: Reader<'_>) -> Result<Share, InvalidBytes> {
@@ -198,6 +234,18 @@ fn decode_share(mut field: Reader<'_>) -> Result<Share, InvalidBytes> {
     let grace = (code & HAS_GRACE != 0).then(|| activity_of(code >> GRACE_SHIFT));
     let places = if grace.is_some() { field.small()? } else { 0 };
     let grace_until = if code & 1 << 5 != 0 { Some(field.time()?) } else { None };
+    let (mut sessions, mut unknown) = (Vec::new(), Vec::new());
+    while !field.is_empty() {
+        let (tag, content) = field.field()?;
+        let mut numbers = Reader::of(content);
+        if tag != SESSIONS {
+            put_field(&mut unknown, tag, content);
+            continue;
+        }
+        while !numbers.is_empty() {
+            sessions.push(SessionId(numbers.number()?));
+        }
+    }
     Ok(Share {
         incarnation,
         contribution: Contribution {
@@ -209,7 +257,8 @@ fn decode_share(mut field: Reader<'_>) -> Result<Share, InvalidBytes> {
         },
         grace_until,
         places,
-        unknown: field.rest().to_vec(),
+        sessions,
+        unknown,
     })
 }
 

@@ -36,7 +36,8 @@ impl Partition {
             }
             return;
         }
-        let was_present = shown.as_ref().is_some_and(|shown| shown.state().is_present());
+        let shown_state = shown.as_ref().map(Held::state).unwrap_or_default();
+        let was_present = shown_state.is_present();
         let is_holding = self.reach.is_holding(input.reading.mono) && self.settings.has(Rule::HoldTelling);
         if was_present && !state.is_present() && is_holding {
             return self.replica.withhold(user, shown, Some(held));
@@ -45,6 +46,7 @@ impl Partition {
         self.push(Effect::Show {
             user: user.clone(),
             revision,
+            was_removed: shown_state.is_removed(),
             state: Box::new(state),
             is_stale: false,
         });
@@ -100,6 +102,7 @@ impl Partition {
             revision,
             state: Box::new(state),
             is_stale: true,
+            was_removed: false,
         });
     }
 
@@ -171,6 +174,7 @@ impl Partition {
                         revision,
                         state,
                         is_stale: false,
+                        was_removed: false,
                     });
                 }
                 Some(_) => {}

@@ -1,13 +1,30 @@
 //! What can be asked of a partition without changing it.
 
+use std::time::Duration;
+
 use crate::replication::names::{Epoch, Incarnation};
-use crate::replication::node_info::NodeInfo;
+use crate::replication::node_info::{NodeInfo, Tick};
 use crate::replication::partition::{Input, Partition};
 use crate::replication::settings::Rule;
 use crate::replication::state::State;
 use crate::revision::Revision;
 use crate::time::{Mono, Reading, Wall};
 use crate::user_id::UserId;
+
+/// A registered node as this one sees it in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The run of the node.
+    pub incarnation: Incarnation,
+    /// What the node told of itself; none if a newer version wrote it.
+    pub info: Option<NodeInfo>,
+    /// How long ago its last tick was read here, or its registration.
+    pub tick_age: Duration,
+    /// Its last tick, without times; one that tells nothing if none was read yet.
+    pub tick: Tick,
+    /// How long a tick of the node takes through the log and back to it, as far as is known here.
+    pub lag: Duration,
+}
 
 impl Partition {
     /// Redis's clock, as estimated: what the node's clock of records follows.
@@ -74,6 +91,12 @@ impl Partition {
         self.replica.len() == 0
     }
 
+    /// Whether some users are OFFLINE who are not told to be, until everyone who moved was heard of.
+    #[must_use]
+    pub fn is_withholding(&self) -> bool {
+        self.replica.has_withheld()
+    }
+
     /// How many users are on their way to the log.
     #[must_use]
     pub fn on_the_way(&self) -> usize {
@@ -99,6 +122,12 @@ impl Partition {
         self.build(input, user, base.state.as_ref(), &knowledge).ok()
     }
 
+    /// Whether the custom statuses of this pass, as [`super::Effect::LoadChosen`] named it, are still to be listed.
+    #[must_use]
+    pub fn is_listing(&self, pass: u64) -> bool {
+        self.lists.is_under_way(pass)
+    }
+
     /// Whether nobody becomes OFFLINE now, because not everyone who moved may have been heard of.
     #[must_use]
     pub fn is_holding(&self, now: Mono) -> bool {
@@ -122,5 +151,21 @@ impl Partition {
         self.leases
             .nodes()
             .map(|(one, node)| (one, NodeInfo::decode(node).ok()))
+    }
+
+    /// The registered nodes, with how they are.
+    pub fn members(&self, now: Mono) -> impl Iterator<Item = Member> {
+        self.leases
+            .ticks(now)
+            .map(move |(incarnation, node, tick_age, tick)| Member {
+                incarnation,
+                info: NodeInfo::decode(node).ok(),
+                tick_age,
+                tick: tick.clone(),
+                lag: match incarnation == self.own {
+                    true => self.reach.lag(now),
+                    false => Duration::from_millis(tick.lag_millis.into()),
+                },
+            })
     }
 }

@@ -111,13 +111,19 @@ impl Partition {
             true => self.leases.is_over(incarnation, now),
             false => !self.leases.is_registered(incarnation),
         };
+        // In a new epoch those who have not registered yet are not gone.
+        let is_new_epoch = self.timers.offer_kept_at.is_some();
+        let counts = |incarnation: Incarnation| is_new_epoch || self.leases.is_registered(incarnation);
         let lost = self.commands_lost.get(user).copied();
         let builder = Builder {
             own: self.own,
             now: self.clock.now(input.reading),
             settings: &self.settings,
             lost,
+            claims: self.claims_of(user),
+            is_gone: &|incarnation| incarnation != self.own && !self.leases.is_registered(incarnation),
             is_over: &is_over,
+            counts: &counts,
         };
         builder.build(base, knowledge, self.commands.get(user).copied())
     }

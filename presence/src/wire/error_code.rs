@@ -39,6 +39,10 @@ pub enum Code {
     StoreUnavailable,
     /// No such path.
     NotFound,
+    /// No node of this name takes part in the cluster.
+    UnknownNode,
+    /// No other node takes clients, so a node can't move its own.
+    NoOtherNode,
     /// Method not allowed; the `Allow` header lists the methods of the path.
     MethodNotAllowed,
     /// Unsupported `Content-Encoding`.
@@ -57,7 +61,7 @@ pub enum Code {
     NotText,
     /// Connection limit of the daemon reached.
     AtCapacity,
-    /// The daemon is shutting down.
+    /// The daemon is shutting down, or its clients move to other nodes.
     Draining,
     /// Internal error of the daemon.
     Internal,
@@ -81,9 +85,10 @@ impl Code {
             | Self::NotText => 400,
             Self::Unauthenticated => 401,
             Self::Forbidden | Self::ObserversOnly => 403,
-            Self::NotFound => 404,
+            Self::NotFound | Self::UnknownNode => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
+            Self::NoOtherNode => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::MisdirectedRequest => 421,

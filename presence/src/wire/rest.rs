@@ -1,5 +1,6 @@
 //! Request and response bodies of the REST API.
 
+mod cluster;
 mod explanation;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,6 +10,7 @@ use super::record::Record;
 use crate::status::{CustomStatus, Status};
 use crate::time::Wall;
 
+pub use self::cluster::{ClusterStats, NodeStats, NodesResponse, Persistence, RedisInfo, RedisStats, ReplicaStats};
 pub use self::explanation::{
     Explain, ExplainGrace, ExplainNext, ExplainNode, ExplainPreference, ExplainSession, ReportCounts,
 };
@@ -171,6 +173,9 @@ pub struct Stats {
     /// The last reload of secrets, keys and settings; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<ReloadStats>,
+    /// The cluster; absent if the node is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStats>,
 }
 
 /// The last reload of secrets, keys and settings.
@@ -251,6 +256,32 @@ pub struct StoreStats {
     pub error: Option<String>,
     /// Users whose status or times wait for the write-behind.
     pub pending_writes: u64,
+    /// The server of a PostgreSQL database, as it was when a connection was last made; absent for SQLite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<PostgresInfo>,
+}
+
+/// What a PostgreSQL server tells of itself. Settings that an engine of another make does not have are absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresInfo {
+    /// The version, as the server names it.
+    pub version: String,
+    /// Whether commits reach the disk (`fsync`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fsync: Option<bool>,
+    /// Whether pages that a crash tears can be restored (`full_page_writes`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_page_writes: Option<bool>,
+    /// Whether deleted and overwritten rows are cleaned up (`autovacuum`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autovacuum: Option<bool>,
+    /// The standbys that must have a commit before it is acknowledged (`synchronous_standby_names`); empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synchronous_standbys: Option<String>,
+    /// The most connections of all clients together (`max_connections`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
 }
 
 /// Limits of the process.

@@ -54,6 +54,11 @@ pub enum ServerMessage<Id = Value> {
         /// The records and removals, at most one per user.
         users: Vec<Update>,
     },
+    /// `stale`: whether what the node tells may be out of date from here on.
+    Stale {
+        /// Redis or other nodes can't be reached; else they can be again.
+        stale: bool,
+    },
     /// The request was done.
     Ok {
         /// The `id` of the request.

@@ -19,6 +19,10 @@ pub(crate) trait Subject {
     fn lose_state(&mut self);
     /// Who other services see as present.
     fn online(&mut self) -> Vec<UserId>;
+    /// What other services read is lost.
+    fn lose_lists(&mut self);
+    /// Somebody else lists a user as present.
+    fn add_to_online(&mut self, user: &UserId);
     /// The custom status that other services see.
     fn custom_status(&mut self, user: &UserId) -> Option<CustomStatus>;
 }
@@ -42,26 +46,17 @@ pub(crate) const ALL: [(&str, Check); 12] = [
         a_lost_state_begins_a_new_epoch_above_the_log,
     ),
     (
-        "calls of an older connection change nothing",
+        "older connections change nothing",
         calls_of_an_older_connection_change_nothing,
     ),
-    (
-        "an offer on the stored revision is taken",
-        an_offer_on_the_stored_revision_is_taken,
-    ),
-    (
-        "an offer on another revision is answered what is stored",
-        an_offer_on_another_revision_is_answered,
-    ),
+    ("an offer is taken", an_offer_on_the_stored_revision_is_taken),
+    ("another base is answered", an_offer_on_another_revision_is_answered),
     ("a revision is above the floor", a_revision_is_above_the_floor),
     (
         "users of one call are decided one by one",
         users_of_one_call_are_decided_one_by_one,
     ),
-    (
-        "an ended registration calls no more",
-        an_ended_registration_calls_no_more,
-    ),
+    ("an ended node calls no more", an_ended_registration_calls_no_more),
     (
         "only users at their revision are dropped",
         only_users_at_their_revision_are_dropped,
@@ -69,20 +64,20 @@ pub(crate) const ALL: [(&str, Check); 12] = [
     ("pages hold whoever is there all the time", pages_hold_whoever_is_there),
 ];
 
-const ANN: &str = "ann";
+pub(crate) const ANN: &str = "ann";
 
-fn user(id: &str) -> UserId {
+pub(crate) fn user(id: &str) -> UserId {
     UserId::new(id).unwrap()
 }
 
-fn caller(node: u64, connection: u64) -> Caller {
+pub(crate) fn caller(node: u64, connection: u64) -> Caller {
     Caller {
         incarnation: Incarnation(node),
         connection: ConnectionNumber(connection),
     }
 }
 
-fn register(subject: &mut dyn Subject, node: u64, connection: u64) -> (Epoch, Revision, bool) {
+pub(crate) fn register(subject: &mut dyn Subject, node: u64, connection: u64) -> (Epoch, Revision, bool) {
     let call = Call::Register {
         caller: caller(node, connection),
         node: vec![1, 0, 255, 10, 13],
@@ -97,7 +92,7 @@ fn register(subject: &mut dyn Subject, node: u64, connection: u64) -> (Epoch, Re
     }
 }
 
-fn an_offer(id: &str, base: Option<Revision>, state: &[u8]) -> UserOffer {
+pub(crate) fn an_offer(id: &str, base: Option<Revision>, state: &[u8]) -> UserOffer {
     UserOffer {
         user: user(id),
         base,
@@ -108,21 +103,21 @@ fn an_offer(id: &str, base: Option<Revision>, state: &[u8]) -> UserOffer {
     }
 }
 
-fn offer(subject: &mut dyn Subject, from: Caller, users: Vec<UserOffer>) -> Vec<Outcome> {
+pub(crate) fn offer(subject: &mut dyn Subject, from: Caller, users: Vec<UserOffer>) -> Vec<Outcome> {
     match subject.call(&Call::Offer { caller: from, users }) {
         Answer::Offered { outcomes, .. } => outcomes,
         other => panic!("{other:?}"),
     }
 }
 
-fn tick(from: Caller) -> Call {
+pub(crate) fn tick(from: Caller) -> Call {
     Call::Tick {
         caller: from,
         content: vec![7],
     }
 }
 
-fn taken(outcome: &Outcome) -> Revision {
+pub(crate) fn taken(outcome: &Outcome) -> Revision {
     match outcome {
         Outcome::Taken(revision) => *revision,
         other => panic!("{other:?}"),
@@ -141,7 +136,7 @@ fn log(subject: &mut dyn Subject) -> Vec<Entry> {
     }
 }
 
-fn head(subject: &mut dyn Subject) -> (Revision, Option<Epoch>) {
+pub(crate) fn head(subject: &mut dyn Subject) -> (Revision, Option<Epoch>) {
     match subject.ask(Question::Head) {
         Reply::Head { head, epoch } => (head, epoch),
         other => panic!("{other:?}"),

@@ -25,7 +25,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn time(self) -> Wall {
+    pub(crate) fn time(self) -> Wall {
         Wall::from_millis(i64::try_from(self.micros / 1000).unwrap())
     }
 }
@@ -42,6 +42,12 @@ pub(crate) struct Partition {
     pub(crate) log_max: usize,
     pub(crate) online: BTreeSet<UserId>,
     pub(crate) custom: BTreeMap<UserId, CustomStatus>,
+    /// How many custom statuses there are by what was offered and listed in this epoch; none if that is not known.
+    pub(crate) custom_count: Option<usize>,
+    /// A new list of custom statuses, while this incarnation makes one.
+    pub(crate) new_custom: Option<(Incarnation, BTreeMap<UserId, CustomStatus>)>,
+    /// The last entry that dropped users.
+    pub(crate) dropped: Revision,
     /// The rule that is taken out, for tests of the tests.
     pub(crate) without: Option<ScriptRule>,
 }
@@ -57,6 +63,8 @@ pub(crate) enum ScriptRule {
     Compare,
     /// A revision is above the floor.
     Floor,
+    /// Custom statuses are not listed by a node that has not read who was dropped.
+    ReadTo,
 }
 
 impl Default for Partition {
@@ -71,6 +79,9 @@ impl Default for Partition {
             log_max: 10_000,
             online: BTreeSet::new(),
             custom: BTreeMap::new(),
+            custom_count: None,
+            new_custom: None,
+            dropped: Revision::NEVER,
             without: None,
         }
     }
@@ -93,6 +104,9 @@ impl Partition {
         self.head = Revision::NEVER;
         self.epoch = None;
         self.run = None;
+        self.custom_count = None;
+        self.new_custom = None;
+        self.dropped = Revision::NEVER;
     }
 
     /// All but the last entries are lost.
@@ -127,7 +141,11 @@ impl Partition {
                     by: caller.incarnation,
                     content: content.clone(),
                 };
-                partition.note(server, Some(content))
+                partition.tick(server, content)
+            }),
+            Call::List { caller, listing } => self.if_registered(*caller, |partition| Answer::Listed {
+                time: server.time(),
+                outcome: partition.list(caller.incarnation, listing),
             }),
             Call::End { caller, ended, grace } => self.if_registered(*caller, |partition| {
                 partition.end(server, caller.incarnation, *ended, *grace)
@@ -175,6 +193,8 @@ impl Partition {
                 };
                 self.append(start, Content::Epoch(epoch));
                 self.registrations.clear();
+                self.custom_count = None;
+                self.new_custom = None;
                 self.run = Some(server.run);
                 *self.epoch.insert(epoch)
             }
@@ -229,12 +249,8 @@ impl Partition {
         }
         match offer.listed {
             Listed::Keep => {}
-            Listed::Remove => {
-                self.custom.remove(&offer.user);
-            }
-            Listed::Set(custom) => {
-                self.custom.insert(offer.user.clone(), custom);
-            }
+            Listed::Remove => self.set_custom(&offer.user, None),
+            Listed::Set(custom) => self.set_custom(&offer.user, Some(custom)),
         }
         Outcome::Taken(id)
     }
@@ -258,7 +274,11 @@ impl Partition {
             self.online.remove(user);
         }
         let content = (!dropped.is_empty()).then_some(Content::Dropped { users: dropped, by });
-        self.note(server, content)
+        let answer = self.note(server, content);
+        if let Answer::Noted { revision: Some(id), .. } = answer {
+            self.dropped = id;
+        }
+        answer
     }
 
     fn note(&mut self, server: Server, content: Option<Content>) -> Answer {
@@ -273,12 +293,12 @@ impl Partition {
         }
     }
 
-    fn next(&self, server: Server, floor: Revision) -> Revision {
+    pub(crate) fn next(&self, server: Server, floor: Revision) -> Revision {
         let time = server.micros.min(TIME_MAX_MICROS);
         Revision::new(time.max(self.head.get() + 1).max(floor.get() + 1))
     }
 
-    fn append(&mut self, id: Revision, content: Content) {
+    pub(crate) fn append(&mut self, id: Revision, content: Content) {
         self.log.push_back(Entry {
             id,
             before: self.head,

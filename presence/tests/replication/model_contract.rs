@@ -4,6 +4,7 @@ use presence::replication::{Answer, Call, Question, Reply};
 use presence::{CustomStatus, UserId};
 
 use crate::contract::{ALL, Subject};
+use crate::contract_lists;
 use crate::model::{Partition, Server};
 
 struct Model {
@@ -32,6 +33,15 @@ impl Subject for Model {
         self.partition.online.iter().cloned().collect()
     }
 
+    fn lose_lists(&mut self) {
+        self.partition.online.clear();
+        self.partition.custom.clear();
+    }
+
+    fn add_to_online(&mut self, user: &UserId) {
+        self.partition.online.insert(user.clone());
+    }
+
     fn custom_status(&mut self, user: &UserId) -> Option<CustomStatus> {
         self.partition.custom.get(user).copied()
     }
@@ -39,7 +49,7 @@ impl Subject for Model {
 
 #[test]
 fn the_model_keeps_the_contract_of_the_scripts() {
-    for (name, check) in ALL {
+    for (name, check) in ALL.into_iter().chain(contract_lists::ALL) {
         println!("{name}");
         check(&mut Model {
             partition: Partition::default(),

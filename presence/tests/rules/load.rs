@@ -60,7 +60,7 @@ impl Connected {
     fn without_the_store() -> Self {
         let mut one = Self {
             sessions: Sessions::default(),
-            profile: Profile::fallback(),
+            profile: Profile::fallback(CustomStatus::Online),
             clock: RevisionClock::new(0, Wall::from_millis(0)),
         };
         one.sessions.handle_connect(at(0), SessionId(1), Duration::ZERO);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use presence::profile::Stored;
 use presence::{
-    Audience, Contribution, CustomStatus, Mono, Now, Profile, Published, Report, ReportInput, Revision, SessionId,
-    Sessions, Setter, Source, Status, Timers, Version, Wall,
+    Adopted, Audience, Contribution, CustomStatus, Decision, DurablePart, Mono, Now, Preference, Profile, Published,
+    Report, ReportInput, Revision, SessionId, Sessions, Setter, Source, Status, Timers, Version, Wall,
 };
 
 const TIMERS: Timers = Timers {
@@ -121,7 +121,7 @@ fn the_next_deadline_is_the_earlier_of_a_reports_and_a_custom_statuss() {
 
 #[test]
 fn a_load_moves_no_time_back_and_leaves_the_status_its_beginning() {
-    let mut profile = Profile::fallback();
+    let mut profile = Profile::fallback(CustomStatus::Online);
     let connected = Contribution {
         connections: 1,
         last_seen: wall(150),
@@ -142,6 +142,40 @@ fn a_load_moves_no_time_back_and_leaves_the_status_its_beginning() {
     assert_eq!(times(&profile), (wall(150), wall(200), wall(150)));
     profile.handle_load(stored_with_latest(2), Wall::from_millis(1_000));
     assert_eq!(times(&profile), (wall(150), wall(200), wall(200)));
+}
+
+#[test]
+fn a_part_that_the_log_lacks_is_told_with_the_entry_that_has_it() {
+    let adopted = |custom, version, revision| Adopted {
+        durable: DurablePart {
+            preference: Preference {
+                custom,
+                version: Version::new(version),
+                ..Preference::default()
+            },
+            version: Version::new(version),
+            ..DurablePart::default()
+        },
+        decision: Decision {
+            status: Status::Online,
+            ..Profile::default().decision()
+        },
+        since: wall(100),
+        last_seen: wall(100),
+        last_active: None,
+        degraded: false,
+        chosen_until: None,
+        revision: Revision::new(revision),
+    };
+    let mut profile = Profile::default();
+    let now = Wall::from_millis(200);
+    assert!(profile.adopt(adopted(CustomStatus::Online, 1, 7), now).is_some());
+    profile.handle_durable(adopted(CustomStatus::Idle, 2, 0).durable, now);
+    let unseen = profile.adopt(adopted(CustomStatus::Online, 1, 7), now);
+    assert_eq!(unseen, None, "an entry that changes nothing that is seen");
+    let told = profile.adopt(adopted(CustomStatus::Idle, 2, 8), now);
+    assert_eq!(told.map(|told| told.audience), Some(Audience::Inner));
+    assert_eq!(profile.adopt(adopted(CustomStatus::Idle, 2, 8), now), None);
 }
 
 #[test]

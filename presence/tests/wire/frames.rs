@@ -5,7 +5,7 @@ use presence::wire::error_code::Code;
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::wire::server_message::frame::SnapshotHeader;
 use presence::wire::server_message::{ServerMessage, frame};
-use presence::{Cursor, Freshness, Profile, Revision, UserId, Wall};
+use presence::{Cursor, CustomStatus, Freshness, Profile, Revision, UserId, Wall};
 use serde_json::Value;
 
 const CURSOR: Cursor = Cursor {
@@ -25,7 +25,7 @@ fn updates() -> Vec<Update> {
         .iter()
         .map(|id| Update::Record(Record::never_seen(UserId::new(id).unwrap(), Viewer::Internal)))
         .collect();
-    updates.push(Update::Record(Profile::fallback().record(
+    updates.push(Update::Record(Profile::fallback(CustomStatus::Online).record(
         &UserId::new("degraded").unwrap(),
         &[],
         Viewer::Public,

@@ -113,7 +113,7 @@ fn a_user_never_seen_has_null_times_and_revision_0() {
 
 #[test]
 fn degraded_and_stale_are_absent_unless_true() {
-    let record = Profile::fallback().record(&ann(), &[], Viewer::Public, Freshness::Stale);
+    let record = Profile::fallback(CustomStatus::Online).record(&ann(), &[], Viewer::Public, Freshness::Stale);
     let json = serde_json::to_value(&record).unwrap();
     assert_eq!((&json["degraded"], &json["stale"]), (&json!(true), &json!(true)));
     assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);

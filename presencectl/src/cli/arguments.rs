@@ -113,6 +113,22 @@ pub(crate) struct EndReports {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// The name of the node, as `presencectl nodes` shows it
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Have the node take clients again
+    #[arg(long)]
+    pub(crate) cancel: bool,
+    /// Don't wait until all clients have moved
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Skip the question if the other nodes lack room; required then without a terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Simulate {
     /// Number of simulated users
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -126,6 +142,10 @@ pub(crate) struct Simulate {
     /// Number of users that each one watches
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=5000))]
     pub(crate) watch_per_user: u64,
+    /// A further node of the same cluster, http://HOST:PORT, once for each: users spread over the nodes, and go to another one
+    /// when they reconnect
+    #[arg(long, value_name = "URL")]
+    pub(crate) also: Vec<String>,
     /// Keep the simulated users in the database; without it they are forgotten at the end, if the secret is known
     #[arg(long, conflicts_with = "forget")]
     pub(crate) keep: bool,

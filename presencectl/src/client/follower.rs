@@ -50,6 +50,8 @@ pub(crate) enum FollowerEvent {
         now: Wall,
         users: Vec<Update>,
     },
+    /// What the daemon tells may be out of date, or is right again.
+    Stale(bool),
     /// The connection was lost, or a reconnect failed.
     Lost {
         why: String,
@@ -288,6 +290,7 @@ impl Follower {
                 handle(FollowerEvent::Changed { now, users }).await?;
                 self.reached(cursor);
             }
+            ServerMessage::Stale { stale } => handle(FollowerEvent::Stale(stale)).await?,
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {
                 self.requested_delay = reconnect_after_ms.map(Duration::from_millis);
             }

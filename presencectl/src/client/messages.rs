@@ -13,6 +13,11 @@ pub(crate) fn set_status(id: u64, status: CustomStatus) -> String {
     json!({"type": "setStatus", "id": id, "customStatus": status}).to_string()
 }
 
+/// Continues a session that was lost: the first message of a connection.
+pub(crate) fn resume(session: &str) -> String {
+    json!({"type": "resume", "id": "resume", "sessionId": session}).to_string()
+}
+
 pub(crate) fn activity() -> String {
     r#"{"type":"activity"}"#.to_owned()
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use presence::wire::record::Record;
 use presence::wire::rest::{
-    EndedReports, EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats,
+    EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, Query, QueryResponse, SetCustomStatus, Stats,
 };
 use presence::{CustomStatus, Source, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
@@ -134,6 +134,22 @@ impl Rest {
 
     pub(crate) async fn stats(&self) -> Result<Stats, Failure> {
         self.send(self.request(Method::GET, &["api", "stats"])?).await
+    }
+
+    pub(crate) async fn nodes(&self) -> Result<NodesResponse, Failure> {
+        self.send(self.request(Method::GET, &["api", "nodes"])?).await
+    }
+
+    /// Has a node move its clients to the others.
+    pub(crate) async fn drain(&self, node: &str) -> Result<NodesResponse, Failure> {
+        self.send(self.request(Method::PUT, &["api", "nodes", node, "drain"])?)
+            .await
+    }
+
+    /// Has a node take clients again.
+    pub(crate) async fn cancel_drain(&self, node: &str) -> Result<NodesResponse, Failure> {
+        self.send(self.request(Method::DELETE, &["api", "nodes", node, "drain"])?)
+            .await
     }
 
     /// `healthz` or `readyz`, whatever their HTTP status.

@@ -46,6 +46,8 @@ pub(crate) enum Identity {
 /// The server's first message.
 #[derive(Debug)]
 pub(crate) struct Welcome {
+    /// The session's id, by which a later connection continues it.
+    pub(crate) session: String,
     pub(crate) node: String,
     /// The daemon's version.
     pub(crate) version: String,
@@ -151,7 +153,12 @@ impl WebSocket {
         loop {
             match self.next().await.map_err(ConnectError::Lost)? {
                 Incoming::Message(message) => match *message {
-                    ServerMessage::Welcome { node, version, .. } => return Ok(Welcome { node, version }),
+                    ServerMessage::Welcome {
+                        session_id: session,
+                        node,
+                        version,
+                        ..
+                    } => return Ok(Welcome { session, node, version }),
                     ServerMessage::Goodbye { .. } => {}
                     _ => {
                         return Err(ConnectError::Unreachable(

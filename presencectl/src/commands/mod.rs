@@ -5,6 +5,7 @@ mod completions;
 mod confirmation;
 mod context;
 mod doctor;
+mod drain;
 mod end_reports;
 mod ended_sessions;
 mod events;
@@ -14,6 +15,7 @@ mod get;
 mod kick;
 mod man;
 mod never_seen;
+mod nodes;
 mod online;
 mod set_status;
 mod simulate;
@@ -73,6 +75,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Kick(args) => on_runtime(kick::run(session, args)),
         Command::Forget(args) => on_runtime(forget::run(session, args)),
         Command::EndReports(args) => on_runtime(end_reports::run(session, args)),
+        Command::Nodes => on_runtime(nodes::run(session)),
+        Command::Drain(args) => on_runtime(drain::run(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use presence::wire::rest::Stats;
+use presence::wire::rest::{ClusterStats, NodeStats, Stats};
 
 use super::Session;
 use crate::failure::Failure;
 use crate::output::escape::escape;
+use crate::output::number::bytes;
 use crate::output::{Cell, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 2] = [Column::needed("STATISTIC", "name"), Column::needed("VALUE", "value")];
@@ -34,13 +35,47 @@ fn above(stats: &Stats) -> String {
             escape(why.as_deref().unwrap_or("no error reported"))
         ),
     };
+    let cluster = stats.cluster.as_ref().map(above_of_cluster).unwrap_or_default();
     format!(
-        "presenced {} on {}, schema {}, up {}\nstore: {store}\n\n",
+        "presenced {} on {}, schema {}, up {}\nstore: {store}\n{cluster}\n",
         escape(&stats.version),
         escape(&stats.node),
         stats.schema_version,
         time::length(Duration::from_secs(stats.uptime_seconds)),
     )
+}
+
+/// A line of the nodes, and one of each server of Redis.
+fn above_of_cluster(cluster: &ClusterStats) -> String {
+    let reached = match cluster.stale_partitions {
+        0 => String::new(),
+        stale => format!(
+            ", {stale} OF {} PARTITIONS UNREACHABLE: records may be stale",
+            cluster.partitions
+        ),
+    };
+    let nodes = match cluster.nodes.len() {
+        1 => "1 node".to_owned(),
+        count => format!("{count} nodes"),
+    };
+    let mut text = format!("cluster: {nodes}{reached}\n");
+    for server in &cluster.redis {
+        let state = match (server.reachable, &server.info) {
+            (true, Some(info)) => format!(
+                "{} {}, {} used",
+                escape(&info.kind),
+                escape(&info.version),
+                bytes(info.used_memory)
+            ),
+            (true, None) => "reachable".to_owned(),
+            (false, _) => format!(
+                "UNREACHABLE: {}",
+                escape(server.error.as_deref().unwrap_or("no answer"))
+            ),
+        };
+        text.push_str(&format!("redis: {}, {state}\n", escape(&server.address)));
+    }
+    text
 }
 
 fn rows(stats: &Stats) -> TypedRows {
@@ -91,12 +126,79 @@ fn rows(stats: &Stats) -> TypedRows {
     for row in limits.map(number) {
         rows.push(row);
     }
+    if let Some(cluster) = &stats.cluster {
+        push_cluster(&mut rows, cluster);
+    }
     rows
+}
+
+fn push_cluster(rows: &mut TypedRows, cluster: &ClusterStats) {
+    let connections = cluster.nodes.iter().map(|node| node.connections).sum();
+    let used = cluster.redis.iter().filter_map(|server| server.info.as_ref());
+    let counts = [
+        ("cluster nodes", cluster.nodes.len() as u64),
+        ("cluster connections", connections),
+        ("stale partitions", cluster.stale_partitions),
+        ("Redis memory (bytes)", used.map(|info| info.used_memory).sum()),
+    ];
+    for (name, value) in counts {
+        rows.push(vec![Cell::Text(name.to_owned()), Cell::Number(value)]);
+    }
+    let longest = |of: fn(&NodeStats) -> Option<f64>| cluster.nodes.iter().filter_map(of).fold(0.0, f64::max);
+    let ages = [
+        ("oldest last tick (s)", longest(|node| node.last_tick_seconds)),
+        ("longest node lag (ms)", longest(|node| node.lag_seconds) * 1000.0),
+    ];
+    for (name, value) in ages {
+        rows.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cluster() -> serde_json::Value {
+        let node = |name: &str, connections: u64, tick: f64, lag: f64| {
+            serde_json::json!({
+                "name": name, "incarnation": "00", "address": null, "version": "0.1.0",
+                "connections": connections, "lastTickSeconds": tick, "lagSeconds": lag,
+            })
+        };
+        let redis = |address: &str, reachable: bool| {
+            serde_json::json!({
+                "address": address, "reachable": reachable, "answerSeconds": 0.001, "tls": false, "public": false,
+                "error": (!reachable).then_some("refused"),
+                "info": {
+                    "kind": "redis", "version": "7.0.15", "redisVersion": "7.0.15", "role": "master", "uptimeSeconds": 1,
+                    "usedMemory": 1024, "maxMemory": 0, "evictionPolicy": "noeviction",
+                },
+            })
+        };
+        serde_json::json!({
+            "partitions": 16, "stalePartitions": 5, "leaseSeconds": 15.0,
+            "nodes": [node("a", 7, 1.5, 0.002), node("b", 8, 2.5, 0.001)],
+            "redis": [redis("10.0.0.1:6379", true), redis("10.0.0.2:6379", false)],
+        })
+    }
+
+    #[test]
+    fn the_cluster_has_lines_above_and_rows_below() {
+        let cluster: ClusterStats = serde_json::from_value(cluster()).unwrap();
+        assert_eq!(
+            above_of_cluster(&cluster),
+            "cluster: 2 nodes, 5 OF 16 PARTITIONS UNREACHABLE: records may be stale\n\
+             redis: 10.0.0.1:6379, redis 7.0.15, 1 KiB used\nredis: 10.0.0.2:6379, UNREACHABLE: refused\n"
+        );
+        let (mut rows, mut csv) = (TypedRows::new(&COLUMNS), Vec::new());
+        push_cluster(&mut rows, &cluster);
+        rows.write_csv_rows(&mut csv).unwrap();
+        assert_eq!(
+            String::from_utf8(csv).unwrap(),
+            "cluster nodes,2\ncluster connections,15\nstale partitions,5\nRedis memory (bytes),2048\n\
+             oldest last tick (s),2.5\nlongest node lag (ms),2.0\n"
+        );
+    }
 
     #[test]
     fn each_figure_is_in_a_row_of_its_own() {

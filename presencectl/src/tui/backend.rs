@@ -120,6 +120,7 @@ impl Backend {
                 done,
             },
             FollowerEvent::Changed { now, users } => StreamEvent::Changed { now, users },
+            FollowerEvent::Stale(is_stale) => StreamEvent::Stale(is_stale),
             FollowerEvent::Lost { why, retry_in } => StreamEvent::Lost { why, retry_in },
         };
         self.send(Message::Stream(event)).await;

@@ -1,6 +1,7 @@
 //! The layout of the screen: panels, rows, columns, overlays. Pure functions of the model, used for drawing, mouse
 //! events and scrolling, which therefore agree.
 
+mod cluster;
 mod hints;
 mod overlays;
 
@@ -33,6 +34,8 @@ pub(crate) struct Layout {
     pub(crate) header: Area,
     /// With a border if higher than one line.
     pub(crate) overview: Area,
+    /// With its border; empty if the daemon is alone.
+    pub(crate) cluster: Area,
     /// With its border.
     pub(crate) users: Area,
     /// With its border.
@@ -62,7 +65,7 @@ impl Layout {
         let overview_rows = match size.height {
             0..OVERVIEW_ROWS_MIN => 0,
             OVERVIEW_ROWS_MIN..TALL_ROWS => 1,
-            TALL_ROWS.. => OVERVIEW_ROWS,
+            TALL_ROWS.. => OVERVIEW_ROWS + cluster::overview_rows(model),
         };
         let (overview, panels) = body.split_top(overview_rows);
         layout.overview = overview;
@@ -81,10 +84,14 @@ impl Layout {
             Some(_) => part(right.height, 3, 5),
             None => 0,
         };
-        (self.detail, self.change_log) = right.split_top(detail_rows);
+        let (detail, rest) = right.split_top(detail_rows);
+        self.detail = detail;
+        (self.cluster, self.change_log) = rest.split_top(cluster::panel_rows(model, rest.height));
     }
 
     fn below(&mut self, panels: Area, model: &Model) {
+        let (cluster, panels) = panels.split_top(cluster::panel_rows(model, panels.height));
+        self.cluster = cluster;
         if model.detail.is_some() {
             // Without room for both, the panel with the focus gets it all.
             let users_rows = match (panels.height, model.panel) {

@@ -45,6 +45,8 @@ pub(crate) enum StreamEvent {
         now: Wall,
         users: Vec<Update>,
     },
+    /// What the daemon tells may be out of date, or is right again.
+    Stale(bool),
     /// The connection was lost, or a reconnect failed.
     Lost {
         why: String,

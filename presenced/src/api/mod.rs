@@ -10,12 +10,14 @@ mod handlers;
 mod listing;
 mod metrics;
 mod middleware;
+mod nodes;
 mod path;
 mod readiness;
 mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +62,8 @@ pub(crate) struct AppState {
 #[derive(Debug, Clone)]
 pub(crate) struct NodeInfo {
     pub(crate) node: String,
+    /// Where the API listens.
+    pub(crate) address: SocketAddr,
     /// The kind of database.
     pub(crate) store: &'static str,
     pub(crate) schema_version: u32,
@@ -102,6 +106,8 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(routes::SESSIONS, delete(handlers::kick))
         .route(routes::REPORTS_OF, delete(handlers::end_reports))
         .route(routes::STATS, get(handlers::stats))
+        .route(routes::NODES, get(handlers::nodes))
+        .route(routes::DRAIN, put(handlers::drain_node).delete(handlers::cancel_drain))
         .route(routes::HEALTH, get(handlers::health))
         .route(routes::READY, get(handlers::ready));
     let router = match metrics_at {

@@ -1,4 +1,4 @@
-//! The user id or the source in a path. Taken from the raw path and not from the router's captures: an escaped slash stays part of the id,
+//! The user id, the source or the node in a path. Taken from the raw path and not from the router's captures: an escaped slash stays part of the id,
 //! and a segment that is fixed in another route can be a user id too.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::AppState;
 use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
-/// The segment after `/api/presence/`, `/api/user/` or `/api/reports/`.
+/// The segment after `/api/presence/`, `/api/user/`, `/api/reports/` or `/api/nodes/`.
 pub(super) const THIRD: usize = 3;
 /// The segment after `/api/user/custom-status/`.
 pub(super) const FOURTH: usize = 4;
@@ -22,6 +22,21 @@ pub(super) struct PathUser<const SEGMENT: usize>(pub(super) UserId);
 
 /// The source of reports in segment number `SEGMENT` of the path.
 pub(super) struct PathSource<const SEGMENT: usize>(pub(super) Source);
+
+/// The name of a node in segment number `SEGMENT` of the path, counted from one.
+pub(super) struct PathNode<const SEGMENT: usize>(pub(super) String);
+
+impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathNode<SEGMENT> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, ApiError> {
+        let segment = parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default();
+        percent::decode(segment, Plus::Literal).map(Self).ok_or_else(|| {
+            let detail = "the node in the path is not percent-encoded UTF-8";
+            ApiError::new(Code::InvalidValue, detail)
+        })
+    }
+}
 
 impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathSource<SEGMENT> {
     type Rejection = ApiError;

@@ -11,12 +11,14 @@ pub(super) const EXPLAIN: &str = "/api/presence/{userId}/explain";
 pub(super) const SESSIONS: &str = "/api/presence/{userId}/sessions";
 pub(super) const REPORTS_OF: &str = "/api/reports/{source}";
 pub(super) const STATS: &str = "/api/stats";
+pub(super) const NODES: &str = "/api/nodes";
+pub(super) const DRAIN: &str = "/api/nodes/{node}/drain";
 pub(super) const HEALTH: &str = "/healthz";
 pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
 pub(super) const WS: &str = "/ws";
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 17] = [
     CUSTOM_STATUS,
     CUSTOM_STATUS_OF,
     REPORT,
@@ -28,6 +30,8 @@ const ALL: [&str; 15] = [
     SESSIONS,
     REPORTS_OF,
     STATS,
+    NODES,
+    DRAIN,
     HEALTH,
     READY,
     METRICS,
@@ -35,7 +39,7 @@ const ALL: [&str; 15] = [
 ];
 
 /// All calls: method and path. Preflights, and user ids that equal a fixed segment, are not listed.
-pub(super) const CALLS: [(&str, &str); 16] = [
+pub(super) const CALLS: [(&str, &str); 19] = [
     ("PUT", CUSTOM_STATUS),
     ("GET", CUSTOM_STATUS_OF),
     ("PUT", REPORT),
@@ -48,6 +52,9 @@ pub(super) const CALLS: [(&str, &str); 16] = [
     ("DELETE", SESSIONS),
     ("DELETE", REPORTS_OF),
     ("GET", STATS),
+    ("GET", NODES),
+    ("PUT", DRAIN),
+    ("DELETE", DRAIN),
     ("GET", HEALTH),
     ("GET", READY),
     ("GET", METRICS),

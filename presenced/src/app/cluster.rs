@@ -146,6 +146,8 @@ impl ClusterParts<'_> {
         };
         let keeper = Arc::clone(&servers);
         vital::start_task(async move { keeper.keep_agreed(&facts, AGREE_EVERY).await });
+        let looking = Arc::clone(&servers);
+        vital::start_task(async move { looking.keep_looking().await });
         Ok(Cluster::Shared(Shared::new(&options, servers, self.clock.read())))
     }
 }

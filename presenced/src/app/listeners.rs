@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use presence::wire::rest::RedisStats;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -67,7 +68,8 @@ impl ListenerOptions<'_> {
             Arc::clone(&self.last_reload),
         ));
         let gateway = self.gateway(&shared, &mut registry);
-        let state = self.state(&shared, Arc::clone(&readiness), registry);
+        let address = bound.address()?;
+        let state = self.state(&shared, Arc::clone(&readiness), address, registry);
         let metrics_at = match self.config.metrics_listen {
             Some(_) => MetricsAt::OwnListener,
             None => MetricsAt::MainListener,
@@ -114,6 +116,7 @@ impl ListenerOptions<'_> {
         let limits = Arc::new(self.config.limits.clone());
         let metrics = ServerMetrics::register(registry);
         let max = max_connections(limits.max_connections, self.file_shares());
+        self.engine.set_capacity(max);
         let connection_limit = ConnectionLimit::new(ConnectionBounds::of(&limits, max), metrics.connections.clone());
         let admission = Admission::new(
             &limits,
@@ -142,9 +145,16 @@ impl ListenerOptions<'_> {
         })
     }
 
-    fn state(&self, shared: &SharedLimits, readiness: Arc<Readiness>, mut registry: Registry) -> Arc<AppState> {
+    fn state(
+        &self,
+        shared: &SharedLimits,
+        readiness: Arc<Readiness>,
+        address: SocketAddr,
+        mut registry: Registry,
+    ) -> Arc<AppState> {
         let node_info = NodeInfo {
             node: self.engine.node().to_owned(),
+            address,
             store: self.store.kind(),
             schema_version: u32::try_from(self.store.health().schema_version).unwrap_or(0),
             open_files: self.open_files,
@@ -256,23 +266,48 @@ fn serve_metrics(
     Ok(())
 }
 
-/// Records of an unreachable partition may be behind, and are served all the same.
-fn cluster_warning(engine: &Engine) -> Option<String> {
+/// Records of an unreachable partition may be behind, and are served all the same; so is what a Redis that is set up badly
+/// may lose.
+fn cluster_warnings(engine: &Engine) -> Vec<String> {
     let stale = engine.stale_partitions();
     let text = || format!("Redis can't be reached about {stale} partitions: records may be stale");
-    (stale > 0).then(text)
+    let unreachable = (stale > 0).then(text);
+    let servers = engine.redis();
+    unreachable
+        .into_iter()
+        .chain(servers.iter().flat_map(redis_warnings))
+        .collect()
+}
+
+/// What an operator must do something about at a server of Redis. Unauthenticated callers read it, so the server is not named.
+fn redis_warnings(server: &RedisStats) -> Vec<String> {
+    let Some(info) = server.info.as_ref().filter(|_| server.reachable) else {
+        return Vec::new();
+    };
+    let evicts = info.evicts().then(|| {
+        let policy = &info.eviction_policy;
+        format!("Redis removes keys when its memory is full: its maxmemory-policy is {policy}, not noeviction")
+    });
+    let memory = info.memory_percent().filter(|_| info.is_nearly_full());
+    let full = memory.map(|percent| format!("Redis uses {percent} % of its maxmemory"));
+    let error = info.persistence_error.as_ref();
+    let failed = error.map(|error| format!("Redis can't keep its data on disk: {error}"));
+    evicts.into_iter().chain(full).chain(failed).collect()
 }
 
 fn build_readiness(store: Store, engine: Arc<Engine>, clock: Arc<Clock>, last_reload: LastReload) -> Readiness {
     Readiness::new(move || {
         let stall = clock.since_beat();
-        let problems = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
+        let stalled = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
+        let moving = engine
+            .is_draining()
+            .then(|| "no clients are taken: they move to other nodes (presencectl drain)".to_owned());
         HealthCheck {
             store_error: store_error(&store.health()),
-            problems: problems.into_iter().collect(),
+            problems: stalled.into_iter().chain(moving).collect(),
             warnings: clock_warning(&clock)
                 .into_iter()
-                .chain(cluster_warning(&engine))
+                .chain(cluster_warnings(&engine))
                 .collect(),
             reload: last_reload.lock().clone(),
         }
@@ -302,6 +337,7 @@ mod tests {
     use std::time::Duration;
 
     use presence::Wall;
+    use presence::wire::rest::RedisInfo;
 
     use super::*;
 
@@ -314,5 +350,34 @@ mod tests {
         assert_eq!(clock_warning(&clock), None);
         clock.set_wall(begin);
         assert!(clock_warning(&clock).is_some_and(|warning| warning.contains(" 3600 s behind")));
+    }
+
+    #[test]
+    fn warnings_of_a_redis_name_what_is_wrong_and_no_address() {
+        let of = |info: RedisInfo, reachable| RedisStats {
+            address: "10.0.0.9:6379".to_owned(),
+            reachable,
+            error: None,
+            answer_seconds: 0.0,
+            tls: false,
+            public: false,
+            needs_password: None,
+            denied: Vec::new(),
+            info: Some(info),
+        };
+        let bad = RedisInfo {
+            eviction_policy: "allkeys-lru".to_owned(),
+            used_memory: 90,
+            max_memory: 100,
+            persistence_error: Some("the last snapshot failed".to_owned()),
+            ..RedisInfo::default()
+        };
+        let warnings = redis_warnings(&of(bad.clone(), true));
+        for (warning, part) in warnings.iter().zip(["allkeys-lru", "90 %", "snapshot"]) {
+            assert!(warning.contains(part) && !warning.contains("10.0.0.9"), "{warning}");
+        }
+        assert_eq!(warnings.len(), 3);
+        assert!(redis_warnings(&of(bad, false)).is_empty(), "it is not known any more");
+        assert!(redis_warnings(&of(RedisInfo::default(), true)).is_empty());
     }
 }

@@ -71,7 +71,7 @@ impl Cluster {
     pub(crate) fn freshness_of(&self, user: &UserId) -> Freshness {
         match self {
             Self::Alone(_) => Freshness::Current,
-            Self::Shared(shared) => shared.partition_of(user).freshness(),
+            Self::Shared(shared) => shared.freshness_of(user),
         }
     }
 

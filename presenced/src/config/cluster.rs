@@ -1,5 +1,6 @@
 //! The settings of a node that shares its users with others through Redis.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub(super) const PARTITIONS_MAX: u16 = 64;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 /// Users of a dead node are shown as present for so long.
 const LEASE_MAX: Duration = Duration::from_secs(300);
+/// More than that is all at once.
+const DRAIN_RATE_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(99_999);
 /// The longest name of a node, in bytes: that of a host name.
 const NODE_NAME_MAX: usize = 255;
 
@@ -30,6 +33,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) lease: Duration,
     /// For how long the sessions of a dead node count.
     pub(crate) node_grace: Duration,
+    /// Connections closed per second while clients move to other nodes.
+    pub(crate) drain_rate: NonZeroU32,
 }
 
 impl ClusterSettings {
@@ -42,6 +47,7 @@ impl ClusterSettings {
             partitions: 0,
             lease: Duration::ZERO,
             node_grace: Duration::ZERO,
+            drain_rate: NonZeroU32::MIN,
         }
     }
 
@@ -97,6 +103,14 @@ pub(super) fn lease(text: &str) -> Result<Duration, String> {
     match (LEASE_MIN..=LEASE_MAX).contains(&lease) {
         true => Ok(lease),
         false => Err("must be from 1s to 300s".into()),
+    }
+}
+
+/// A number of connections per second.
+pub(super) fn drain_rate(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse() {
+        Ok(rate) if rate <= DRAIN_RATE_MAX => Ok(rate),
+        _ => Err(format!("expected a whole number from 1 to {DRAIN_RATE_MAX}")),
     }
 }
 

@@ -272,6 +272,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(CLUSTER, One, "node-name", "NAME", "", "Name of this node; no two of a cluster may have the same [default: the name of the host]", |c, t| c.node_name = Some(cluster::node_name(only(t)?)?)),
     row!(CLUSTER, One, "lease", "TIME", "15s", "How long a node may be silent before the others declare it dead", |c, t| c.cluster.lease = cluster::lease(only(t)?)?),
     row!(CLUSTER, One, "node-grace", "TIME", "12s", "How long the sessions of a node that was declared dead still count", |c, t| c.cluster.node_grace = duration(only(t)?)?),
+    row!(CLUSTER, One, "drain-rate", "N", "500", "Connections closed per second while clients move to other nodes: at a stop, and at presencectl drain", |c, t| c.cluster.drain_rate = cluster::drain_rate(only(t)?)?),
     row!(ACCESS, One, "secret-file", "FILE", "", "File with the internal secret; two lines are two valid secrets, for rotation [default: DATA_DIR/secret, created at the first start]", |c, t| c.secret_file = path(t)?),
     row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
     row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),

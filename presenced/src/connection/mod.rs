@@ -182,11 +182,9 @@ impl Connection {
     /// when there is a reason to close or the backlog is sent. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
-        let drain = self.context.drain.begins();
-        if self.context.drain.has_begun() && self.close_reason().is_none() {
-            return self.close_with(CloseReason::Draining {
-                retry_after: self.context.drain.delay_of(self.id()),
-            });
+        let drain = self.context.drain.ends();
+        if self.context.drain.is_ending() && self.close_reason().is_none() {
+            return self.close_with(self.context.drain.reason_of(self.id()));
         }
         let is_blocked = self.blocked_since().is_some();
         tokio::select! {

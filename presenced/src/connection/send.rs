@@ -54,6 +54,13 @@ impl Connection {
         marked == Marked::Conflated
     }
 
+    /// The node may be out of date, or is right again; `ready` collects the connections that must be put into the ready queue.
+    pub(crate) fn set_stale(self: &Arc<Self>, is_stale: bool, ready: &mut Vec<Arc<Self>>) {
+        if self.outbox.lock().set_stale(is_stale) {
+            ready.push(Arc::clone(self));
+        }
+    }
+
     /// Ends a turn of the delivery with the frame it made (empty, if there was nothing to send). How many changes were
     /// conflated meanwhile.
     pub(crate) fn finish_turn(self: &Arc<Self>, frame: &[u8], result: DeliveryResult, told: &[(UserRef, u64)]) -> u64 {

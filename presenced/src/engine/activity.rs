@@ -14,14 +14,24 @@ impl Engine {
         if let Some(mut entry) = self.session_entry(conn) {
             let now = self.now_of(&entry);
             let was_in_doubt = entry.state.heard(now, conn.id());
-            entry.state.take_times();
-            if self.persistence.note_times(&mut entry, now, conn) {
+            let is_due = self.persistence.note_times(&mut entry, now, conn);
+            // Where there are other nodes the record has what they are told, once a minute: it is the same on all.
+            if is_due || !self.is_among_others(&entry) {
+                entry.state.take_times();
+            }
+            if is_due {
                 self.tell_times(&entry);
             }
             if was_in_doubt {
                 self.recompute(&mut entry, now);
             }
         }
+    }
+
+    /// Whether another node shows this user too.
+    fn is_among_others(&self, entry: &LockedEntry<'_>) -> bool {
+        let shared = self.cluster.shared();
+        shared.is_some_and(|shared| shared.partition_of(entry.user()).has_others())
     }
 
     /// A message arrived, other than a ping.

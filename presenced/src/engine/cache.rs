@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::profile::Stored;
-use presence::{DurablePart, Now, Profile, Report, Status, UserId, Wall};
+use presence::replication::UNREACHABLE_AFTER;
+use presence::{CustomStatus, DurablePart, Now, Profile, Report, Revision, Status, UserId, Wall};
 
 use super::persistence::UnknownOutcome;
 use super::publisher::Publication;
@@ -18,6 +19,9 @@ use crate::store::{DurableRow, ReportRow, Row, StoreError};
 pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Users that are loaded again together: some 5 ms of reading, which who connects meanwhile waits for.
 const RELOADED_TOGETHER_MAX: usize = 512;
+
+/// By how much the clocks of records of two nodes may differ: each follows that of Redis, by answers that take up to 2 s.
+const CLOCKS_DIFFER_BY: Duration = UNREACHABLE_AFTER;
 
 impl Engine {
     /// The user in memory with its durable part: a fallback profile does not have the version that a write must exceed.
@@ -34,16 +38,17 @@ impl Engine {
     pub(super) async fn load_for_connect(self: &Arc<Self>, user: &UserId) -> UserPin {
         match tokio::time::timeout(self.options.connect_waits, self.load_one(user)).await {
             Ok(Ok(pin)) => pin,
-            Ok(Err(_)) | Err(_) => self.insert_fallback(user),
+            Ok(Err(_)) | Err(_) => self.insert_fallback(user, CustomStatus::Online),
         }
     }
 
-    /// The user in memory without what is stored of it, if it is not there already: that is loaded once it can be read.
-    pub(super) fn insert_fallback(&self, user: &UserId) -> UserPin {
+    /// The user in memory without what is stored of it, if it is not there already: that is loaded once it can be read. Until
+    /// then this custom status is assumed.
+    pub(super) fn insert_fallback(&self, user: &UserId, assumed: CustomStatus) -> UserPin {
         let mut is_new = false;
         let entry = self.users.insert(user, || {
             is_new = true;
-            let state = UserState::new(Profile::fallback(), self.cluster.contributions_of(user));
+            let state = UserState::new(Profile::fallback(assumed), self.cluster.contributions_of(user));
             (state, Publication::default())
         });
         if is_new {
@@ -107,6 +112,7 @@ impl Engine {
     fn end_fallback(&self, pin: &UserPin, user: &UserId, row: Option<Row>) {
         let mut entry = self.users.lock(pin);
         let now = entry.state.now(self.clock.read_for_loads());
+        let now = self.now_of_row(row.as_ref(), now);
         if entry.state.is_degraded() {
             let stored = row.map(|row| self.stored_of(user, row, now)).unwrap_or_default();
             entry.state.load(stored, now.wall);
@@ -148,6 +154,18 @@ impl Engine {
         }
     }
 
+    /// The present of a user who is loaded.
+    pub(super) fn now_of_row(&self, row: Option<&Row>, now: Now) -> Now {
+        let latest = row.and_then(|row| row.since.max(row.last_seen).max(row.last_active));
+        match latest.filter(|_| self.is_shared()) {
+            Some(latest) => Now {
+                wall: goes_on_from(latest, now.wall),
+                ..now
+            },
+            None => now,
+        }
+    }
+
     /// The stored profile. Reports past their deadline are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> Stored {
         let stored = Stored {
@@ -156,12 +174,18 @@ impl Engine {
             since: row.since,
             last_seen: row.last_seen,
             last_active: row.last_active,
-            revision: row.revision,
+            revision: self.told_of_row(user, row.revision, now.wall),
         };
         if stored.latest_time() > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time is in the future; it is taken as now, and written back");
         }
         stored
+    }
+
+    /// The revision at which a row is told here.
+    pub(super) fn told_of_row(&self, user: &UserId, row: Revision, now: Wall) -> Revision {
+        let shared = self.cluster.shared();
+        shared.map_or(row, |shared| shared.told_of_row(user, row, now))
     }
 
     async fn refresh(&self, user: &UserPin) -> Result<(), EngineError> {
@@ -175,6 +199,7 @@ impl Engine {
         let row = self.persistence.store.load(lock.user()).await?;
         let mut entry: LockedEntry<'_> = self.users.lock(user);
         let now = entry.state.now(self.clock.read_for_loads());
+        let now = self.now_of_row(row.as_ref(), now);
         let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         entry.state.load(stored, now.wall);
         self.recompute(&mut entry, now);
@@ -192,6 +217,7 @@ impl Engine {
     /// A stored row as the state of a user without sessions on this node.
     pub(super) fn state_of(&self, user: &UserId, row: Option<Row>) -> UserState {
         let now = self.clock.read_for_loads().for_user(None);
+        let now = self.now_of_row(row.as_ref(), now);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
             // Users that are present, or have a report that holds, came into memory at the start.
@@ -213,6 +239,14 @@ pub(super) fn durable_part(row: DurableRow, now: Now) -> DurablePart {
     }
 }
 
+/// The present of a user of whom another node has written a time: its clock of records may have had that already.
+fn goes_on_from(written: Wall, now: Wall) -> Wall {
+    match written.since(now) <= CLOCKS_DIFFER_BY {
+        true => now.max(written),
+        false => now,
+    }
+}
+
 fn restored(row: ReportRow, now: Now) -> Report {
     // Both were computed from one reading of the clock. However far it went back since, no report holds for longer than
     // it was to hold when it was heard.
@@ -226,5 +260,19 @@ fn restored(row: ReportRow, now: Now) -> Report {
         said: row.said,
         last_active: row.last_active,
         expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(ttl(at)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_the_clock_of_another_node_had_is_gone_on_from() {
+        let now = Wall::from_millis(100_000);
+        let written = [99_000, 100_300, 102_000, 102_001].map(Wall::from_millis);
+        let presents = written.map(|written| goes_on_from(written, now).as_millis());
+        // The last one is of a clock that was wrong.
+        assert_eq!(presents, [100_000, 100_300, 102_000, 100_000]);
     }
 }

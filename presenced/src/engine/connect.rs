@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Predecessor, SessionName, UserId};
+use presence::{Activity, Predecessor, SessionName, UserId};
 
 use super::{Engine, EngineError};
 use crate::connection::Connection;
@@ -47,34 +47,64 @@ impl Engine {
 
     fn add_session(&self, pin: &UserPin, conn: &Arc<Connection>) -> Result<Record, EngineError> {
         let mut entry = self.users.lock(pin);
-        if entry.connections().len() >= self.options.sessions_per_user {
+        let elsewhere = entry.state.connections_elsewhere(entry.user(), &self.cluster);
+        if entry.connections().len().saturating_add(elsewhere) >= self.options.sessions_per_user {
             let sessions = entry.connections().to_vec();
+            let user = entry.user().clone();
             drop(entry);
-            return Err(self.too_many(&sessions));
+            return Err(self.too_many(&user, &sessions, elsewhere));
         }
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
         entry.state.connect(now, conn.id(), &self.options.timers);
+        if entry.state.grace_elsewhere(entry.user(), &self.cluster) == Activity::Idle {
+            entry
+                .state
+                .inherit(now, conn.id(), Activity::Idle, &self.options.timers);
+        }
         self.recompute(&mut entry, now);
         let first = entry.connections().first().unwrap_or(conn);
         conn.watch_list.share(first.watch_list.total());
         // After the publication: the welcome carries the record, so the connection need not be sent it again.
         entry.add_connection(conn);
+        self.tell_staleness(conn);
         conn.set_own_entry(entry.at());
         self.persistence.defer_times(&mut entry, now, conn);
         Ok(self.record_of(&entry, Viewer::Own))
     }
 
-    /// All places are taken by these sessions: those of which nothing was heard lately must answer a ping soon.
-    fn too_many(&self, sessions: &[Arc<Connection>]) -> EngineError {
-        let now = self.clock.mono();
-        // Each is asked, whatever the others said.
-        let ending = sessions.iter().filter(|session| session.demand_answer(now)).count();
-        let retry_after = match ending {
+    /// All places are taken by these sessions and so many on other nodes: those of which nothing was heard lately must answer a
+    /// ping soon.
+    fn too_many(&self, user: &UserId, sessions: &[Arc<Connection>], elsewhere: usize) -> EngineError {
+        let told_by = match self.cluster.shared() {
+            Some(shared) if elsewhere > 0 => {
+                let of = user.clone();
+                shared
+                    .partition_of(user)
+                    .tell(move |machine, _| machine.handle_full(of));
+                shared.tick_every()
+            }
+            _ => Duration::ZERO,
+        };
+        let ending = self.demand_answers(sessions);
+        let retry_after = match ending + elsewhere {
             0 => ALIVE_RETRY,
-            _ => self.options.keepalive.prompt_timeout() + FOUND_DEAD_WITHIN,
+            _ => told_by + self.options.keepalive.prompt_timeout() + FOUND_DEAD_WITHIN,
         };
         EngineError::TooManySessions { retry_after }
+    }
+
+    /// Those of the sessions of which nothing was heard lately must answer a ping soon. How many.
+    fn demand_answers(&self, sessions: &[Arc<Connection>]) -> usize {
+        let now = self.clock.mono();
+        // Each is asked, whatever the others said.
+        sessions.iter().filter(|session| session.demand_answer(now)).count()
+    }
+
+    /// A client of the user was refused on another node: there are too many sessions on all nodes together.
+    pub(super) fn demand_answers_of(&self, user: &UserId) {
+        let sessions = self.users.find(user).map(|entry| entry.connections().to_vec());
+        self.demand_answers(&sessions.unwrap_or_default());
     }
 
     /// The user has too many sessions on all nodes together: the newest one here ends.
@@ -93,6 +123,7 @@ impl Engine {
     /// The connection continues a session that its client has lost. Whether that one had a place in the grace period of the
     /// user, or will have one when it is found lost; and the own record; none if this session has ended.
     pub(crate) fn resume(&self, conn: &Arc<Connection>, of: Option<SessionName>) -> Option<(bool, Record)> {
+        let elsewhere = self.claim_place(conn, of);
         let mut entry = self.session_entry(conn)?;
         let now = self.now_of(&entry);
         let predecessor = |of: SessionName| match of.run == self.session_run() {
@@ -103,9 +134,20 @@ impl Engine {
             },
         };
         let timers = &self.options.timers;
-        let is_resumed = of.is_some_and(|of| entry.state.resume(now, conn.id(), predecessor(of), timers));
+        let is_here = of.is_some_and(|of| entry.state.resume(now, conn.id(), predecessor(of), timers));
+        if elsewhere == Some(Activity::Active) {
+            entry.state.inherit(now, conn.id(), Activity::Active, timers);
+        }
+        let is_resumed = is_here || elsewhere.is_some();
         self.recompute(&mut entry, now);
         Some((is_resumed, self.record_of(&entry, Viewer::Own)))
+    }
+
+    /// Takes the place of a session of another run, if it has one. The activity of what is in grace there.
+    fn claim_place(&self, conn: &Arc<Connection>, of: Option<SessionName>) -> Option<Activity> {
+        let (shared, user, of) = (self.cluster.shared()?, conn.user()?, of?);
+        let is_elsewhere = of.run != self.session_run();
+        is_elsewhere.then(|| shared.partition_of(user).machine().claim_place(user, of))?
     }
 
     /// The connection is an observer, which is no user's session.

@@ -37,6 +37,7 @@ impl Engine {
             timers.grace
         };
         entry.state.disconnect(now, conn.id(), reason, grace);
+        entry.state.take_times();
         self.persistence.write_behind.write_soon(&mut entry);
         self.recompute(&mut entry, now);
     }

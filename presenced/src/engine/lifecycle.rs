@@ -195,6 +195,9 @@ impl Engine {
                 "the process was stalled; every deadline moves by that much"
             );
         }
+        if let Some(shared) = self.cluster.shared() {
+            shared.note_beat();
+        }
         if let Some(step) = step {
             self.metrics.clock_step(step);
             match step {

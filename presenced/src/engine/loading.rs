@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use presence::UserId;
+use presence::{CustomStatus, UserId};
 use tokio::sync::watch;
 
 use super::Engine;
@@ -145,7 +145,7 @@ impl LoadRun {
             // A row that can't be understood keeps nobody from the others of a list, and the user can be forgotten.
             Err(StoreError::Refused { .. }) => {
                 engine.users.abandon_load(user, self.lane);
-                return Loaded::Pinned(engine.insert_fallback(user));
+                return Loaded::Pinned(engine.insert_fallback(user, CustomStatus::Online));
             }
             // The log has it all, as other nodes show it.
             Err(_) if shown.is_some() => None,

@@ -9,6 +9,8 @@ mod connect;
 mod custom_status;
 mod deadlines;
 mod disconnect;
+mod drain;
+mod drain_node;
 mod durable_change;
 mod end_reports;
 mod explain;
@@ -20,6 +22,7 @@ mod lifecycle;
 mod list;
 mod loading;
 mod metrics;
+mod nodes;
 mod persistence;
 mod presence_index;
 mod publisher;
@@ -35,15 +38,18 @@ mod user_rate_limits;
 mod users;
 mod watch;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use presence::wire::error_code::Code;
-use presence::wire::rest::{Counts, RateStats, SessionStats, StallStats};
+use presence::wire::rest::{Counts, PostgresInfo, RateStats, SessionStats, StallStats};
 use presence::{Rate, SessionId, SessionName as PublicName};
 
 use self::deadlines::Deadlines;
+use self::drain::Moving;
+pub(crate) use self::drain_node::DrainError;
 pub(crate) use self::lifecycle::{DOWN_MAX, Running};
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::metrics::EngineMetrics;
@@ -51,7 +57,7 @@ use self::persistence::Persistence;
 use self::presence_index::PresenceIndex;
 use self::publisher::Publisher;
 pub(crate) use self::replication::NameTaken;
-use self::replication::{PresentRequests, Unwritten, Waiting};
+use self::replication::{PresentRequests, Staleness, Unwritten, Waiting};
 use self::session_counts::SessionCounts;
 use self::stalls::Stalls;
 use self::throughput::Throughput;
@@ -122,13 +128,15 @@ impl EngineError {
 }
 
 /// Figures of the engine for `/api/stats`.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct EngineStats {
     pub(crate) users: Counts,
     pub(crate) sessions: SessionStats,
     pub(crate) rates: RateStats,
     pub(crate) stalls: StallStats,
     pub(crate) pending_writes: u64,
+    /// The server of the database, if it has one.
+    pub(crate) database_server: Option<PostgresInfo>,
 }
 
 /// The settings of the engine.
@@ -152,6 +160,8 @@ pub(crate) struct EngineOptions {
     pub(crate) sweep_every: Duration,
     /// When connections are pinged and given up.
     pub(crate) keepalive: KeepaliveOptions,
+    /// Connections closed per second while clients are moved to other nodes.
+    pub(crate) drain_rate: NonZeroU32,
     /// Tells this run of the node from others; part of every cursor.
     pub(crate) incarnation: u64,
 }
@@ -195,6 +205,8 @@ pub(crate) struct Engine {
     /// Users whose record in the database is behind the log.
     unwritten: Unwritten,
     present_requests: PresentRequests,
+    staleness: Staleness,
+    moving: Moving,
     metrics: Arc<EngineMetrics>,
 }
 
@@ -253,6 +265,8 @@ impl Engine {
             waiting: Waiting::default(),
             unwritten: Unwritten::default(),
             present_requests: PresentRequests::default(),
+            staleness: Staleness::default(),
+            moving: Moving::default(),
             metrics,
         })
     }
@@ -279,8 +293,7 @@ impl Engine {
 
     /// This run, as session ids tell it.
     fn session_run(&self) -> u32 {
-        let [.., a, b, c, d] = self.options.incarnation.to_be_bytes();
-        u32::from_be_bytes([a, b, c, d])
+        self.incarnation().run()
     }
 
     /// The node's name.
@@ -296,17 +309,8 @@ impl Engine {
             rates: self.throughput.stats(),
             stalls: self.stalls.stats(),
             pending_writes: self.pending_writes(),
+            database_server: self.persistence.store.server(),
         }
-    }
-
-    /// Closes every connection, with the restart grace for its user.
-    pub(crate) fn begin_drain(&self) {
-        self.context.drain.begin();
-    }
-
-    /// Whether the daemon is stopping.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.context.drain.has_begun()
     }
 
     /// Whether the user is in memory.

@@ -92,7 +92,7 @@ impl Engine {
 
     fn on_user_deadline(&self, mut entry: LockedEntry<'_>, at: Mono) {
         // While draining no client can reconnect in time: every grace period lasts until after the restart.
-        if !self.is_draining() && self.deadlines.take_user(&mut entry, at) {
+        if !self.is_ending() && self.deadlines.take_user(&mut entry, at) {
             let now = self.now_of(&entry);
             self.recompute(&mut entry, now);
         }

@@ -29,16 +29,17 @@ impl Engine {
         input: &ReportInput,
     ) -> Result<Record, EngineError> {
         let pin = self.load_known(lock).await?;
-        let (now, taken, report, proposed) = {
+        let (now, taken, report, known) = {
             let mut entry = self.users.lock(&pin);
             let now = self.now_of(&entry);
             let taken = entry.state.asked_at(taken, now);
+            let known = entry.state.profile().durable_part().clone();
             let report = entry
                 .state
                 .begin_report_write(taken, input, self.options.reports_per_user);
             // The clock may have been set back meanwhile.
             let wall = now.wall.max(taken.wall);
-            (Now { wall, ..now }, taken, report, entry.state.profile().version())
+            (Now { wall, ..now }, taken, report, known)
         };
         let report = report.map_err(|_| EngineError::TooManyReports)?;
         let times = ReportTimes {
@@ -49,11 +50,11 @@ impl Engine {
         let saved = match &report {
             Some(report) => {
                 let report = new_report(report, taken);
-                store.save_report(lock.user(), report, times, proposed).await
+                store.save_report(lock.user(), report, times, known.version).await
             }
-            None => store.end_report(lock.user(), &input.source, times, proposed).await,
+            None => store.end_report(lock.user(), &input.source, times, known.version).await,
         };
-        {
+        let is_new = {
             let mut entry = self.users.lock(&pin);
             entry.state.end_report_write();
             let saved = saved.inspect_err(|error| {
@@ -66,8 +67,13 @@ impl Engine {
             entry.state.set_report(now, taken, input, durable_part(saved, taken));
             let now = self.now_of(&entry);
             self.recompute(&mut entry, now);
+            !entry.state.profile().durable_part().says_the_same_as(&known)
+        };
+        match self.cluster.shared() {
+            // The end of a report that was not there: the log has nothing to tell.
+            Some(shared) if report.is_none() && !is_new => Ok(self.record_by_log(shared, &pin, Viewer::Internal).await),
+            _ => Ok(self.record_after_write(&pin, Viewer::Internal).await),
         }
-        Ok(self.record_after_write(&pin, Viewer::Internal).await)
     }
 }
 

@@ -66,6 +66,21 @@ impl UserRateLimits {
         taken.map_err(|wait| now.after(wait))
     }
 
+    /// The user set a custom status over another node: the limit is one for all of them.
+    pub(super) fn note_custom_status(&self, user: &UserId, now: Mono) {
+        let _ = take(&mut self.windows.lock(), self.custom_statuses, user, now);
+    }
+
+    /// The same of a change that another node published.
+    pub(super) fn note_published_change(&self, user: &UserId, now: Mono) {
+        let _ = take(&mut self.published.lock(), self.custom_statuses, user, now);
+    }
+
+    /// How long ago a custom status still counts.
+    pub(super) fn counts_for(&self) -> Duration {
+        self.custom_statuses.period
+    }
+
     /// What an operator does to the user is told at once.
     pub(super) fn forgive_published_changes(&self, user: &UserId) {
         self.published.lock().remove(user);

@@ -171,6 +171,7 @@ impl<'a> Preparing<'a> {
     }
 
     fn finish(mut self, snapshot: Snapshot) {
+        self.engine.tell_staleness(self.conn);
         self.snapshot = Some(snapshot);
     }
 }

@@ -85,7 +85,7 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
     if gateway.engine.is_draining() {
         return Err(ApiError::new(
             Code::Draining,
-            "the server is shutting down; reconnect in a moment",
+            "the server takes no new connections: it is shutting down, or its clients move to other nodes; reconnect in a moment",
         ));
     }
     let identity = gateway

@@ -26,6 +26,11 @@ impl Store {
         self.requests().read_list(UserList::Present, after, limit).await
     }
 
+    /// Loads users who have another custom status than ONLINE, whether they are present or not, in the same way.
+    pub(crate) async fn load_chosen(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<ListedRow>, StoreError> {
+        self.requests().read_list(UserList::Chosen, after, limit).await
+    }
+
     /// Loads users whose durable part has been marked for `marked_for`, by the database's clock, in the same way: the log may
     /// not have it.
     pub(crate) async fn unpublished(

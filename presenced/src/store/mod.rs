@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::PostgresStore;
+use presence::wire::rest::PostgresInfo;
 use requests::Requests;
 use sqlite::SqliteStore;
 
@@ -100,6 +101,14 @@ impl Store {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// What the server of the database told of itself when a connection was last made; none if it has no server.
+    pub(crate) fn server(&self) -> Option<PostgresInfo> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(store) => store.server(),
         }
     }
 

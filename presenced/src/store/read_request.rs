@@ -33,6 +33,8 @@ pub(super) enum ReadCaller {
 pub(super) enum UserList {
     /// Shown as present, connected on some node or with a report.
     Present,
+    /// With another custom status than ONLINE.
+    Chosen,
     /// Marked for this long.
     Unpublished(Duration),
 }

@@ -111,7 +111,8 @@ pub(crate) struct StatusRow {
     pub(crate) revision: Revision,
     /// Stored times after this are from a clock that was wrong, and are taken back to it.
     pub(crate) clamp_to: Option<Wall>,
-    /// The version of the durable part that the log has: the mark of this one or a lower one is cleared. None: marks stay.
+    /// The version of the durable part that the log has with this status: the mark of this one or a lower one is cleared, a
+    /// higher one that is stored is marked. None: marks stay.
     pub(crate) published: Option<Version>,
 }
 

@@ -1,9 +1,13 @@
 //! Three daemons on one PostgreSQL and one Redis: what users, watchers and operators notice of it, which is nothing but
 //! that a node that goes away takes nobody with it.
 
+use std::time::Duration;
+
 use presence::wire::record::Record;
 use presence::{CustomStatus, Status};
+use presence_tests::clock::wall_now;
 use presence_tests::cluster::Cluster;
+use presence_tests::postgres_server::PostgresServer;
 use presence_tests::websocket::{ConnectionEnd, Snapshot};
 use presence_tests::{Daemon, Socket, wait_until};
 use serde_json::json;
@@ -87,6 +91,20 @@ async fn a_user_who_moves_to_another_node_makes_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_show_the_same_times_of_a_present_user() {
+    let cluster = Cluster::start(&["--ping-interval", "2s", "--ping-timeout", "1s"]).await;
+    let _ada = cluster.a.socket("ada").await;
+    Cluster::agree(&cluster.nodes(), "ada", Status::Online).await;
+    let connected = cluster.a.rest().record("ada").await.last_seen;
+    wait_until("a pong came since", async || {
+        let explain = cluster.a.rest().explain("ada").await;
+        (Some(explain.sessions[0].last_heard) > connected).then_some(())
+    })
+    .await;
+    Cluster::is_same_everywhere(&cluster.nodes(), &["ada"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_of_one_node_resumes_on_another() {
     let cluster = Cluster::start(&QUICK).await;
     let [a, b, c] = cluster.nodes();
@@ -116,6 +134,28 @@ async fn a_cursor_of_one_node_resumes_on_another() {
         assert!(resumed.resumed, "{resumed:?}");
         assert_eq!(resumed.users.len(), 1, "{resumed:?}");
         assert_eq!(resumed.record("alice").status, Status::DoNotDisturb);
+    }
+}
+
+/// Another node has written the row, and this one has not read the entry of the log yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_ahead_of_the_log_is_told_below_it() {
+    const AHEAD: Duration = Duration::from_millis(700);
+    let cluster = Cluster::start(&[]).await;
+    let mut watcher = cluster.a.socket("watcher").await;
+    for attempt in 0.. {
+        let user = format!("ahead-{attempt}");
+        let revision = (wall_now().as_millis() as u64 + AHEAD.as_millis() as u64) * 1_000;
+        let row = format!("INSERT INTO profile (user_id, status, revision) VALUES ('{user}', 'ONLINE', {revision})");
+        PostgresServer::shared().sql(cluster.rows(), &row);
+        let told = watcher.watch(&[&user]).await.record(&user);
+        assert_eq!(told.status, Status::Offline, "the log has no session");
+        // Once the log is further than that, the row is not ahead.
+        if (wall_now().as_millis() as u64) * 1_000 < revision {
+            assert!(told.revision.get() < revision, "{told:?} with a row of {revision}");
+            return;
+        }
+        assert!(attempt < 50, "the machine is too slow");
     }
 }
 

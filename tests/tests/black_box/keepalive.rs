@@ -14,6 +14,8 @@ use std::time::Duration;
 const QUICK: [&str; 6] = ["--ping-interval", "2s", "--ping-timeout", "500ms", "--grace", "500ms"];
 /// Ping interval, ping timeout, grace period, and the tolerance of one second.
 const DETECTED_WITHIN_MILLIS: u128 = 4_000;
+/// A minute, and the tick after it.
+const TIMES_TOLD_WITHIN_MILLIS: u128 = 63_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_peer_is_offline_in_time_with_its_last_seen() {
@@ -52,7 +54,11 @@ async fn a_silent_peer_without_activity_was_active_when_it_connected() {
     assert!(alice.is_served().await);
     let told = bob.wait_for_status("alice", Status::Offline).await;
     // A ping and its answer tell nothing of the user.
-    assert_eq!(told.last_active, came.since);
+    let (active, since) = (told.last_active.unwrap(), came.since.unwrap());
+    // Among others the status is of the moment of the offer, a little later.
+    let offered_within = if daemon.is_in_cluster() { 150 } else { 0 };
+    let later = since.since(active).as_millis();
+    assert!(active <= since && later <= offered_within, "{active} {since}");
     assert!(told.last_seen >= told.last_active);
 }
 
@@ -105,10 +111,17 @@ async fn any_frame_answers_a_keepalive_ping() {
         );
     }
     assert!(!ponging.is_finished() && !talking.is_finished());
-    let seen = daemon.rest().record("ponger").await.last_seen.unwrap();
-    assert!(wall_now().since(seen).as_millis() < DETECTED_WITHIN_MILLIS);
-    let active = daemon.rest().record("ponger").await.last_active;
-    assert!(active <= Some(seen), "a pong is no activity");
+    let record = daemon.home_of("ponger").await.record("ponger").await;
+    let seen = record.last_seen.unwrap();
+    // Times that move alone go to all nodes together.
+    let told_within = if daemon.nodes() > 1 {
+        TIMES_TOLD_WITHIN_MILLIS
+    } else {
+        0
+    };
+    let age = wall_now().since(seen).as_millis();
+    assert!(age < DETECTED_WITHIN_MILLIS + told_within, "{age} ms");
+    assert!(record.last_active <= Some(seen), "a pong is no activity");
     ponging.abort();
     talking.abort();
 }
@@ -139,7 +152,10 @@ async fn a_stalled_daemon_expires_no_live_connection() {
         "{told:?}"
     );
     for user in &mut users {
-        assert!(user.unseen().is_empty(), "no connection was closed");
+        // A node among others could not reach them for that time, and has said so.
+        let mut unseen = user.unseen();
+        unseen.retain(|message| !daemon.is_in_cluster() || !matches!(message, ServerMessage::Stale { .. }));
+        assert!(unseen.is_empty(), "no connection was closed: {unseen:?}");
         user.be_active().await;
     }
     assert!(daemon.rest().record("user-0").await.last_seen > Some(Wall::from_millis(0)));

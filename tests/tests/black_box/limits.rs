@@ -9,8 +9,8 @@ use presence_tests::clock::Stopwatch;
 use presence_tests::connection_load::join_all;
 use presence_tests::daemon::Setup;
 use presence_tests::frame::Frame;
-use presence_tests::redis_server;
 use presence_tests::rest::send;
+use presence_tests::topology::Topology;
 use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
 use presence_tests::{Daemon, RawClient, Socket, wait_until};
 use reqwest::Method;
@@ -318,7 +318,10 @@ async fn strangers_that_poll_a_probe_keep_no_user_out() {
 
 /// How many files the connections to Redis take beside them.
 fn files_of_redis() -> u32 {
-    if redis_server::is_wanted() { 64 } else { 0 }
+    match Topology::wanted() {
+        Topology::Alone => 0,
+        Topology::OneNode | Topology::ThreeNodes | Topology::RedisCluster => 64,
+    }
 }
 
 /// A daemon that may open so many files.

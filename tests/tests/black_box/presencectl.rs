@@ -345,3 +345,14 @@ async fn a_secret_that_is_being_rotated_is_accepted_before_the_reload() {
     std::fs::write(&path, "a-new-secret-of-the-daemon\nanother-new-secret\n").unwrap();
     assert_eq!(run(&daemon, &["stats"]).await.code, 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_lists_a_daemon_that_has_no_others() {
+    let daemon = Daemon::start(&["--node-name", "here"]).await;
+    let table = ok(&daemon, &["nodes"]).await;
+    let expected = match daemon.is_in_cluster() {
+        true => "1 node, as here sees them",
+        false => "here is alone: no --redis",
+    };
+    assert_eq!(table.lines().last(), Some(expected), "{table}");
+}

@@ -50,7 +50,7 @@ async fn a_late_close_of_an_old_socket_changes_nothing() {
         let new = daemon.socket("alice").await;
         old.close(code).await;
         assert_eq!(bob.updates_before("marker", marker(&daemon)).await, [], "{code:?}");
-        let explain = daemon.rest().explain("alice").await;
+        let explain = daemon.home_of("alice").await.explain("alice").await;
         assert_eq!(explain.status, Status::Online);
         assert_eq!(
             explain
@@ -179,7 +179,7 @@ async fn only_a_session_that_reported_activity_times_out_to_idle() {
     bob.watch(&["alice", "carol"]).await;
     let mut alice = daemon.socket("alice").await;
     alice.be_active().await;
-    let explain = daemon.rest().explain("alice").await;
+    let explain = daemon.home_of("alice").await.explain("alice").await;
     assert_eq!(explain.next.len(), 1, "{explain:?}");
     assert!(explain.next[0].why.starts_with("IDLE"), "{explain:?}");
     let told = bob.updates_until("alice is idle", |update| {

@@ -251,3 +251,37 @@ async fn a_request_without_an_upgrade_is_rejected() {
         "bob was never here"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_not_watch_all_users() {
+    let daemon = Daemon::start(&[]).await;
+    let mut bob = daemon.socket("bob").await;
+    let refused = bob.ask(json!({"type": "watchAll"})).await;
+    assert!(
+        matches!(
+            refused,
+            ServerMessage::Error {
+                code: Code::ObserversOnly,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    let mut operator = daemon.observer().await;
+    for message in [
+        json!({"type": "setStatus", "customStatus": "IDLE"}),
+        json!({"type": "activity"}),
+    ] {
+        let refused = operator.ask(message).await;
+        assert!(
+            matches!(
+                refused,
+                ServerMessage::Error {
+                    code: Code::UsersOnly,
+                    ..
+                }
+            ),
+            "{refused:?}"
+        );
+    }
+}

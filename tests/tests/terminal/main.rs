@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod cluster;
 mod colours;
 mod completions;
 mod control_sequences;

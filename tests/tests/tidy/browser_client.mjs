@@ -66,6 +66,12 @@ await answered(socket);
 assert.deepEqual(states.at(-1), ["live", undefined]);
 assert.deepEqual(socket.of("activity"), [{ type: "activity" }], "somebody opened the page");
 
+// A server that may be behind says so, and when it is right again.
+socket.hear({ type: "stale", stale: true });
+assert.deepEqual(states.at(-1), ["stale", undefined]);
+socket.hear({ type: "stale", stale: false });
+assert.deepEqual(states.splice(-2), [["stale", undefined], ["live", undefined]]);
+
 // Reconnecting is no activity: without an input the user becomes idle, and stays so.
 time = 200_000;
 socket.onclose({ code: 1006 });

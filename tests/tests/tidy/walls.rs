@@ -79,6 +79,7 @@ const PRESENCE: Walls = Walls {
                 "report",
                 "revision",
                 "rule",
+                "session_name",
                 "sessions",
                 "status",
                 "stored",
@@ -160,7 +161,7 @@ const CONNECTION: Walls = Walls {
     within: &["connection"],
     rows: &[
         ("close_reason", &[]),
-        ("drain", &[]),
+        ("drain", &["close_reason"]),
         ("frame", &[]),
         ("ready", &[]),
         ("socket", &[]),

@@ -76,6 +76,7 @@ impl World {
             revision,
             status,
             version,
+            last_seen: state.last_seen,
         };
         self.nodes[index].told.insert(user.clone(), told);
         let node = &mut self.nodes[index];
@@ -127,6 +128,7 @@ impl World {
             revision: row.revision.max(known),
             status: row.status,
             version: row.durable.part.version,
+            last_seen: row.last_seen,
         };
         self.nodes[index].told.insert(user.clone(), told);
     }

@@ -1,5 +1,7 @@
 //! What calls may do to a partition. The names are those of the invariants of clusters: S for safety, at every step.
 
+use std::collections::BTreeSet;
+
 use presence::replication::{Answer, Call, Content, Incarnation, Outcome, State};
 use presence::{Contribution, Revision, Status, UserId, decide};
 
@@ -100,10 +102,12 @@ impl World {
             Call::Offer { caller, .. }
             | Call::Tick { caller, .. }
             | Call::End { caller, .. }
-            | Call::Drop { caller, .. } => caller,
+            | Call::Drop { caller, .. }
+            | Call::List { caller, .. } => caller,
         };
         let registered = before.registrations.get(&caller.incarnation).map(|(number, _)| *number);
-        if registered != Some(caller.connection) && before.head != after.head {
+        let has_changed = before.head != after.head || before.online != after.online || before.custom != after.custom;
+        if registered != Some(caller.connection) && has_changed {
             self.fail(format!(
                 "S5: node {} changes something over {:?}, registered is {registered:?}",
                 actor.node, caller.connection
@@ -144,9 +148,16 @@ impl World {
         let shares = stored.map(|stored| stored.contributions.clone()).unwrap_or_default();
         let gone = shares
             .iter()
-            .map(|share| share.incarnation)
-            .filter(|one| state.share_of(*one).is_none());
-        for incarnation in gone {
+            .filter(|share| state.share_of(share.incarnation).is_none());
+        for share in gone {
+            let incarnation = share.incarnation;
+            let taken = self
+                .continued
+                .get(user)
+                .map_or(0, |all| all.iter().filter(|of| share.has_place(**of)).count());
+            if taken >= share.all_places() as usize {
+                continue;
+            }
             let until = self.graces.get(&(actor.partition, incarnation)).copied().unwrap_or(0);
             if incarnation != actor.incarnation && self.now + 1_000 < until && state.command.is_none() {
                 self.fail(format!(
@@ -246,9 +257,19 @@ impl World {
                 actor.node
             ));
         }
-        let sessions = state.sessions();
-        let before = stored.map_or(0, State::sessions);
-        if sessions > self.settings.sessions_max + state.durable.part.reports.len() && sessions > before {
+        // Sessions of nodes that are gone, as far as the node has read, are in grace.
+        let registered = self.nodes[actor.node].partitions[actor.partition].nodes();
+        let registered: BTreeSet<Incarnation> = registered.map(|(one, _)| one).chain([actor.incarnation]).collect();
+        let connections = |state: &State| {
+            let shares = state.contributions.iter();
+            let counted = shares.filter(|share| registered.contains(&share.incarnation));
+            counted
+                .map(|share| share.contribution.connections as usize)
+                .sum::<usize>()
+        };
+        let sessions = connections(state);
+        let before = stored.map_or(0, connections);
+        if sessions > self.settings.sessions_max && sessions > before {
             self.fail(format!("S10: {user} has {sessions} sessions"));
         }
     }

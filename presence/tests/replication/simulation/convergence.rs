@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use presence::replication::{Incarnation, State};
-use presence::{Revision, Status, UserId, Wall};
+use presence::{CustomStatus, Revision, Status, UserId, Wall};
 
 use super::node::Node;
 use super::world::{SECOND, World};
@@ -12,7 +12,7 @@ impl World {
     /// Every fault has been over for a while, and so has every grace period.
     pub(crate) fn check_end(&mut self) {
         let alive = self.check_nodes();
-        self.check_listed(|_, _| false);
+        self.check_listed(|_, _| false, |_, _| false);
         for user in self.users.clone() {
             let Some((stored, here)) = self.check_user(&user, &alive) else {
                 return;
@@ -41,7 +41,7 @@ impl World {
         }
         self.note(|| "10 s after the last fault".to_owned());
         let alive = self.check_nodes();
-        self.check_listed(|world, user| world.is_waiting(user));
+        self.check_listed(World::is_waiting, World::is_epoch_new);
         for user in self.users.clone() {
             if !self.is_waiting(&user) {
                 self.check_user(&user, &alive);
@@ -92,13 +92,46 @@ impl World {
         alive
     }
 
+    /// Whether the epoch is so new that who is in no state may still be heard of: strangers among those who are listed as
+    /// present stay for so long, and until it is found by a tick.
+    fn is_epoch_new(&self, user: &UserId) -> bool {
+        let partition = self.nodes[0].partition_index(user);
+        let nodes = self.nodes.iter().filter(|node| node.is_alive);
+        let since = nodes
+            .filter_map(|node| node.epoch_since.get(&partition))
+            .map(|(_, since)| *since);
+        let wait = self.settings.lease.as_micros() as u64 + 5 * SECOND;
+        since.min().is_none_or(|since| since + wait + 10 * SECOND > self.now)
+    }
+
     /// Other services read who is present, but for some users.
-    fn check_listed(&mut self, is_excused: impl Fn(&Self, &UserId) -> bool) {
+    fn check_listed(
+        &mut self,
+        is_excused: impl Fn(&Self, &UserId) -> bool,
+        may_be_a_stranger: impl Fn(&Self, &UserId) -> bool,
+    ) {
         for user in self.users.clone() {
             let partition = &self.partitions[self.nodes[0].partition_index(&user)];
             let is_present = state_of(partition.state.get(&user)).is_present();
-            if partition.online.contains(&user) != is_present && !is_excused(self, &user) {
+            let listed = partition.custom.get(&user).copied();
+            let custom = self
+                .database
+                .rows
+                .get(&user)
+                .map(|row| row.durable.part.preference.custom);
+            let custom = custom.filter(|custom| *custom != CustomStatus::Online);
+            if is_excused(self, &user) {
+                continue;
+            }
+            let is_listed = partition.online.contains(&user);
+            let is_stranger = is_listed && !is_present && may_be_a_stranger(self, &user);
+            if is_listed != is_present && !is_stranger {
                 self.fail(format!("L4: {user} is listed as present: {}", !is_present));
+            }
+            if listed != custom {
+                self.fail(format!(
+                    "L4: {user} is listed as {listed:?}, the database has {custom:?}"
+                ));
             }
         }
     }

@@ -107,6 +107,14 @@ impl Database {
         };
     }
 
+    /// Times alone, which only grow.
+    pub(crate) fn write_times(&mut self, user: &UserId, last_seen: Option<Wall>, last_active: Option<Wall>) {
+        if let Some(row) = self.rows.get_mut(user).filter(|row| !row.is_deleted) {
+            row.last_seen = row.last_seen.max(last_seen);
+            row.last_active = row.last_active.max(last_active);
+        }
+    }
+
     pub(crate) fn published(&mut self, user: &UserId, version: Version) {
         if let Some(row) = self.rows.get_mut(user)
             && row.durable.part.version <= version

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use presence::replication::{Incarnation, MovedTimes, Share, State};
-use presence::{Activity, Contribution, Revision, Timers, UserId, Version};
+use presence::replication::{Incarnation, MovedTimes};
+use presence::{Timers, UserId};
 
 use super::node::{Delivery, Node, UserShell};
 use super::world::{Event, SECOND, World};
 
-const TIMERS: Timers = Timers {
+pub(crate) const TIMERS: Timers = Timers {
     grace: Duration::from_secs(5),
     restart_grace: Duration::from_secs(20),
     idle_after: Duration::from_secs(12),
@@ -60,7 +60,12 @@ impl World {
             Delivery::Write(user, revision, state) => self.write(index, user, revision, state),
             Delivery::Delete(user, revision, version) => self.delete(index, user, revision, version),
             Delivery::Load(user) => self.load(index, user),
+            Delivery::LoadTimes(partition, users) => self.load_times(index, partition, users),
             Delivery::LoadPresent(partition) => self.load_present(index, partition),
+            Delivery::LoadChosen(partition, pass, after) => self.load_chosen(index, partition, pass, after),
+            Delivery::Chosen(partition, page) => node.input(now, partition, |machine, input| {
+                machine.handle_chosen(input, page);
+            }),
             Delivery::Resume(_) => {}
             Delivery::Connect(user, id) => self.handle_connect(index, user, id),
             Delivery::End(user, id, _)
@@ -74,6 +79,7 @@ impl World {
                     shell.unconfirmed.remove(&id);
                     shell.sessions.handle_end(now, id, reason, TIMERS.grace);
                 });
+                self.write_times(index, &user);
             }
             Delivery::Heard(user, id) => self.change(index, &user, |shell, now| {
                 shell.unconfirmed.remove(&id);
@@ -125,6 +131,8 @@ impl World {
         self.note(|| format!("node {index}: {user} connects {}", id.0));
         let (row, now) = (self.database.rows.get(&user).cloned(), self.now);
         let is_up = self.database.is_up;
+        let listed = &self.partitions[self.nodes[index].partition_index(&user)].custom;
+        let assumed = listed.get(&user).filter(|_| self.is_up).copied().unwrap_or_default();
         self.change(index, &user, |shell, at| {
             if is_up {
                 let row = row.unwrap_or_default();
@@ -139,11 +147,18 @@ impl World {
                 shell.last_seen = shell.last_seen.max(row.last_seen);
                 shell.last_active = shell.last_active.max(row.last_active);
             }
+            if !is_up && shell.durable.is_none() {
+                shell.assumed = assumed;
+            }
             shell.sessions.handle_connect(at, id, TIMERS.grace);
             shell.began.insert(id, now);
         });
         let incarnation = self.nodes[index].incarnation;
-        self.clients.entry(user).or_default().push((index, incarnation, id));
+        self.clients
+            .entry(user.clone())
+            .or_default()
+            .push((index, incarnation, id));
+        self.resume_session(index, &user, id);
     }
 
     fn commit(&mut self, index: usize, user: &UserId, part: presence::replication::SharedPart) {
@@ -261,92 +276,6 @@ impl World {
                 self.at(delay, Event::Deliver(index, incarnation, Delivery::Heard(user, id)));
             }
         }
-    }
-
-    fn write(&mut self, index: usize, user: UserId, revision: Revision, state: Box<State>) {
-        let (now, incarnation) = (self.now, self.nodes[index].incarnation);
-        if !self.database.is_up {
-            return self.at(
-                SECOND / 2,
-                Event::Deliver(index, incarnation, Delivery::Write(user, revision, state)),
-            );
-        }
-        self.database.write(&user, now, revision, &state);
-        let node = &mut self.nodes[index];
-        let partition = node.partition_index(&user);
-        node.input(now, partition, |machine, input| {
-            machine.handle_written(input, &user, revision);
-        });
-    }
-
-    fn delete(&mut self, index: usize, user: UserId, revision: Revision, version: Version) {
-        let (now, incarnation) = (self.now, self.nodes[index].incarnation);
-        if !self.database.is_up {
-            return self.at(
-                SECOND / 2,
-                Event::Deliver(index, incarnation, Delivery::Delete(user, revision, version)),
-            );
-        }
-        let part = self.database.delete(&user, revision, version);
-        let node = &mut self.nodes[index];
-        let partition = node.partition_index(&user);
-        let is_first = node.asked.remove(&user);
-        node.input(now, partition, |machine, input| match is_first {
-            true => machine.handle_loaded(input, &user, part),
-            false => machine.handle_written(input, &user, revision),
-        });
-    }
-
-    fn load(&mut self, index: usize, user: UserId) {
-        let (now, incarnation) = (self.now, self.nodes[index].incarnation);
-        if !self.database.is_up {
-            return self.at(SECOND / 2, Event::Deliver(index, incarnation, Delivery::Load(user)));
-        }
-        let part = self.database.rows.get(&user).cloned().unwrap_or_default().durable;
-        let node = &mut self.nodes[index];
-        let partition = node.partition_index(&user);
-        node.input(now, partition, |machine, input| {
-            machine.handle_loaded(input, &user, part);
-        });
-    }
-
-    fn load_present(&mut self, index: usize, partition: usize) {
-        let (now, incarnation) = (self.now, self.nodes[index].incarnation);
-        if !self.database.is_up {
-            return self.at(
-                SECOND / 2,
-                Event::Deliver(index, incarnation, Delivery::LoadPresent(partition)),
-            );
-        }
-        let present = self.database.rows.iter().filter(|(user, row)| {
-            self.nodes[index].partition_index(user) == partition && row.status != presence::Status::Offline
-        });
-        let present = present.map(|(user, row)| {
-            let is_reported = !row.durable.part.reports.is_empty();
-            let share = Share {
-                incarnation: Incarnation(7),
-                contribution: Contribution {
-                    connections: 0,
-                    grace: Some(Activity::Unknown),
-                    ..Contribution::default()
-                },
-                grace_until: None,
-                places: 1,
-                unknown: Vec::new(),
-            };
-            let state = State {
-                contributions: if is_reported { Vec::new() } else { vec![share] },
-                durable: row.durable.clone(),
-                status: row.status,
-                since: row.since,
-                last_seen: row.last_seen,
-                last_active: row.last_active,
-                ..State::default()
-            };
-            (user.clone(), row.revision, state)
-        });
-        let present = present.collect();
-        self.nodes[index].input(now, partition, |machine, input| machine.handle_present(input, present));
     }
 }
 

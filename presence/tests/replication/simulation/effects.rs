@@ -6,16 +6,16 @@ use presence::replication::{CommandKind, Effect};
 use presence::{EndReason, UserId};
 
 use super::node::{Delivery, UserShell};
-use super::world::{Event, World};
+use super::world::{Event, SECOND, World};
 
 impl World {
     /// Carries out what the machines of a node ask.
     pub(crate) fn after_input(&mut self, index: usize) {
         for partition in 0..self.nodes[index].partitions.len() {
+            self.watch(index, partition);
             for effect in self.nodes[index].partitions[partition].take_effects() {
                 self.carry_out(index, partition, effect);
             }
-            self.watch(index, partition);
         }
         let node = &mut self.nodes[index];
         let (wake, incarnation) = (node.next_wake(self.now), node.incarnation);
@@ -68,6 +68,15 @@ impl World {
             Effect::Refuse(user) => self.refuse(index, &user),
             Effect::ReportEnded(user, source, version) => self.database.expire(&user, &source, version),
             Effect::Load(user) => self.at(1_000, Event::Deliver(index, incarnation, Delivery::Load(user))),
+            Effect::LoadChosen { pass, after } => {
+                let delay = self.rng.within(1_000, SECOND / 5);
+                let delivery = Delivery::LoadChosen(partition, pass, after);
+                self.at(delay, Event::Deliver(index, incarnation, delivery));
+            }
+            Effect::LoadTimes(users) => {
+                let delivery = Delivery::LoadTimes(partition, users);
+                self.at(1_000, Event::Deliver(index, incarnation, delivery));
+            }
             Effect::LoadPresent => self.at(
                 1_000,
                 Event::Deliver(index, incarnation, Delivery::LoadPresent(partition)),
@@ -98,6 +107,7 @@ impl World {
             Effect::Stale(is_stale) => {
                 self.note(|| format!("node {index}: partition {partition} stale {is_stale}"));
             }
+            Effect::Continued(user, sessions) => self.give_up_places(index, &user, &sessions),
             Effect::Stopped | Effect::CommandFailed(_) => {}
             Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
             // Carried out before.

@@ -14,10 +14,12 @@ mod effects;
 mod node;
 mod planned;
 mod plans;
+mod resume;
 mod rng;
 mod rules;
 mod server;
 mod steps;
+mod storing;
 mod world;
 
 use std::hash::{BuildHasher, RandomState};

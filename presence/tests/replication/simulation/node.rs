@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use presence::replication::{
-    Answer, ConnectionNumber, GRACE_LATE, Incarnation, Input, Knowledge, Partition, Reply, SharedPart, State,
-    partition_of,
+    Answer, ChosenPage, ConnectionNumber, GRACE_LATE, Incarnation, Input, Knowledge, Partition, Reply, SharedPart,
+    State, partition_of,
 };
-use presence::{EndReason, Mono, Now, Reading, Revision, SessionId, Sessions, Status, SystemWall, UserId, Wall};
+use presence::{
+    CustomStatus, EndReason, Mono, Now, Reading, Revision, SessionId, Sessions, Status, SystemWall, UserId, Wall,
+};
 
 use crate::model;
 
@@ -16,6 +18,8 @@ use crate::model;
 pub(crate) struct UserShell {
     pub(crate) sessions: Sessions,
     pub(crate) durable: Option<SharedPart>,
+    /// What other services read of a user whom the database did not tell of.
+    pub(crate) assumed: CustomStatus,
     pub(crate) revision: Revision,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) last_active: Option<Wall>,
@@ -53,7 +57,9 @@ impl UserShell {
             grace_until: None,
             since: None,
             places: sessions.grace().map_or(0, presence::GracePeriod::places),
+            sessions: sessions.named_places().collect(),
             durable: self.durable.clone(),
+            assumed: self.assumed,
             chosen_until: self.chosen_until,
             last_seen: self.last_seen.max(contribution.last_seen),
             last_active: self.last_active.max(contribution.last_active),
@@ -75,6 +81,7 @@ pub(crate) struct ToldState {
     pub(crate) revision: Revision,
     pub(crate) status: Status,
     pub(crate) version: presence::Version,
+    pub(crate) last_seen: Option<Wall>,
 }
 
 /// What comes to a node. Waits while the node is stopped.
@@ -94,7 +101,11 @@ pub(crate) enum Delivery {
     Write(UserId, Revision, Box<State>),
     Delete(UserId, Revision, presence::Version),
     Load(UserId),
+    LoadTimes(usize, Vec<UserId>),
     LoadPresent(usize),
+    LoadChosen(usize, u64, Option<UserId>),
+    /// What the database had, on its way.
+    Chosen(usize, ChosenPage),
     Sweep,
     Resume(u64),
 }

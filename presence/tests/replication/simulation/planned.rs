@@ -1,7 +1,8 @@
 //! What a plan is written with: users by number, times in ms from the beginning.
 
-use presence::{CustomStatus, EndReason, UserId};
+use presence::{CustomStatus, EndReason, Status, UserId, Wall};
 
+use super::node::{Delivery, ToldState};
 use super::world::{BEGIN, Event, SECOND, World};
 
 impl World {
@@ -53,6 +54,30 @@ impl World {
         self.note(|| "FLUSHALL".to_owned());
         for partition in &mut self.partitions {
             partition.clear();
+        }
+    }
+
+    /// What other services read is gone.
+    pub(crate) fn delete_lists(&mut self) {
+        for partition in &mut self.partitions {
+            partition.online.clear();
+            partition.custom.clear();
+        }
+    }
+
+    /// The user sets the custom status as soon as some node has read the database to list custom statuses.
+    pub(crate) fn set_when_read(&mut self, user: usize, custom: CustomStatus) {
+        let is_page = |event: &Event| matches!(event, Event::Deliver(_, _, Delivery::Chosen(..)));
+        if self.queue.values().any(is_page) {
+            let user = self.user(user);
+            let part = self.database.set_custom(&user, self.now, custom);
+            let incarnation = self.nodes[2].incarnation;
+            self.at(0, Event::Deliver(2, incarnation, Delivery::Committed(user, part)));
+        } else {
+            self.at(
+                1_000,
+                Event::Planned(|world| world.set_when_read(0, CustomStatus::Online)),
+            );
         }
     }
 
@@ -113,6 +138,17 @@ impl World {
     pub(crate) fn expect_stale(&mut self, node: usize) {
         if self.nodes[node].partitions[0].is_reachable() {
             self.fail(format!("S16: node {node} does not say that its copy is behind"));
+        }
+    }
+
+    /// The node tells that the user is OFFLINE, last seen at about that time.
+    pub(crate) fn expect_last_seen(&mut self, user: usize, node: usize, millis: u64) {
+        let told = self.nodes[node].told.get(&self.users[user]).cloned();
+        let at = Wall::from_millis(i64::try_from(BEGIN / 1_000 + millis).unwrap());
+        let is_near = |seen: Wall| seen.as_millis().abs_diff(at.as_millis()) <= 10;
+        let is_right = |told: &ToldState| told.status == Status::Offline && told.last_seen.is_some_and(is_near);
+        if !told.as_ref().is_some_and(is_right) {
+            self.fail(format!("S8: node {node} tells {told:?} of who was last seen at {at:?}"));
         }
     }
 

@@ -31,16 +31,17 @@ pub(crate) fn users_move_as_redis_restarts(world: &mut World) {
         world.join(0, 1);
         world.join(1, 2);
     });
-    world.plan(10_000, World::stop_server);
-    world.plan(10_300, |world| {
+    // Right after the followers were answered.
+    world.plan(10_250, World::stop_server);
+    world.plan(10_350, |world| {
         world.join(0, 2);
         world.join(1, 1);
     });
-    world.plan(10_800, |world| {
+    world.plan(10_850, |world| {
         world.close(0, 1);
         world.close(1, 2);
     });
-    world.plan(11_900, |world| world.start_server(None));
+    world.plan(11_500, |world| world.start_server(None));
     world.until(30_000);
 }
 
@@ -121,6 +122,41 @@ pub(crate) fn a_follower_reads_what_stands_still(world: &mut World) {
     world.until(22_000);
 }
 
+/// Redis is gone, and every attempt to reach it fails at once.
+pub(crate) fn every_attempt_to_reach_redis_fails(world: &mut World) {
+    world.plan(5_000, World::stop_server);
+    world.plan(7_010, |world| (0..3).for_each(|node| world.expect_stale(node)));
+    world.plan(12_000, |world| world.start_server(None));
+    world.until(30_000);
+}
+
+/// Redis is silent, and what nodes have asked it fails just before they wait no longer.
+pub(crate) fn redis_fails_late(world: &mut World) {
+    world.plan(9_050, |world| {
+        for node in 0..3 {
+            world.hold_follower(node, 1_900);
+            world.hold_publisher(node, 1_900);
+        }
+        world.stop_server();
+    });
+    world.plan(11_500, |world| (0..3).for_each(|node| world.expect_stale(node)));
+    world.plan(16_000, |world| world.start_server(None));
+    world.until(40_000);
+}
+
+/// A user leaves while Redis is away, and so does the node that knows when.
+pub(crate) fn a_user_and_the_node_leave_in_an_outage(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(5_000, World::stop_server);
+    world.plan(10_000, |world| world.close(0, 0));
+    world.plan(12_000, |world| world.kill(0));
+    world.plan(20_000, |world| world.start_server(None));
+    world.plan(60_000, |world| {
+        (1..3).for_each(|node| world.expect_last_seen(0, node, 10_000));
+    });
+    world.until(60_000);
+}
+
 /// Redis is emptied with its clock set back, and begins anew below what two of the followers have read.
 pub(crate) fn a_new_epoch_begins_below_what_was_read(world: &mut World) {
     world.plan(7_000, |world| world.hold_follower(1, 1_500));
@@ -152,5 +188,25 @@ pub(crate) fn a_node_starts_under_the_name_of_a_dead_one(world: &mut World) {
     world.plan(4_900, |world| world.kill(1));
     world.plan(5_000, |world| world.boot_namesake(1));
     world.plan(14_000, |world| world.expect_not_ready(3));
+    world.until(30_000);
+}
+
+/// Somebody deletes what other services read, while one user is present and another one, who is absent, has a custom status.
+pub(crate) fn somebody_deletes_what_other_services_read(world: &mut World) {
+    world.plan(3_000, |world| {
+        world.join(0, 0);
+        world.set(1, 1, CustomStatus::DoNotDisturb);
+    });
+    world.plan(10_000, World::delete_lists);
+    world.until(20_000);
+}
+
+/// A new epoch begins, and an absent user sets another custom status right after the database was read.
+pub(crate) fn a_custom_status_changes_while_all_are_listed(world: &mut World) {
+    world.plan(3_000, |world| {
+        (0..8).for_each(|user| world.set(user, 0, CustomStatus::Idle));
+    });
+    world.plan(10_000, World::delete_lists);
+    world.plan(10_001, |world| world.set_when_read(0, CustomStatus::Online));
     world.until(30_000);
 }

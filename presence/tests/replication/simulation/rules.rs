@@ -76,6 +76,14 @@ const FOUND: &[(Without, FoundBy)] = &[
         FoundBy::Plan(plans::a_node_dies_with_a_custom_status),
     ),
     ((&[Rule::VersionsOrder], None), FoundBy::Seed(0)),
+    (
+        (&[Rule::ListAnew], None),
+        FoundBy::Plan(plans::somebody_deletes_what_other_services_read),
+    ),
+    (
+        (&[Rule::ListUnchanged], None),
+        FoundBy::Plan(plans::a_custom_status_changes_while_all_are_listed),
+    ),
     ((&[], Some(ScriptRule::RunId)), FoundBy::Seed(0)),
     (
         (&[], Some(ScriptRule::Connection)),
@@ -125,6 +133,21 @@ fn plans_of_faults_do_no_harm_with_all_rules() {
 #[test]
 fn a_report_that_ends_before_its_offer_comes_is_over() {
     does_no_harm("late", plans::a_report_ends_before_its_offer_comes);
+}
+
+#[test]
+fn a_partition_whose_follower_always_fails_is_unreachable_after_2_s() {
+    does_no_harm("fails", plans::every_attempt_to_reach_redis_fails);
+}
+
+#[test]
+fn times_that_a_dead_node_has_written_alone_are_told() {
+    does_no_harm("times", plans::a_user_and_the_node_leave_in_an_outage);
+}
+
+#[test]
+fn redis_that_fails_late_is_unreachable_after_two_seconds() {
+    does_no_harm("late failure", plans::redis_fails_late);
 }
 
 #[test]
@@ -221,6 +244,7 @@ fn all() -> Vec<Without> {
         ScriptRule::Connection,
         ScriptRule::Compare,
         ScriptRule::Floor,
+        ScriptRule::ReadTo,
     ];
     let scripts = scripts.into_iter().map(|rule| (&[][..], Some(rule)));
     ALL.iter().map(one).chain(both).chain(scripts).collect()

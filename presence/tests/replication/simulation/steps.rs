@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
-use presence::replication::{CommandKind, SharedPart};
+use presence::replication::{CommandKind, Incarnation, SharedPart};
 use presence::{CustomStatus, EndReason, Report, SessionId, UserId, Version, Wall};
 
 use super::node::Delivery;
 use super::world::{Event, SECOND, World};
 
 impl World {
+    pub(crate) fn leave(&mut self, user: &UserId, client: (usize, Incarnation, SessionId), reason: EndReason) {
+        self.clients
+            .entry(user.clone())
+            .or_default()
+            .retain(|one| *one != client);
+        self.note_lost(user, (reason == EndReason::Lost).then_some(client));
+        let delivery = Delivery::End(user.clone(), client.2, reason);
+        self.at(0, Event::Deliver(client.0, client.1, delivery));
+    }
+
     pub(crate) fn step_user(&mut self, index: usize) {
         if self.is_quiet {
             return;
@@ -155,6 +165,29 @@ impl World {
             after,
             Event::Deliver(index, incarnation, Delivery::Connect(user.clone(), id)),
         );
+    }
+
+    pub(crate) fn step_hand(&mut self) {
+        let pause = self.rng.within(10 * SECOND, 40 * SECOND);
+        if !self.is_quiet {
+            self.at(pause, Event::Hand);
+        }
+        let user = self.rng.pick(&[0, 1, 2, 3, 4, 5, 6, 7]);
+        let user = self.users[user].clone();
+        let partition = self.nodes[0].partition_index(&user);
+        let partition = &mut self.partitions[partition];
+        let what = self.rng.below(6);
+        match what {
+            0 | 1 => partition.online.clear(),
+            2 | 3 => partition.custom.clear(),
+            // A second change that makes up for the first one in number is not found.
+            4 if partition.is_counted() => drop(partition.online.insert(user)),
+            5 if partition.is_counted() => drop(partition.custom.entry(user).or_insert(CustomStatus::Idle)),
+            _ => {}
+        }
+        let now = self.now;
+        self.note_calm(now);
+        self.note(|| format!("somebody changes what other services read, {what}"));
     }
 
     pub(crate) fn step_fault(&mut self) {

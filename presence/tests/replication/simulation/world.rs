@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use presence::replication::{
     Call, ConnectionNumber, Incarnation, NodeInfo, Partition, Question, Reply, Rule, Settings, Start,
 };
-use presence::{EndReason, SessionId, UserId, Wall};
+use presence::{SessionId, SessionName, UserId, Wall};
 
 use super::database::Database;
 use super::node::{Delivery, Node};
@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Boot(usize, Option<Incarnation>),
     Snapshot,
     Heal,
+    /// Somebody changes or deletes by hand what other services read.
+    Hand,
     /// All must agree by now, if no fault has come back.
     Soon,
     /// What a plan does at this moment.
@@ -79,6 +81,10 @@ pub(crate) struct World {
     pub(crate) users: Vec<UserId>,
     /// Where each user's clients are.
     pub(crate) clients: BTreeMap<UserId, Vec<(usize, Incarnation, SessionId)>>,
+    /// The session that each user's client lost last, until it is back.
+    pub(crate) lost: BTreeMap<UserId, SessionName>,
+    /// The lost sessions that others continue.
+    pub(crate) continued: BTreeMap<UserId, BTreeSet<SessionName>>,
     pub(crate) acknowledged: BTreeMap<UserId, presence::Version>,
     pub(crate) commanded: BTreeMap<UserId, u64>,
     /// When the state of each user was offered last.
@@ -170,6 +176,8 @@ impl World {
                 .map(|number| UserId::new(&format!("u{number}")).unwrap())
                 .collect(),
             clients: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            continued: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             commanded: BTreeMap::new(),
             changed_at: BTreeMap::new(),
@@ -199,6 +207,8 @@ impl World {
             self.at(at, Event::User(index));
         }
         self.at(8 * SECOND, Event::Fault);
+        let hand = self.rng.within(5 * SECOND, 60 * SECOND);
+        self.at(hand, Event::Hand);
         self.at(SECOND / 5, Event::Snapshot);
         self.at(90 * SECOND, Event::Heal);
     }
@@ -257,6 +267,7 @@ impl World {
             Event::Deliver(node, incarnation, delivery) => self.deliver(node, incarnation, delivery),
             Event::User(index) => self.step_user(index),
             Event::Fault => self.step_fault(),
+            Event::Hand => self.step_hand(),
             Event::ServerBack(copy) => self.start_server(copy),
             Event::DatabaseBack => self.database.is_up = true,
             Event::MemoryBack => self.is_full = false,
@@ -373,16 +384,10 @@ impl World {
             node.is_alive && node.incarnation == *incarnation && has
         };
         let clients = self.clients.entry(user.clone()).or_default();
+        let gone = clients.iter().rfind(|client| !is_open(client)).copied();
         clients.retain(is_open);
-        clients.clone()
-    }
-
-    pub(crate) fn leave(&mut self, user: &UserId, client: (usize, Incarnation, SessionId), reason: EndReason) {
-        self.clients
-            .entry(user.clone())
-            .or_default()
-            .retain(|one| *one != client);
-        let delivery = Delivery::End(user.clone(), client.2, reason);
-        self.at(0, Event::Deliver(client.0, client.1, delivery));
+        let open = clients.clone();
+        self.note_lost(user, gone);
+        open
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::Wall;
 use presence::wire::rest::{LimitStats, ReloadStats, StallStats, Stats};
 
-use super::{Check, Outcome, Reachability, store_fix};
+use super::{Check, Outcome, Reachability, nodes, postgres, redis, store_fix};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::client::websocket::{Identity, WebSocket};
@@ -54,6 +54,10 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
     checks.push(credential(&rest.target().credential, &stats));
     if let Ok(stats) = &stats {
         checks.push(store(stats));
+        if let Some(server) = &stats.store.server {
+            let nodes = stats.cluster.as_ref().map_or(1, |cluster| cluster.nodes.len());
+            checks.extend(postgres::check(server, nodes));
+        }
         checks.push(stalls(stats));
         checks.push(limits(
             &stats.limits,
@@ -62,6 +66,10 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
         checks.push(clock(stats.now, before, after));
         checks.push(version(&stats.version));
         checks.extend(stats.reload.as_ref().and_then(reload));
+        if let Some(cluster) = &stats.cluster {
+            checks.extend(nodes::check(cluster));
+            checks.extend(redis::check(&cluster.redis));
+        }
     }
     if matches!(rest.target().credential, Credential::Secret { .. }) && stats.is_ok() {
         checks.push(web_socket(rest.target()).await);
@@ -97,9 +105,11 @@ fn warning_fix(warnings: &[String]) -> String {
         ),
         ("clock", "see \"Clocks\" in docs/operations.md"),
         (
-            "Redis",
+            "Redis can't be reached",
             "see whether Redis runs and can be reached from the daemon: `redis-cli -h HOST ping`",
         ),
+        ("maxmemory", "the checks of Redis below say what helps"),
+        ("Redis can't keep", "the check of its persistence below says what helps"),
     ];
     let fitting: Vec<&str> = fixes
         .iter()
@@ -293,6 +303,8 @@ mod tests {
         assert!(fix(&[&clock]).contains("Clocks") && !fix(&[&clock]).contains("-HUP"));
         let both = fix(&[&clock, &reload]);
         assert!(both.contains("Clocks") && both.contains("-HUP"), "{both}");
+        let evicts = "Redis removes keys when its memory is full: its maxmemory-policy is allkeys-lru".to_owned();
+        assert_eq!(fix(&[&evicts]), "the checks of Redis below say what helps");
         assert_eq!(fix(&[&"something new".to_owned()]), "see the daemon's log");
     }
 

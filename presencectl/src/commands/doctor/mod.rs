@@ -1,8 +1,12 @@
 //! `doctor`: checks everything from the configuration to the daemon's disk, and suggests a fix for each problem. The
-//! checks are in `files` (this machine) and `daemon` (over the network).
+//! checks are in `files` (this machine), `daemon` (over the network), and `nodes`, `postgres` and `redis` (what the daemon sees of its
+//! cluster and of its database's server).
 
 mod daemon;
 mod files;
+mod nodes;
+mod postgres;
+mod redis;
 mod store_fix;
 
 use anstyle::AnsiColor;

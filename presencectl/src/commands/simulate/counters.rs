@@ -46,6 +46,14 @@ pub(super) struct Counters {
     pub(super) restarts: u64,
     /// Connects and changes that the daemon asked to repeat later.
     pub(super) postponed: u64,
+    /// Connections that continued the session of the one before, and those that could not.
+    pub(super) resumed: u64,
+    pub(super) not_resumed: u64,
+    /// Watches that went on from the position before, and those that began anew.
+    pub(super) watches_resumed: u64,
+    pub(super) watches_anew: u64,
+    /// How often somebody was told to be OFFLINE who had not signed out.
+    pub(super) unexpected_offline: u64,
     pub(super) open: u64,
     /// Latency of the handshake including the welcome.
     pub(super) connect: Latencies,

@@ -28,6 +28,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
 /// The connection of the first user, established as a test before the run.
 pub(super) struct FirstConnection {
     pub(super) stream: WebSocket,
+    pub(super) session: String,
     pub(super) took: Duration,
 }
 
@@ -51,10 +52,10 @@ impl Identities {
         finder: &Finder,
         target: &Target,
         duration: Duration,
+        has_others: bool,
     ) -> Result<(Self, FirstConnection), Failure> {
-        let key = target
-            .data_dir
-            .is_some()
+        // Other nodes may have another key.
+        let key = (target.data_dir.is_some() && !has_others)
             .then(|| finder.key_directory().ok())
             .flatten()
             .map(|directory| directory.join("jwt-key"));
@@ -86,8 +87,9 @@ impl Identities {
         let identity = self.of(0)?;
         let begun = clock::instant();
         let connected = WebSocket::connect(target, &identity).await;
-        Ok(connected.map(|(stream, _)| FirstConnection {
+        Ok(connected.map(|(stream, welcome)| FirstConnection {
             stream,
+            session: welcome.session,
             took: begun.elapsed(),
         }))
     }

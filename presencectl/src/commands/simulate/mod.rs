@@ -2,6 +2,7 @@
 //! everyone at the end. One user is in `simulated_user`, the counts are in `counters`, the result is in `summary`.
 
 mod capacity;
+mod continuity;
 mod counters;
 mod identities;
 mod latency;
@@ -25,6 +26,7 @@ use super::Session;
 use crate::cli::Simulate;
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
+use crate::client::server_url::ServerUrl;
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::rng::Rng;
@@ -46,7 +48,8 @@ const FORGET_CONCURRENCY: usize = 16;
 
 /// What all simulated users share.
 struct Simulation {
-    target: Target,
+    /// The daemon, and the further nodes of its cluster.
+    targets: Vec<Target>,
     identities: Identities,
     /// The first user's connection, until that user takes it.
     first: Cell<Option<FirstConnection>>,
@@ -59,6 +62,8 @@ struct Simulation {
     handshakes: Semaphore,
     /// How many users have tried to connect at least once.
     arrived: Cell<u64>,
+    /// How often each user has signed out.
+    signed_out: RefCell<Vec<u64>>,
     counters: RefCell<Counters>,
 }
 
@@ -99,6 +104,7 @@ struct PhaseTimes {
 pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Failure> {
     let target = session.target()?;
     let rest = Rest::new(target.clone())?;
+    let targets = targets(&target, args)?;
     let by_secret = matches!(target.credential, Credential::Secret { .. });
     if args.forget && !by_secret {
         return Err(
@@ -107,11 +113,12 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
     }
     capacity::reserve_open_files(args.users)?;
     if by_secret {
-        capacity::check_daemon(&rest.stats().await?, args.users)?;
+        capacity::check_daemon(&rest.stats().await?, args.users.div_ceil(targets.len() as u64))?;
     }
-    let (identities, first) = Identities::choose(&session.finder, &target, args.duration).await?;
+    let has_others = targets.len() > 1;
+    let (identities, first) = Identities::choose(&session.finder, &target, args.duration, has_others).await?;
     let simulation = Rc::new(Simulation {
-        target,
+        targets,
         identities,
         first: Cell::new(Some(first)),
         users: args.users,
@@ -120,6 +127,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         seed: Rng::new().next_u64(),
         handshakes: Semaphore::new(HANDSHAKES_MAX),
         arrived: Cell::new(0),
+        signed_out: RefCell::new(vec![0; usize::try_from(args.users).unwrap_or(usize::MAX)]),
         counters: RefCell::new(Counters::default()),
     });
     let times = LocalSet::new().run_until(phases(&simulation, args)).await?;
@@ -127,6 +135,26 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         forget(&rest, &simulation).await;
     }
     summary::show(session, args, &simulation.counters.borrow(), times)
+}
+
+/// The daemon with the further nodes. What was found in a data directory is sent to no other address than its daemon's.
+fn targets(target: &Target, args: &Simulate) -> Result<Vec<Target>, Failure> {
+    if !args.also.is_empty() && (target.only_for.is_some() || !matches!(target.credential, Credential::Secret { .. })) {
+        return Err(
+            Failure::usage("--also sends the secret to further addresses, so both must be named")
+                .next("add --server URL and --secret-file FILE"),
+        );
+    }
+    let mut targets = vec![target.clone()];
+    for url in &args.also {
+        targets.push(Target {
+            server: ServerUrl::parse(url)?,
+            found: "--also".to_owned(),
+            data_dir: None,
+            ..target.clone()
+        });
+    }
+    Ok(targets)
 }
 
 /// With R actions per second from N users, each acts every N/R seconds.

@@ -1,19 +1,21 @@
 //! One simulated user: connects, watches others, acts at random times, disconnects in one of several ways, reconnects,
 //! and disconnects for good when the run ends. It knows only its own connection and the counters.
 
+mod incoming;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use presence::CustomStatus;
 use presence::wire::close_code;
-use presence::wire::record::Update;
-use presence::wire::server_message::ServerMessage;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
 use super::Simulation;
+use super::continuity::Continuity;
 use super::identities::FirstConnection;
 use crate::client::backoff::Backoff;
+use crate::client::discover::Target;
 use crate::client::messages;
 use crate::client::websocket::{ConnectError, ConnectionLost, Incoming, WebSocket};
 use crate::clock;
@@ -54,6 +56,9 @@ pub(super) struct SimulatedUser {
     next_change: u64,
     /// The delay that the server requested in its goodbye.
     requested_delay: Option<Duration>,
+    continuity: Continuity,
+    /// How often it has changed the node.
+    moves: u64,
     /// The daemon said that it restarts: until then, or until it is back, a connect that fails is no error.
     restart_until: Option<Instant>,
 }
@@ -69,6 +74,8 @@ impl SimulatedUser {
             pending: None,
             next_change: 0,
             requested_delay: None,
+            continuity: Continuity::default(),
+            moves: 0,
             restart_until: None,
         }
     }
@@ -84,14 +91,15 @@ impl SimulatedUser {
                 self.simulation.arrived.set(self.simulation.arrived.get() + 1);
             }
             let departure = match connected {
-                Some(stream) => {
+                Some((stream, session)) => {
                     backoff.reset();
-                    let departure = self.stay(stream).await;
+                    let departure = self.stay(stream, session).await;
                     self.simulation.counters.borrow_mut().open -= 1;
                     departure
                 }
                 None => Departure::Lost(None),
             };
+            self.moves += 1;
             let delay = match departure {
                 Departure::Reconnect(delay) => delay,
                 Departure::Lost(requested) => backoff.next(requested, &mut self.rng),
@@ -104,13 +112,13 @@ impl SimulatedUser {
         }
     }
 
-    async fn connect(&mut self) -> Option<WebSocket> {
+    async fn connect(&mut self) -> Option<(WebSocket, String)> {
         let simulation = Rc::clone(&self.simulation);
         if self.number == 0
-            && let Some(FirstConnection { stream, took }) = simulation.first.take()
+            && let Some(FirstConnection { stream, session, took }) = simulation.first.take()
         {
             simulation.counters.borrow_mut().attempts += 1;
-            return Some(self.connected(stream, took));
+            return Some((self.connected(stream, took), session));
         }
         // In the disconnect phase no user connects; those waiting for a permit get it and see that.
         let _permit = simulation.handshakes.acquire().await.ok()?;
@@ -119,20 +127,33 @@ impl SimulatedUser {
         }
         let identity = match simulation.identities.of(self.number) {
             Ok(identity) => identity,
-            Err(_) => return self.failed_to_connect("can't sign the token".into()),
+            Err(_) => {
+                self.failed_to_connect("can't sign the token".into());
+                return None;
+            }
         };
         let begun = clock::instant();
         simulation.counters.borrow_mut().attempts += 1;
         // Boxed: a handshake needs much more memory than an open connection, of which there may be ten thousand.
-        match Box::pin(WebSocket::connect(&simulation.target, &identity)).await {
-            Ok((stream, _)) => {
+        match Box::pin(WebSocket::connect(self.target(&simulation), &identity)).await {
+            Ok((stream, welcome)) => {
                 self.restart_until = None;
-                Some(self.connected(stream, begun.elapsed()))
+                return Some((self.connected(stream, begun.elapsed()), welcome.session));
             }
             Err(ConnectError::Rejected { status: 429 | 503, .. }) => self.told_to_wait(),
+            // Another node is tried next.
+            Err(ConnectError::Unreachable(_)) if simulation.targets.len() > 1 => self.told_to_wait(),
             Err(_) if self.restart_until.is_some_and(|until| clock::instant() < until) => self.told_to_wait(),
             Err(error) => self.failed_to_connect(format!("connect: {error}")),
         }
+        None
+    }
+
+    /// The node that it connects to now.
+    fn target<'a>(&self, simulation: &'a Simulation) -> &'a Target {
+        let count = simulation.targets.len() as u64;
+        let index = usize::try_from((self.number + self.moves) % count.max(1)).unwrap_or(0);
+        &simulation.targets[index]
     }
 
     fn connected(&self, stream: WebSocket, took: Duration) -> WebSocket {
@@ -144,21 +165,18 @@ impl SimulatedUser {
     }
 
     /// The daemon is restarting, or refused the connection with a status that asks for patience.
-    fn told_to_wait(&self) -> Option<WebSocket> {
+    fn told_to_wait(&self) {
         self.simulation.counters.borrow_mut().postponed += 1;
-        None
     }
 
-    fn failed_to_connect(&self, why: String) -> Option<WebSocket> {
+    fn failed_to_connect(&self, why: String) {
         self.simulation.counters.borrow_mut().error(why);
-        None
     }
 
     /// One connection, from the welcome to its end.
-    async fn stay(&mut self, mut stream: WebSocket) -> Departure {
+    async fn stay(&mut self, mut stream: WebSocket, session: String) -> Departure {
         self.pending = None;
-        let watched = self.simulation.watched_by(self.number);
-        for request in messages::watch(watched.iter().map(String::as_str), None) {
+        for request in self.first_requests(session) {
             if let Err(lost) = stream.send(request).await {
                 return self.on_lost(&lost);
             }
@@ -189,6 +207,15 @@ impl SimulatedUser {
         }
     }
 
+    /// Continues the session before, if there was one, and watches on.
+    fn first_requests(&mut self, session: String) -> Vec<String> {
+        let resume = self.continuity.begin(session).map(|lost| messages::resume(&lost));
+        let watched = self.simulation.watched_by(self.number);
+        let watch = |since: Option<&str>| messages::watch(watched.iter().map(String::as_str), since);
+        let since = self.continuity.watch_from(watch(None).len());
+        resume.into_iter().chain(watch(since.as_deref())).collect()
+    }
+
     fn next_action(&mut self) -> Instant {
         clock::instant()
             + self
@@ -215,6 +242,7 @@ impl SimulatedUser {
             }
             _ => {
                 self.simulation.counters.borrow_mut().leaves += 1;
+                self.sign_out();
                 stream.close(1000).await;
                 return Err(Departure::Reconnect(self.between_millis(1000, 5000)));
             }
@@ -255,45 +283,6 @@ impl SimulatedUser {
             .await
     }
 
-    fn on_message(&mut self, message: ServerMessage) {
-        let now = clock::instant();
-        let mut counters = self.simulation.counters.borrow_mut();
-        match message {
-            ServerMessage::Presence { users, .. } => {
-                for update in &users {
-                    if let Some(person) = self
-                        .simulation
-                        .number_of(update.user_id().as_str())
-                        .filter(|n| *n != self.number)
-                    {
-                        counters.delivered(person, update.revision(), now);
-                    }
-                }
-            }
-            ServerMessage::Ok { id: Some(id), user, .. } if id.as_u64() == self.pending.map(|(id, _)| id) => {
-                self.pending = None;
-                let revision = user.map(|record| Update::Record(record).revision());
-                counters.change_acknowledged(self.number, revision, now);
-            }
-            ServerMessage::Error {
-                code, retry_after_ms, ..
-            } => {
-                self.pending = None;
-                match retry_after_ms {
-                    Some(_) => counters.postponed += 1,
-                    None => counters.error(code.to_string()),
-                }
-            }
-            ServerMessage::Goodbye { reconnect_after_ms, .. } => {
-                self.requested_delay = reconnect_after_ms.map(Duration::from_millis);
-            }
-            ServerMessage::Welcome { .. }
-            | ServerMessage::Snapshot { .. }
-            | ServerMessage::Ok { .. }
-            | ServerMessage::Pong { .. } => {}
-        }
-    }
-
     fn on_lost(&mut self, lost: &ConnectionLost) -> Departure {
         let kind = match lost.code {
             Some(_) => lost.why.clone(),
@@ -306,7 +295,10 @@ impl SimulatedUser {
             self.simulation.counters.borrow_mut().error(kind);
         }
         match lost.code {
-            Some(close_code::KICKED | close_code::FORGOTTEN | close_code::ABUSIVE) => Departure::Final,
+            Some(close_code::KICKED | close_code::FORGOTTEN | close_code::ABUSIVE) => {
+                self.sign_out();
+                Departure::Final
+            }
             _ => Departure::Lost(self.requested_delay.take()),
         }
     }

@@ -45,6 +45,11 @@ struct SimulationDocument<'a> {
     leaves: u64,
     restarts: u64,
     postponed: u64,
+    resumed: u64,
+    not_resumed: u64,
+    watches_resumed: u64,
+    watches_anew: u64,
+    unexpected_offline: u64,
     connect: Percentiles,
     change_to_ack: Percentiles,
     change_to_delivery: Percentiles,
@@ -78,6 +83,11 @@ pub(super) fn show(
         leaves: counters.leaves,
         restarts: counters.restarts,
         postponed: counters.postponed,
+        resumed: counters.resumed,
+        not_resumed: counters.not_resumed,
+        watches_resumed: counters.watches_resumed,
+        watches_anew: counters.watches_anew,
+        unexpected_offline: counters.unexpected_offline,
         connect: counters.connect.percentiles(),
         change_to_ack: counters.ack.percentiles(),
         change_to_delivery: counters.delivery.percentiles(),
@@ -152,6 +162,12 @@ fn above(document: &SimulationDocument<'_>) -> String {
 }
 
 fn below(document: &SimulationDocument<'_>) -> String {
+    let continuity = format!(
+        "\n{} of {} reconnects continued their session; shown OFFLINE without having signed out: {}\n",
+        document.resumed,
+        document.resumed + document.not_resumed,
+        document.unexpected_offline
+    );
     let waits = match (document.restarts, document.postponed) {
         (0, 0) => String::new(),
         (restarts, postponed) => {
@@ -159,7 +175,7 @@ fn below(document: &SimulationDocument<'_>) -> String {
         }
     };
     if document.error_count == 0 {
-        return format!("{waits}\nno errors\n");
+        return format!("{continuity}{waits}\nno errors\n");
     }
     let assessment = if document.ok {
         "within the limit of 1 %"
@@ -168,7 +184,7 @@ fn below(document: &SimulationDocument<'_>) -> String {
     };
     let total = document.attempts + document.changes;
     let mut text = format!(
-        "{waits}\n{} of {total} connects and changes failed, {assessment}:\n",
+        "{continuity}{waits}\n{} of {total} connects and changes failed, {assessment}:\n",
         document.error_count
     );
     for (kind, count) in document.errors {

@@ -2,6 +2,7 @@
 //! only `update` changes it.
 
 pub(crate) mod change_log;
+pub(crate) mod cluster;
 mod departures;
 pub(crate) mod history;
 pub(crate) mod known_users;
@@ -169,6 +170,8 @@ pub(crate) struct PendingRequests {
 pub(crate) struct Model {
     pub(crate) size: Size,
     pub(crate) connection: ConnectionState,
+    /// The daemon has said that it can't reach Redis.
+    pub(crate) is_cut_off: bool,
     pub(crate) daemon: Daemon,
     pub(crate) known_users: KnownUsers,
     pub(crate) table: Table,
@@ -216,6 +219,7 @@ impl Model {
         Self {
             size,
             connection: ConnectionState::Connecting,
+            is_cut_off: false,
             daemon: Daemon::default(),
             known_users: KnownUsers::default(),
             table: Table::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence::wire::rest::StallStats;
+use presence::wire::rest::{ClusterStats, StallStats};
 
 use super::{ConnectionState, Model};
 
@@ -17,6 +17,10 @@ pub(crate) enum Trouble {
     Silent(Duration),
     /// Changes can't be stored.
     NotWritable,
+    /// Redis, or a partition there, can't be reached: records may be stale.
+    RedisUnreachable,
+    /// A node of the cluster has not ticked for long.
+    NodeSilent,
     /// The statistics could not be read, with the reason; all figures are from before.
     NoStatistics(String),
     /// The store works, but reported an error.
@@ -38,10 +42,20 @@ impl Model {
             return Some(Trouble::NoStatistics(why.clone()));
         }
         let stats = self.stats.as_ref()?;
-        match (stats.store.writable, &stats.store.error) {
-            (false, _) => Some(Trouble::NotWritable),
-            (true, Some(why)) => Some(Trouble::StoreError(why.clone())),
-            (true, None) => self.recent_stall().map(Trouble::Stalled),
+        let cluster = stats.cluster.as_ref();
+        if !stats.store.writable {
+            return Some(Trouble::NotWritable);
+        }
+        if self.is_cut_off || cluster.is_some_and(ClusterStats::is_cut_off) {
+            return Some(Trouble::RedisUnreachable);
+        }
+        if let Some(why) = &stats.store.error {
+            return Some(Trouble::StoreError(why.clone()));
+        }
+        let has_silent = |cluster: &ClusterStats| cluster.nodes.iter().any(|node| cluster.is_silent(node));
+        match cluster.is_some_and(has_silent) {
+            true => Some(Trouble::NodeSilent),
+            false => self.recent_stall().map(Trouble::Stalled),
         }
     }
 

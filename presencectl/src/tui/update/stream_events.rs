@@ -22,6 +22,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             model.known_users.begin_snapshot();
             model.pending = PendingRequests::default();
             model.is_clock_new = true;
+            model.is_cut_off = false;
             match &mut model.connection {
                 ConnectionState::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
                 _ if model.known_users.is_started() => {}
@@ -49,6 +50,10 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             model.changes += users.len() as u64;
             let changes = model.known_users.apply(users, now);
             push(model, changes);
+            Vec::new()
+        }
+        StreamEvent::Stale(is_stale) => {
+            model.is_cut_off = is_stale;
             Vec::new()
         }
         StreamEvent::Lost { why, retry_in } => {

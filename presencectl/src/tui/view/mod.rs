@@ -2,6 +2,7 @@
 //! change the state.
 
 mod change_log;
+mod cluster;
 mod command_palette;
 mod detail;
 mod footer;
@@ -30,11 +31,18 @@ pub(crate) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) {
     let layout = Layout::of(model);
     let mut painter = Painter::new(buffer, *theme);
     overview::draw(model, &layout, &mut painter);
+    cluster::draw(model, &layout, &mut painter);
     users::draw(model, &layout, &mut painter);
     detail::draw(model, &layout, &mut painter);
     change_log::draw(model, &layout, &mut painter);
     if model.connection.stale_since().is_some() {
-        for area in [layout.overview, layout.users, layout.detail, layout.change_log] {
+        for area in [
+            layout.overview,
+            layout.cluster,
+            layout.users,
+            layout.detail,
+            layout.change_log,
+        ] {
             painter.restyle(area, theme.stale());
         }
     }

@@ -12,6 +12,7 @@ use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
 use super::super::model::trouble::Trouble;
+use super::cluster;
 use super::format::{count, counted, lag, rate, sign};
 use super::painter::{Painter, cut, span};
 use super::sparkline::{bar, sparkline, trend};
@@ -49,6 +50,11 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
             let width = last.width.saturating_sub(2);
             let line = Line::from(figures(model, width.into(), painter));
             painter.line(Position::new(last.x + 1, last.y), width, &line);
+            let line = cluster::summary(model, painter).filter(|_| layout.cluster.is_empty());
+            if let Some(line) = line {
+                let area = layout.status_line(4);
+                painter.line(Position::new(area.x + 1, area.y), width.min(area.width), &line);
+            }
         }
     }
 }
@@ -176,8 +182,10 @@ fn problems(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>
                 .chain(error.map(piece))
                 .collect()
         }
-        // The header says it; a stall is beside the lag.
-        Some(Trouble::Silent(_) | Trouble::Stalled(_)) | None => Vec::new(),
+        // The header says it; a stall is beside the lag, and the cluster has its place.
+        Some(Trouble::Silent(_) | Trouble::Stalled(_) | Trouble::RedisUnreachable | Trouble::NodeSilent) | None => {
+            Vec::new()
+        }
     }
 }
 

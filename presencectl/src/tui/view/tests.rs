@@ -1,6 +1,7 @@
 //! Frames, compared with those in `snapshots/`. `UPDATE_SNAPSHOTS=1 cargo test -p presencectl` updates them; review the
 //! differences.
 
+mod cluster;
 mod frames;
 mod long_ids;
 mod trouble;
@@ -131,6 +132,7 @@ fn crowd(width: u16, height: u16) -> Model {
 fn stats() -> Stats {
     Stats {
         reload: None,
+        cluster: None,
         now: WALL,
         node: "here".to_owned(),
         version: "0.1.0".to_owned(),
@@ -153,6 +155,7 @@ fn stats() -> Stats {
             delivery_lag_max_seconds: 0.012,
         },
         store: StoreStats {
+            server: None,
             kind: "sqlite".to_owned(),
             writable: true,
             error: None,

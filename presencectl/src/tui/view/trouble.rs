@@ -12,6 +12,8 @@ pub(super) fn label(trouble: &Trouble, painter: &Painter) -> Span<'static> {
     match trouble {
         Trouble::Silent(length) => span(format!(" NO ANSWER {}s ", length.as_secs()), theme.bad()),
         Trouble::NotWritable => span(" STORE NOT WRITABLE ", theme.bad()),
+        Trouble::RedisUnreachable => span(" REDIS UNREACHABLE ", theme.bad()),
+        Trouble::NodeSilent => span("◌ a node is silent", theme.unusual()),
         Trouble::NoStatistics(_) => span("◌ no statistics", theme.unusual()),
         Trouble::StoreError(_) => span("◌ store error", theme.unusual()),
         Trouble::Stalled(length) => span(format!("◌ stalled {}", seconds(*length)), theme.unusual()),

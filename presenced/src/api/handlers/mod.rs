@@ -1,5 +1,6 @@
 //! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
+mod drain_node;
 mod end_reports;
 mod explain;
 mod forget;
@@ -8,6 +9,7 @@ mod get_record;
 mod health;
 mod kick;
 mod list_present;
+mod nodes;
 mod put_report;
 mod query_records;
 mod scrape_metrics;
@@ -19,6 +21,7 @@ use presence::Wall;
 use presence::wire::record::Record;
 use serde::Serialize;
 
+pub(super) use drain_node::{cancel_drain, drain_node};
 pub(super) use end_reports::end_reports;
 pub(super) use explain::explain;
 pub(super) use forget::forget;
@@ -27,6 +30,7 @@ pub(super) use get_record::get_record;
 pub(super) use health::{health, ready};
 pub(super) use kick::kick;
 pub(super) use list_present::list_present;
+pub(super) use nodes::nodes;
 pub(super) use put_report::put_report;
 pub(super) use query_records::query_records;
 pub(super) use scrape_metrics::scrape_metrics;

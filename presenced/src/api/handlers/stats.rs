@@ -32,6 +32,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
             writable: store_error.is_none(),
             error: store_error,
             pending_writes: engine.pending_writes,
+            server: engine.database_server,
         },
         stalls: engine.stalls,
         limits: LimitStats {
@@ -39,6 +40,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
             open_files: state.node_info.open_files,
         },
         reload: health_check.reload,
+        cluster: state.cluster(),
     }))
 }
 

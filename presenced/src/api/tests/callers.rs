@@ -11,7 +11,7 @@ use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 /// Every call that needs a credential, and whether a user's is enough.
-const CALLS: [(&str, bool); 11] = [
+const CALLS: [(&str, bool); 14] = [
     ("PUT /api/user/custom-status", true),
     ("GET /api/user/custom-status/anna", false),
     ("PUT /api/user/realtime", false),
@@ -23,6 +23,9 @@ const CALLS: [(&str, bool); 11] = [
     ("DELETE /api/user/anna", false),
     ("DELETE /api/user/realtime", false),
     ("GET /api/stats", false),
+    ("GET /api/nodes", false),
+    ("PUT /api/nodes/here/drain", false),
+    ("DELETE /api/nodes/here/drain", false),
 ];
 
 #[tokio::test]

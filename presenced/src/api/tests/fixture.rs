@@ -2,6 +2,7 @@
 //! built.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +113,7 @@ impl ApiFixture {
             readiness: Arc::new(Readiness::new(move || health_check.clone())),
             node_info: NodeInfo {
                 node: "here".into(),
+                address: SocketAddr::from(([127, 0, 0, 1], 7420)),
                 store: "sqlite",
                 schema_version: 4,
                 open_files: 1000,
@@ -260,6 +262,7 @@ async fn engine(
                 write_timeout: limits.write_timeout,
                 message_timeout: limits.message_timeout,
             },
+            drain_rate: NonZeroU32::MIN,
             incarnation: 7,
         },
         clock: Arc::clone(clock),

@@ -70,7 +70,7 @@ async fn every_call_has_its_metric_before_the_first_request() {
                 format!("http_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}} 0\n");
             assert!(metrics_text.contains(&sample), "{sample}{metrics_text}");
         }
-        let path = route.replace("{userId}", "somebody");
+        let path = route.replace("{userId}", "somebody").replace("{node}", "here");
         let reply = api.internal(&format!("{method} {path}")).await;
         assert!(![404, 405].contains(&reply.status.as_u16()), "{method} {path}");
     }

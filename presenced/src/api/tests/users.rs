@@ -189,6 +189,24 @@ async fn stats_are_served_to_internal_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_alone_is_its_only_node() {
+    let api = ApiFixture::new().await;
+    let answer = api.internal("GET /api/nodes").await.json();
+    assert_eq!(answer["node"], "here");
+    let node = json!({
+        "name": "here",
+        "incarnation": "0000000000000007",
+        "address": "127.0.0.1:7420",
+        "version": env!("CARGO_PKG_VERSION"),
+        "connections": 0,
+        "capacity": 100,
+        "draining": false,
+    });
+    assert_eq!(answer["nodes"], json!([node]));
+    assert_eq!(api.internal("GET /api/stats").await.json().get("cluster"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_reports_of_a_source_are_ended_by_internal_callers() {
     let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE", "source": "mqtt.1_a-b"})).await;

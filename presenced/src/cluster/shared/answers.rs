@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use presence::replication::{
-    Answer, Call, ConnectionNumber, Content, Entry, Epoch, Incarnation, Outcome, Reply, StatePage,
+    Answer, Call, ConnectionNumber, Content, Entry, Epoch, Incarnation, ListOutcome, ListedCustom, Outcome, Reply,
+    StatePage,
 };
 use presence::{Revision, UserId, Wall};
 use redis::Value;
@@ -35,7 +36,30 @@ pub(super) fn answer(call: &Call, value: Value) -> Result<Answer, UnexpectedAnsw
                 false => Err(UnexpectedAnswer("another number of outcomes")),
             }
         }
-        Call::Tick { .. } | Call::End { .. } | Call::Drop { .. } => {
+        Call::Tick { .. } => Ok(Answer::Ticked {
+            time: time(&bytes(next()?)?)?,
+            revision: revision(&bytes(next()?)?)?,
+            listed_present: number(&bytes(next()?)?)?,
+            listed_custom: match bytes(next()?)?.as_slice() {
+                b"complete" => ListedCustom::Complete,
+                b"incomplete" => ListedCustom::Incomplete,
+                by => ListedCustom::UnderWay(incarnation(by)?),
+            },
+        }),
+        Call::List { .. } => {
+            let time = time(&bytes(next()?)?)?;
+            let (outcome, at) = (bytes(next()?)?, number(&bytes(next()?)?)?);
+            let outcome = match outcome.as_slice() {
+                b"done" => ListOutcome::Done,
+                b"goes-on" => ListOutcome::GoesOn(at),
+                b"begun" => ListOutcome::Begun(Revision::new(at)),
+                b"behind" => ListOutcome::Behind,
+                b"refused" => ListOutcome::Refused,
+                _ => return Err(UnexpectedAnswer("no outcome of a list")),
+            };
+            Ok(Answer::Listed { time, outcome })
+        }
+        Call::End { .. } | Call::Drop { .. } => {
             let time = time(&bytes(next()?)?)?;
             let id = bytes(next()?)?;
             let revision = if id.is_empty() { None } else { Some(revision(&id)?) };

@@ -14,6 +14,8 @@ pub(super) struct Keys {
     pub(super) log: String,
     pub(super) online: String,
     pub(super) custom_status: String,
+    /// The list of custom statuses that takes the place of the one before, while a node makes it.
+    pub(super) new_custom_status: String,
 }
 
 impl Keys {
@@ -25,6 +27,7 @@ impl Keys {
             log: key("log"),
             online: key("online"),
             custom_status: key("custom-status"),
+            new_custom_status: key("new-custom-status"),
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use presence::replication::{Answer, Call, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply};
+use presence::{CustomStatus, UserId};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value};
 
@@ -111,6 +112,14 @@ impl Link {
             Question::Head => Ok(answers::head(value)?),
             Question::Page { .. } => Ok(Reply::Page(answers::page(value)?)),
         }
+    }
+
+    /// The custom status that is listed of a user.
+    pub(super) async fn custom_status(&mut self, user: &UserId) -> Result<Option<CustomStatus>, LinkError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(&self.keys.custom_status).arg(user.as_str());
+        let listed: Option<String> = command.query_async(&mut self.connection).await.map_err(error_of)?;
+        Ok(listed.and_then(|listed| listed.parse().ok()))
     }
 
     fn command_of(&self, query: Question) -> Cmd {

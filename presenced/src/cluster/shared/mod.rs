@@ -2,14 +2,18 @@
 //! decided in `presence`; here are the scripts, the connections, and what waits between them and the engine.
 
 mod answers;
+mod beats;
 mod inbox;
 mod keys;
 mod link;
+mod look;
+mod members;
 mod meta;
 mod reach;
 mod rivals;
 mod runner;
 mod scripts;
+mod server_info;
 mod servers;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,9 +28,12 @@ use parking_lot::{Mutex, MutexGuard};
 use presence::replication::{
     Epoch, Incarnation, Input, MovedTimes, NodeInfo, Partition, Settings, Start, cluster_cursor, partition_of,
 };
-use presence::{Cursor, Freshness, NodeName, Reading, Revision, UserId};
+use presence::wire::rest::RedisStats;
+use presence::{Cursor, CustomStatus, Freshness, NodeName, Reading, Revision, UserId, Wall};
 
+use self::beats::Beats;
 use self::inbox::Inbox;
+use self::link::{Link, LinkError};
 pub(crate) use self::meta::{DatabaseFacts, SharedFacts};
 pub(crate) use self::rivals::{Company, OwnNode};
 pub(crate) use self::runner::Runner;
@@ -35,6 +42,9 @@ use self::waiters::Waiters;
 
 /// For how long a call waits for its own change to come back from the log; then it is answered from what the node knows.
 pub(crate) const OWN_CHANGE_WAITS: Duration = Duration::from_millis(150);
+
+/// How far the clock of a node's records may be from Redis's, by which the log gives revisions.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// How a node takes part in a cluster.
 pub(crate) struct SharedOptions {
@@ -52,12 +62,16 @@ pub(crate) struct SharedOptions {
 pub(crate) struct Shared {
     name: NodeName,
     incarnation: Incarnation,
+    tick_every: Duration,
     servers: Arc<RedisServers>,
+    /// For how long a node may be silent.
+    lease: Duration,
     /// No user was removed at a higher revision, as far as this node has read.
     removed_to: AtomicU64,
     /// The names of the others.
     names: Mutex<HashMap<Incarnation, NodeName>>,
     partitions: Box<[SharedPartition]>,
+    beats: Beats,
 }
 
 /// One partition of the users.
@@ -66,11 +80,15 @@ pub(crate) struct SharedPartition {
     inbox: Arc<Inbox>,
     waiters: Waiters,
     is_stale: AtomicBool,
+    /// Whether some who are OFFLINE are not told yet, until everyone who moved was heard of.
+    is_withholding: AtomicBool,
     /// The nodes that are registered, as of that many changes.
     registered: Mutex<(u64, HashSet<Incarnation>)>,
     epoch: Mutex<Option<Epoch>>,
     /// Everything up to this revision was handed to the outboxes.
     told_to: AtomicU64,
+    /// A connection for single users, when one is read.
+    lookup: tokio::sync::Mutex<Option<Link>>,
 }
 
 impl Shared {
@@ -89,17 +107,22 @@ impl Shared {
             inbox: Arc::default(),
             waiters: Waiters::default(),
             is_stale: AtomicBool::new(true),
+            is_withholding: AtomicBool::new(false),
             registered: Mutex::default(),
             epoch: Mutex::default(),
             told_to: AtomicU64::new(0),
+            lookup: tokio::sync::Mutex::default(),
         };
         Self {
             name: NodeName::new(&options.node.name),
             incarnation: options.incarnation,
+            tick_every: options.settings.tick_every(),
             servers,
+            lease: options.settings.lease,
             removed_to: AtomicU64::new(0),
             names: Mutex::default(),
             partitions: (0..options.partitions).map(partition).collect(),
+            beats: Beats::default(),
         }
     }
 
@@ -109,6 +132,16 @@ impl Shared {
 
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// The servers of Redis at the last look; none before the first.
+    pub(crate) fn redis(&self) -> Vec<RedisStats> {
+        self.servers.seen()
+    }
+
+    /// For how long a node may be silent.
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease
     }
 
     /// The name of the node that this is a run of; the run itself, if it is not known any more.
@@ -132,9 +165,25 @@ impl Shared {
         }
     }
 
+    /// The revision at which to tell a row of the database. Where another node has written it and this one has not read the entry of
+    /// the log yet, as of what was read: what the entry brings must be above that. A row of a later time than the log's is of before
+    /// the cluster, from a clock that was wrong, and no entry brings it.
+    pub(crate) fn told_of_row(&self, user: &UserId, row: Revision, now: Wall) -> Revision {
+        let read = Revision::new(self.partition_of(user).told_to.load(Ordering::SeqCst));
+        let is_of_log = read != Revision::NEVER && row.time() <= now.after(CLOCKS_DIFFER);
+        if is_of_log { row.min(read) } else { row }
+    }
+
     /// A user was removed at this revision.
     pub(crate) fn note_removal(&self, revision: Revision) {
         self.removed_to.fetch_max(revision.get(), Ordering::SeqCst);
+    }
+
+    /// Whether other nodes take part, as far as this one has read.
+    pub(crate) fn has_others(&self) -> bool {
+        let own = self.incarnation;
+        let is_other = |part: &SharedPartition| part.registered.lock().1.iter().any(|one| *one != own);
+        self.partitions.iter().any(is_other)
     }
 
     /// How many partitions there are.
@@ -145,6 +194,29 @@ impl Shared {
     /// The partition with this number.
     pub(crate) fn partition(&self, number: u16) -> &SharedPartition {
         &self.partitions[usize::from(number)]
+    }
+
+    /// The custom status that other services read of a user; none if it is none but ONLINE, or if Redis does not answer within a
+    /// short while.
+    pub(crate) async fn listed_custom_status(&self, user: &UserId) -> Option<CustomStatus> {
+        let number = self.number_of(user);
+        let partition = self.partition(number);
+        if partition.freshness() == Freshness::Stale {
+            return None;
+        }
+        let lookup = async {
+            let mut idle = partition.lookup.lock().await;
+            let mut link = match idle.take() {
+                Some(link) => link,
+                None => self.servers.open(number).await?,
+            };
+            let listed = link.custom_status(user).await?;
+            // After an error, or a caller that waits no longer, it is of no further use.
+            *idle = Some(link);
+            Ok::<_, LinkError>(listed)
+        };
+        let listed = tokio::time::timeout(OWN_CHANGE_WAITS, lookup).await;
+        listed.ok()?.ok().flatten()
     }
 
     /// The number of the partition of a user.
@@ -176,6 +248,11 @@ impl Shared {
         }))
     }
 
+    /// How often a node tells the others of itself.
+    pub(crate) fn tick_every(&self) -> Duration {
+        self.tick_every
+    }
+
     /// How many users are on their way to the log.
     pub(crate) fn on_the_way(&self) -> usize {
         let partitions = self.partitions.iter();
@@ -188,9 +265,23 @@ impl Shared {
         stale.count() as u64
     }
 
+    /// The timer loop runs: call it when a stall before this was noted.
+    pub(crate) fn note_beat(&self) {
+        self.beats.note();
+    }
+
+    /// Whether this node knows all that the cluster knows of a user.
+    pub(crate) fn freshness_of(&self, user: &UserId) -> Freshness {
+        let partition = self.partition_of(user);
+        match self.beats.are_missing() || partition.is_withholding.load(Ordering::SeqCst) {
+            true => Freshness::Stale,
+            false => partition.freshness(),
+        }
+    }
+
     /// Whether some partition may be behind.
     pub(crate) fn is_stale(&self) -> bool {
-        self.partitions.iter().any(|one| one.is_stale.load(Ordering::SeqCst))
+        self.beats.are_missing() || self.partitions.iter().any(|one| one.is_stale.load(Ordering::SeqCst))
     }
 
     /// Up to this revision everything of every partition was handed to the outboxes.
@@ -245,6 +336,11 @@ impl SharedPartition {
         self.registered.lock().1.contains(&incarnation)
     }
 
+    /// Whether more nodes than this one are registered.
+    pub(crate) fn has_others(&self) -> bool {
+        self.registered.lock().1.len() > 1
+    }
+
     /// What the next [`Self::wake`] is about: call it before the inbox is emptied.
     pub(crate) fn last_waiter(&self) -> u64 {
         self.waiters.last()
@@ -272,8 +368,27 @@ impl SharedPartition {
         }
     }
 
+    /// The process did not run for so long: what it knows is of before from now on, and the machine hears of it next.
+    pub(crate) fn note_stall(&self, length: Duration) {
+        let machine = self.machine();
+        self.tell(move |machine, input| machine.handle_stall(input, length));
+        self.set_stale(true);
+        drop(machine);
+    }
+
     pub(crate) fn set_stale(&self, is_stale: bool) {
         self.is_stale.store(is_stale, Ordering::SeqCst);
+    }
+
+    /// Whether some are not told yet; that is over only when [`Self::note_withholding`] says so: the effects of now come first.
+    pub(crate) fn begin_withholding(&self, machine: &Partition) -> bool {
+        let is_withholding = machine.is_withholding();
+        self.is_withholding.fetch_or(is_withholding, Ordering::SeqCst);
+        is_withholding
+    }
+
+    pub(crate) fn note_withholding(&self, is_withholding: bool) {
+        self.is_withholding.store(is_withholding, Ordering::SeqCst);
     }
 
     /// What was applied so far was handed to the outboxes.

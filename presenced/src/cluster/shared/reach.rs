@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::replication::NodeInfo;
+use presence::wire::rest::RedisInfo;
 use redis::{ErrorKind, RedisError};
 use tokio_rustls::rustls::Error as TlsError;
 
 use super::link::LinkError;
 use super::meta::{Difference, SharedFacts};
 use super::rivals::OwnNode;
+use super::server_info;
 use super::servers::RedisServers;
 use crate::clock::Stopwatch;
 use crate::data_dir::DataDirError;
@@ -20,8 +22,6 @@ use crate::data_dir::DataDirError;
 const TRY_EVERY: Duration = Duration::from_millis(500);
 /// How often it is said that Redis is waited for.
 const SAY_EVERY: Duration = Duration::from_secs(30);
-/// The oldest version that can be used: scripts have flags since then. Valkey calls itself 7.2 or newer.
-const VERSION_MIN: (u32, u32) = (7, 0);
 
 /// Why a node can't use its Redis: waiting is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +102,9 @@ impl RedisServers {
     }
 
     async fn try_reach(&self, facts: &SharedFacts, own: OwnNode<'_>) -> Result<(), Failed> {
-        let version = self.version().await?;
-        if is_too_old(&version) {
+        let info = self.server_info().await?;
+        if info.is_too_old() {
+            let version = info.redis_version;
             return Err(Failed::Unusable(UnusableRedis::TooOld { version }));
         }
         let agreed = self.agree(facts).await?;
@@ -117,22 +118,20 @@ impl RedisServers {
                 false => UnusableRedis::NotAlone { name, address, version },
             }));
         }
-        tracing::info!(redis = self.names(), version, "reached Redis");
+        tracing::info!(
+            redis = self.names(),
+            kind = info.kind,
+            version = info.version,
+            "reached Redis"
+        );
         Ok(())
     }
 
-    async fn version(&self) -> Result<String, LinkError> {
+    async fn server_info(&self) -> Result<RedisInfo, LinkError> {
         let mut connection = self.connect_to_meta().await?;
         let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
-        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
-        Ok(version.unwrap_or_default().trim().to_owned())
+        Ok(server_info::of(&info, None))
     }
-}
-
-/// Whether a version is one before [`VERSION_MIN`], or none at all.
-fn is_too_old(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < VERSION_MIN
 }
 
 /// Whether the server's certificate is not one to take.

@@ -148,9 +148,7 @@ async fn under_way<T>(work: &mut Option<Work<T>>) -> T {
 fn done<T>(outcome: Result<T, LinkError>, servers: &RedisServers, partition: u16) -> Option<T> {
     outcome
         .inspect_err(|error| {
-            if matches!(error, LinkError::Moved(_)) {
-                servers.forget(partition);
-            }
+            servers.lose(partition);
             tracing::debug!(partition, %error, "no answer from Redis");
         })
         .ok()

@@ -1,7 +1,7 @@
 //! The scripts that Redis runs, one for each kind of call, and their arguments. Each script's header says what its keys,
 //! arguments and answers are.
 
-use presence::replication::{Call, Caller, Listed, UserOffer};
+use presence::replication::{Call, Caller, Listed, Listing, PAGE_FIELDS, UserOffer};
 
 use super::keys::{Keys, LOG_ENTRIES};
 
@@ -11,10 +11,11 @@ pub(super) enum Script {
     Register,
     Offer,
     Note,
+    List,
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 3] = [Self::Register, Self::Offer, Self::Note];
+    pub(super) const ALL: [Self; 4] = [Self::Register, Self::Offer, Self::Note, Self::List];
 
     /// The source that Redis is given.
     pub(super) const fn source(self) -> &'static str {
@@ -22,6 +23,7 @@ impl Script {
             Self::Register => include_str!("scripts/register.lua"),
             Self::Offer => include_str!("scripts/offer.lua"),
             Self::Note => include_str!("scripts/note.lua"),
+            Self::List => include_str!("scripts/list.lua"),
         }
     }
 }
@@ -62,10 +64,17 @@ impl<'a> ScriptRun<'a> {
                 }
                 Self {
                     script: Script::Offer,
-                    keys: vec![&keys.state, &keys.log, &keys.online, &keys.custom_status],
+                    keys: vec![
+                        &keys.state,
+                        &keys.log,
+                        &keys.online,
+                        &keys.custom_status,
+                        &keys.new_custom_status,
+                    ],
                     arguments,
                 }
             }
+            Call::List { caller, listing } => Self::list(keys, caller, listing),
             Call::Tick { caller, content } => Self::note(keys, caller, "tick", [content.clone()]),
             Call::End { caller, ended, grace } => {
                 Self::note(keys, caller, "ended", [text(ended), text(grace.as_millis())])
@@ -84,7 +93,37 @@ impl<'a> ScriptRun<'a> {
         arguments.extend(rest);
         Self {
             script: Script::Note,
-            keys: vec![&keys.state, &keys.log, &keys.online],
+            keys: vec![&keys.state, &keys.log, &keys.online, &keys.custom_status],
+            arguments,
+        }
+    }
+
+    fn list(keys: &'a Keys, caller: &Caller, listing: &Listing) -> Self {
+        let mut arguments = vec![text(caller.incarnation), text(caller.connection.0)];
+        match listing {
+            Listing::Present(users) => {
+                arguments.push(text("present"));
+                for (user, revision, is_present) in users {
+                    let presence = text(if *is_present { "P" } else { "A" });
+                    arguments.extend([text(user.as_str()), digits(revision.get()), presence]);
+                }
+            }
+            Listing::Strangers { place } => {
+                arguments.extend([text("strangers"), text(place), text(PAGE_FIELDS)]);
+            }
+            Listing::Begin => arguments.push(text("begin")),
+            Listing::Custom { read_to, users } => {
+                arguments.extend([text("custom"), text(read_to.get())]);
+                for (user, base, custom) in users {
+                    let base = base.map(|base| digits(base.get())).unwrap_or_default();
+                    arguments.extend([text(user.as_str()), base, text(custom.as_str())]);
+                }
+            }
+            Listing::Complete => arguments.push(text("complete")),
+        }
+        Self {
+            script: Script::List,
+            keys: vec![&keys.state, &keys.online, &keys.custom_status, &keys.new_custom_status],
             arguments,
         }
     }

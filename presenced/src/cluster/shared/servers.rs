@@ -1,12 +1,18 @@
 //! The servers of Redis: one, or the masters of a Redis Cluster, which share the partitions. Where a partition is, the servers
 //! themselves say; it is asked again when one of them can't be reached or says that a partition has moved.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use presence::wire::rest::RedisStats;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates, Value};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
+    TlsCertificates, Value,
+};
 
 use super::keys::{Keys, META};
 use super::link::{ANSWERS_WITHIN, CONNECTS_WITHIN, Link, LinkError};
@@ -32,8 +38,12 @@ pub(crate) struct RedisServers {
     seeds: Vec<ConnectionInfo>,
     root_certificates: Option<Vec<u8>>,
     password_file: Option<PathBuf>,
+    /// Which of them is asked first.
+    first_seed: AtomicUsize,
     /// Where each partition is; empty before it was asked.
     places: Mutex<HashMap<u16, ConnectionAddr>>,
+    /// The servers at the last look.
+    pub(super) seen: Mutex<Vec<RedisStats>>,
 }
 
 impl RedisServers {
@@ -47,7 +57,9 @@ impl RedisServers {
             seeds: seeds.collect::<Result<_, LinkError>>()?,
             root_certificates: options.root_certificates.clone(),
             password_file: options.password_file.clone(),
+            first_seed: AtomicUsize::new(0),
             places: Mutex::default(),
+            seen: Mutex::default(),
         })
     }
 
@@ -68,7 +80,7 @@ impl RedisServers {
         }
         let opened = Link::open(&self.client_at(place)?, Keys::of(partition)).await;
         if opened.is_err() {
-            self.forget(partition);
+            self.lose(partition);
         }
         opened
     }
@@ -79,23 +91,36 @@ impl RedisServers {
         connect(&self.client_at(place)?).await
     }
 
-    fn client_at(&self, place: Option<ConnectionAddr>) -> Result<redis::Client, LinkError> {
+    /// The servers that the operator named.
+    pub(super) fn seeds(&self) -> impl Iterator<Item = &ConnectionAddr> {
+        self.seeds.iter().map(ConnectionInfo::addr)
+    }
+
+    pub(super) fn client_at(&self, place: Option<ConnectionAddr>) -> Result<redis::Client, LinkError> {
+        self.client(self.seed_at(place)?)
+    }
+
+    fn seed_at(&self, place: Option<ConnectionAddr>) -> Result<ConnectionInfo, LinkError> {
         let seed = self.seeds.first().ok_or(LinkError::NoServer)?.clone();
-        self.client(match place {
+        Ok(match place {
             Some(place) => seed.set_addr(place),
             None => seed,
         })
     }
 
-    /// The next connection about the partition asks where it is.
-    pub(super) fn forget(&self, partition: u16) {
+    /// The partition can't be reached where it was: the next connection about it asks where it is, first a server that was not
+    /// asked last. A master that has lost the others does not know that another one has its place.
+    pub(super) fn lose(&self, partition: u16) {
         self.places.lock().remove(&partition);
+        self.first_seed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Asks the configured servers where a key is, one after the other; none if there is one server alone.
     async fn find(&self, key: &str) -> Result<Option<ConnectionAddr>, LinkError> {
         let mut last = LinkError::NoServer;
-        for seed in &self.seeds {
+        let first = self.first_seed.load(Ordering::Relaxed) % self.seeds.len().max(1);
+        let (later, sooner) = self.seeds.split_at(first);
+        for seed in sooner.iter().chain(later) {
             match self.ask(seed, key).await {
                 Ok(None) if self.seeds.len() > 1 => return Err(LinkError::NoCluster),
                 Ok(place) => return Ok(place),
@@ -121,6 +146,34 @@ impl RedisServers {
         Ok(Some(at(seed.addr(), host, port)))
     }
 
+    /// The masters of the cluster, as the first server that answers knows them; one without a place if it is a server alone.
+    pub(super) async fn masters(&self) -> Result<Vec<Option<ConnectionAddr>>, LinkError> {
+        let mut last = LinkError::NoServer;
+        for seed in &self.seeds {
+            match self.masters_by(seed).await {
+                Ok(masters) => return Ok(masters),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn masters_by(&self, seed: &ConnectionInfo) -> Result<Vec<Option<ConnectionAddr>>, LinkError> {
+        let mut connection = connect(&self.client(seed.clone())?).await?;
+        let asked = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await;
+        let slots: Vec<Value> = match asked {
+            Ok(slots) => slots,
+            // A server alone.
+            Err(error) if error.code() == Some("ERR") => return Ok(vec![None]),
+            Err(error) => return Err(RedisError::into(error)),
+        };
+        let masters: BTreeSet<(String, u16)> = slots.into_iter().filter_map(master_of_range).map(|one| one.1).collect();
+        let places = masters
+            .into_iter()
+            .map(|(host, port)| Some(at(seed.addr(), host, port)));
+        Ok(places.collect())
+    }
+
     fn client(&self, info: ConnectionInfo) -> Result<redis::Client, LinkError> {
         let info = match &self.password_file {
             Some(file) => {
@@ -135,6 +188,16 @@ impl RedisServers {
             }
             None => info,
         };
+        self.client_of(info)
+    }
+
+    /// A client that names no user and no password.
+    pub(super) fn stranger_at(&self, place: Option<ConnectionAddr>) -> Result<redis::Client, LinkError> {
+        let seed = self.seed_at(place)?;
+        self.client_of(seed.set_redis_settings(RedisConnectionInfo::default()))
+    }
+
+    fn client_of(&self, info: ConnectionInfo) -> Result<redis::Client, LinkError> {
         let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         let client = match is_tls {
             true => {
@@ -158,24 +221,25 @@ pub(super) async fn connect(client: &redis::Client) -> Result<MultiplexedConnect
     Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }
 
-/// The master of a range of slots, if the slot is in it: `[first, last, [host, port, …], …]`.
+/// The master of a range of slots, if the slot is in it.
 fn master_of(range: Value, slot: i64) -> Option<(String, u16)> {
+    let (slots, master) = master_of_range(range)?;
+    slots.contains(&slot).then_some(master)
+}
+
+/// A range of slots with host and port of its master: `[first, last, [host, port, …], …]`.
+fn master_of_range(range: Value) -> Option<(RangeInclusive<i64>, (String, u16))> {
     let Value::Array(parts) = range else { return None };
     let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else {
         return None;
     };
-    if !(*first..=*last).contains(&slot) {
-        return None;
-    }
-    match master.as_slice() {
-        [Value::BulkString(host), Value::Int(port), ..] => {
-            let host = String::from_utf8(host.clone()).ok()?;
-            Some((host, u16::try_from(*port).ok()?))
-        }
+    let (host, port) = match master.as_slice() {
+        [Value::BulkString(host), Value::Int(port), ..] => (String::from_utf8(host.clone()).ok()?, port),
         // The server does not know its own name: it is where we asked.
-        [Value::Nil, Value::Int(port), ..] => Some((String::new(), u16::try_from(*port).ok()?)),
-        _ => None,
-    }
+        [Value::Nil, Value::Int(port), ..] => (String::new(), port),
+        _ => return None,
+    };
+    Some((*first..=*last, (host, u16::try_from(*port).ok()?)))
 }
 
 /// The address of a server of the cluster, reached in the same way as the one that was asked.

@@ -55,6 +55,7 @@ fn other_value(name: &str) -> &'static str {
         "partitions" => "17",
         "node-name" => "other",
         "lease" => "21s",
+        "drain-rate" => "70",
         "node-grace" => "22s",
         "trusted-proxy" => "10.0.0.0/8",
         "allowed-origin" => "https://chat.example.org",

@@ -45,6 +45,8 @@ pub(crate) type DirtyUsers = HashMap<UserPin, u64>;
 /// One turn of the delivery: what was taken out of the outbox. It ends with `Outbox::finish_turn`.
 #[derive(Debug)]
 pub(crate) struct DeliveryTurn {
+    /// Whether the node may be out of date: then that alone is told.
+    pub(crate) stale: Option<bool>,
     /// The snapshot that is first in line.
     pub(crate) snapshot: Option<Snapshot>,
     /// The users that are dirty.
@@ -56,6 +58,17 @@ pub(crate) struct DeliveryTurn {
 }
 
 impl DeliveryTurn {
+    /// Nothing is taken out: what changed follows in the next turn.
+    pub(super) fn of_staleness(is_stale: bool, complete_to: u64) -> Self {
+        Self {
+            stale: Some(is_stale),
+            snapshot: None,
+            dirty: DirtyUsers::new(),
+            complete_to,
+            has_more_snapshots: true,
+        }
+    }
+
     /// Takes out the dirty users that the frame contains, each up to the change with this number.
     pub(crate) fn drop_told(&mut self, told: &[(UserRef, u64)]) {
         drop_told(&mut self.dirty, told);

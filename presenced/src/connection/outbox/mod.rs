@@ -6,6 +6,8 @@
 
 mod delivery_turn;
 #[cfg(test)]
+mod test_access;
+#[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
@@ -126,6 +128,9 @@ pub(crate) struct Outbox {
     /// never sent.
     preparing: u32,
     dirty: DirtyUsers,
+    /// Whether the node may be out of date, and whether the client was told so.
+    is_stale: bool,
+    is_told_stale: bool,
     /// The last point of the node's changes up to which everything was sent; 0: none yet.
     complete_to: u64,
     /// Bytes that the socket took, in all.
@@ -151,6 +156,12 @@ impl Outbox {
         self.dirty.remove(&user);
     }
 
+    /// The node may be out of date, or is right again. Whether the connection belongs into the ready queue.
+    pub(super) fn set_stale(&mut self, is_stale: bool) -> bool {
+        self.is_stale = is_stale;
+        self.enqueue()
+    }
+
     /// A watch begins: its snapshot will be put in line.
     pub(crate) fn begin_preparing(&mut self) {
         self.preparing += 1;
@@ -172,8 +183,13 @@ impl Outbox {
             return None;
         }
         self.writer = WriteState::Writing { blocked_since: None };
+        if self.is_told_stale != self.is_stale {
+            self.is_told_stale = self.is_stale;
+            return Some(DeliveryTurn::of_staleness(self.is_stale, self.complete_to));
+        }
         let snapshot = self.snapshots.pop_front();
         Some(DeliveryTurn {
+            stale: None,
             snapshot,
             dirty: std::mem::take(&mut self.dirty),
             complete_to: self.complete_to,
@@ -323,36 +339,6 @@ impl Outbox {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn is_queued(&self) -> bool {
-        self.is_queued
-    }
-
-    /// Whether nothing is under way and nothing waits.
-    #[cfg(test)]
-    pub(crate) fn is_quiet(&self) -> bool {
-        !self.is_queued && self.is_flushed() && !self.has_something_to_deliver()
-    }
-
-    /// From now on it counts as queued: the test puts the connection into the ready queue.
-    #[cfg(test)]
-    pub(crate) fn hold_delivery(&mut self) {
-        self.is_queued = true;
-    }
-
-    /// Simulates a write under way, so that nothing else is sent.
-    #[cfg(test)]
-    pub(crate) fn hold_writes(&mut self) {
-        self.writer = WriteState::Writing { blocked_since: None };
-    }
-
-    /// Ends [`Self::hold_writes`]. Whether the connection belongs into the ready queue.
-    #[cfg(test)]
-    pub(crate) fn release_writes(&mut self) -> bool {
-        self.writer = WriteState::Idle;
-        self.enqueue()
-    }
-
     /// Whether there is something to deliver and the socket is free; if so it counts as queued from now on.
     fn enqueue(&mut self) -> bool {
         let is_free = !self.is_queued && self.writer == WriteState::Idle;
@@ -363,7 +349,9 @@ impl Outbox {
 
     /// Whether a snapshot or an event could be sent now.
     fn has_something_to_deliver(&self) -> bool {
-        !self.snapshots.is_empty() || (self.preparing == 0 && !self.dirty.is_empty())
+        self.is_told_stale != self.is_stale
+            || !self.snapshots.is_empty()
+            || (self.preparing == 0 && !self.dirty.is_empty())
     }
 
     /// A connection whose socket is broken must be read to its end, by which the session's end is found.

@@ -57,9 +57,10 @@ impl<'a> Delivery<'a> {
             ..DeliveryResult::default()
         };
         let mut updates = UpdateList::default();
-        let frame = match &turn.snapshot {
-            Some(_) => self.snapshot_frame(conn, turn, &mut updates, &mut result),
-            None => self.event_frame(conn, turn, &mut updates, &mut result),
+        let frame = match (turn.stale, &turn.snapshot) {
+            (Some(is_stale), _) => EncodedFrame::staleness(is_stale),
+            (None, Some(_)) => self.snapshot_frame(conn, turn, &mut updates, &mut result),
+            (None, None) => self.event_frame(conn, turn, &mut updates, &mut result),
         };
         self.engine.throughput.records_delivered(updates.len() as u64);
         self.engine.metrics.deliveries.inc_by(updates.len() as u64);

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
+use presence::wire::client_message::MessageId;
 use presence::wire::record::{Removed, Update, Viewer};
-use presence::wire::server_message::frame as message;
+use presence::wire::server_message::{ServerMessage, frame as message};
 use presence::{Cursor, Revision, UserId, Wall};
 
 use crate::clock::Clock;
@@ -126,6 +127,14 @@ pub(super) enum EncodedFrame {
 }
 
 impl EncodedFrame {
+    /// The message that the node may be out of date, or is right again.
+    pub(super) fn staleness(is_stale: bool) -> Self {
+        let message = ServerMessage::<MessageId>::Stale { stale: is_stale };
+        // It holds nothing that JSON can't.
+        let text = message.encode().unwrap_or_default();
+        Self::Own(frame::encode(Opcode::Text, text.as_bytes()))
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,

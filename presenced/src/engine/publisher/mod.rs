@@ -232,6 +232,11 @@ impl Publisher {
         last.min(begun.saturating_sub(1))
     }
 
+    /// The connections that watch everyone.
+    pub(super) fn observers(&self) -> Vec<Arc<Connection>> {
+        self.observers.read().clone()
+    }
+
     /// Whether the connection did not observe before.
     pub(super) fn add_observer(&self, conn: &Arc<Connection>) -> bool {
         let mut observers = self.observers.write();

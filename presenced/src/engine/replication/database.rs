@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::replication::{Incarnation, Share, SharedPart, State};
+use presence::replication::{ChosenPage, Incarnation, MovedTimes, Share, SharedPart, State};
 use presence::{Activity, Contribution, DurablePart, Now, Revision, Status, UserId};
 
+use crate::clock::Stopwatch;
 use crate::cluster::Shared;
 use crate::engine::cache::durable_part;
 use crate::engine::{Engine, EngineError};
@@ -14,12 +15,16 @@ use crate::store::{DurableRow, ListedRow, Row, StoreError};
 
 /// Users that are loaded together.
 const LOADED_TOGETHER_MAX: usize = 512;
+/// Custom statuses of one partition that are listed together: four calls.
+const LISTED_TOGETHER_MIN: usize = 256;
 /// How often it is looked whether the log may lack a change.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The log has a change by then, if the node that wrote it is alive.
 const UNPUBLISHED_AFTER: Duration = Duration::from_secs(10);
 /// How long to wait after the database failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// For how long times are waited for that a node which is gone may have written alone: its users become OFFLINE meanwhile.
+const TIMES_WAIT: Duration = Duration::from_secs(1);
 /// The run that is named where nobody knows which one had the sessions: none has this number.
 const UNKNOWN_RUN: Incarnation = Incarnation(0);
 
@@ -44,9 +49,11 @@ impl Engine {
         for number in asked {
             present.entry(number).or_default();
         }
-        for (user, row) in self.all_present().await {
-            if let Some(users) = present.get_mut(&shared.number_of(&user)) {
-                users.push((user, row.revision, state_of_row(row)));
+        for (user, row) in self.all_listed().await {
+            let (revision, state) = (row.revision, state_of_row(row));
+            let users = present.get_mut(&shared.number_of(&user));
+            if let Some(users) = users.filter(|_| state.is_present()) {
+                users.push((user, revision, state));
             }
         }
         for (number, users) in present {
@@ -55,7 +62,8 @@ impl Engine {
         }
     }
 
-    async fn all_present(&self) -> Vec<(UserId, Row)> {
+    /// All rows of users with a status, with sessions or with reports.
+    async fn all_listed(&self) -> Vec<(UserId, Row)> {
         let mut all: Vec<(UserId, Row)> = Vec::new();
         let mut last: Option<UserId> = None;
         loop {
@@ -70,12 +78,44 @@ impl Engine {
             };
             let is_last = page.len() < LOADED_TOGETHER_MAX;
             last = page.last().map(|(user, _)| user.clone());
-            let readable = page.into_iter().filter_map(|(user, row)| Some((user, row.ok()?)));
-            all.extend(readable.filter(|(_, row)| row.status != Status::Offline));
+            all.extend(page.into_iter().filter_map(|(user, row)| Some((user, row.ok()?))));
             if is_last {
                 return all;
             }
         }
+    }
+
+    /// Some users of a partition who have another custom status than ONLINE, to be listed for other services. The pages of all
+    /// partitions are read one after the other.
+    pub(super) async fn load_chosen(&self, shared: &Shared, number: u16, pass: u64, after: Option<UserId>) {
+        let _reading = self.present_requests.pass.lock().await;
+        let (mut users, mut next) = (Vec::new(), after);
+        while shared.partition(number).machine().is_listing(pass) {
+            let page = match self
+                .persistence
+                .store
+                .load_chosen(next.as_ref(), LOADED_TOGETHER_MAX)
+                .await
+            {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%error, "the custom statuses in the database can't be read yet");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                    continue;
+                }
+            };
+            let is_last = page.len() < LOADED_TOGETHER_MAX;
+            next = page.last().map(|(user, _)| user.clone()).filter(|_| !is_last);
+            let readable = page.into_iter().filter_map(|(user, row)| Some((user, row.ok()?)));
+            let here = readable.filter(|(user, _)| shared.number_of(user) == number);
+            users.extend(here.map(|(user, row)| (user, row.durable.preference.custom)));
+            if is_last || users.len() >= LISTED_TOGETHER_MIN {
+                break;
+            }
+        }
+        let page = ChosenPage { pass, users, next };
+        let partition = shared.partition(number);
+        partition.tell(move |machine, input| machine.handle_chosen(input, page));
     }
 
     /// All users of a partition with sessions here are told to it anew, with what the database has of them.
@@ -100,6 +140,27 @@ impl Engine {
     pub(super) async fn load_part(&self, shared: &Shared, user: &UserId) {
         if let Ok(Some(row)) = self.persistence.store.load(user).await {
             tell_row(shared, user, row.durable);
+        }
+    }
+
+    /// The times that the database has of users of a node that is gone, as far as it answers: they don't wait for it.
+    pub(super) async fn load_times(&self, shared: &Shared, number: u16, users: &[UserId]) {
+        let waiting = Stopwatch::start();
+        for some in users.chunks(LOADED_TOGETHER_MAX) {
+            let left = TIMES_WAIT.saturating_sub(waiting.elapsed());
+            let loading = tokio::time::timeout(left, self.persistence.store.load_many(some)).await;
+            let rows = loading.map(Result::unwrap_or_default).unwrap_or_default();
+            let times = some.iter().zip(rows).filter_map(|(user, row)| {
+                let row = row.ok().flatten()?;
+                Some(MovedTimes {
+                    user: user.clone(),
+                    last_seen: row.last_seen?,
+                    last_active: row.last_active,
+                })
+            });
+            let (users, times) = (some.to_vec(), times.collect::<Vec<_>>());
+            let partition = shared.partition(number);
+            partition.tell(move |machine, input| machine.handle_stored_times(input, users, &times));
         }
     }
 
@@ -167,7 +228,8 @@ fn tell_row(shared: &Shared, user: &UserId, row: DurableRow) {
         .tell(move |machine, input| machine.handle_loaded(input, &of, part));
 }
 
-/// A user as the database has it, with its sessions in grace, wherever they were.
+/// A user as the database has it, with its sessions in grace, wherever they were. The status follows from them and from the
+/// reports: a node may have died before it wrote the one that began or ended with a report.
 fn state_of_row(row: Row) -> State {
     let places = u32::try_from(row.connected_on.len()).unwrap_or(u32::MAX);
     let share = Share {
@@ -178,13 +240,27 @@ fn state_of_row(row: Row) -> State {
         },
         grace_until: None,
         places,
+        sessions: Vec::new(),
         unknown: Vec::new(),
     };
+    let contributions = if places == 0 { Vec::new() } else { vec![share] };
+    let reported_since = row.durable.reports.iter().map(|report| report.since).min();
+    let durable = shared_part_of(row.durable);
+    let sessions: Vec<Contribution> = contributions.iter().map(|share| share.contribution).collect();
+    let part = &durable.part;
+    let ruled = presence::decide(&sessions, &part.reports, &part.preference, Activity::Unknown).status;
+    let was_present = row.status != Status::Offline;
+    let (status, since) = match ruled {
+        Status::Offline => (ruled, row.since),
+        _ if was_present => (row.status, row.since),
+        _ if reported_since.is_some() => (ruled, reported_since),
+        _ => (row.status, row.since),
+    };
     State {
-        contributions: if places == 0 { Vec::new() } else { vec![share] },
-        durable: shared_part_of(row.durable),
-        status: row.status,
-        since: row.since,
+        contributions,
+        durable,
+        status,
+        since,
         last_seen: row.last_seen,
         last_active: row.last_active,
         ..State::default()
@@ -202,5 +278,51 @@ fn shared_part_of(row: DurableRow) -> SharedPart {
     SharedPart {
         part: DurablePart { reports, ..part },
         ends,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::{CustomStatus, Source, Version, Wall};
+
+    use super::*;
+    use crate::store::ReportRow;
+
+    /// A row of whom only a report was written, by a node that died before it wrote the status.
+    fn reported() -> Row {
+        let report = ReportRow {
+            source: Source::default(),
+            status: CustomStatus::Online,
+            since: Wall::from_millis(1_000),
+            heard: Wall::from_millis(2_000),
+            version: Version::new(1),
+            said: Version::new(1),
+            last_active: None,
+            expires_at: None,
+        };
+        Row {
+            durable: DurableRow {
+                version: Version::new(1),
+                reports: vec![report],
+                ..DurableRow::default()
+            },
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn a_reported_user_is_present_though_the_status_was_not_written() {
+        let state = state_of_row(reported());
+        assert_eq!(state.status, Status::Online);
+        assert_eq!(state.since, Some(Wall::from_millis(1_000)));
+    }
+
+    #[test]
+    fn a_user_whose_report_was_ended_alone_is_absent() {
+        let row = Row {
+            status: Status::Online,
+            ..Row::default()
+        };
+        assert!(!state_of_row(row).is_present());
     }
 }

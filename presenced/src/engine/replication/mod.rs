@@ -4,6 +4,7 @@
 mod database;
 mod offering;
 mod showing;
+mod staleness;
 mod waiting;
 mod writing;
 
@@ -14,12 +15,29 @@ use presence::replication::{Effect, Input};
 use presence::{Revision, UserId};
 
 pub(super) use self::database::PresentRequests;
+pub(super) use self::staleness::Staleness;
 pub(crate) use self::waiting::NameTaken;
 pub(super) use self::waiting::Waiting;
 pub(super) use self::writing::Unwritten;
 use super::Engine;
 use crate::cluster::Shared;
 use crate::vital::{self, VitalTask};
+
+/// What a partition asks that the database must answer. It goes on beside the partition.
+enum DatabaseWork {
+    /// The user has left the state: watchers are told the stored record.
+    ShowStored(UserId),
+    LoadPart(UserId),
+    LoadTimes(Vec<UserId>),
+    LoadPresent,
+    LoadChosen {
+        pass: u64,
+        after: Option<UserId>,
+    },
+    OfferAll,
+    /// The user was forgotten an hour ago.
+    DeleteAgain(UserId),
+}
 
 impl Engine {
     /// Everything up to this revision was marked in the outboxes of its audience; 0 if that is not known, as while the cluster
@@ -60,6 +78,12 @@ impl Engine {
                 engine.run_sweep(shared).await;
             }
         }));
+        let engine = Arc::clone(self);
+        tasks.push(vital::start_task(async move {
+            if let Some(shared) = engine.cluster.shared() {
+                engine.run_load(shared).await;
+            }
+        }));
         tasks
     }
 
@@ -91,8 +115,7 @@ impl Engine {
     pub(super) fn note_stall(&self, length: Duration) {
         let Some(shared) = self.cluster.shared() else { return };
         for number in 0..shared.partitions() {
-            let partition = shared.partition(number);
-            partition.tell(move |machine, input| machine.handle_stall(input, length));
+            shared.partition(number).note_stall(length);
         }
     }
 
@@ -116,19 +139,20 @@ impl Engine {
             let until = partition.machine().next_deadline();
             let event = runner.next(self.clock.mono(), until).await;
             let last_waiter = partition.last_waiter();
-            let (effects, position) = self.with_input(|input| {
+            let (effects, position, is_withholding) = self.with_input(|input| {
                 let mut machine = partition.machine();
                 let effects = runner.handle(&mut machine, input, event);
                 if number == 0 {
                     self.clock.follow(machine.time(input.reading), input.reading);
                 }
                 partition.note_nodes(&machine, shared);
-                partition.set_stale(!machine.is_reachable());
-                (effects, machine.position())
+                let is_withholding = partition.begin_withholding(&machine);
+                (effects, machine.position(), is_withholding)
             });
             for effect in effects {
                 self.carry_out(shared, number, effect);
             }
+            partition.note_withholding(is_withholding);
             if let Some((epoch, applied)) = position {
                 partition.note_told(applied.get());
                 shared.note_epoch(number, epoch);
@@ -148,41 +172,60 @@ impl Engine {
             // The runner has them.
             Effect::Call { .. } | Effect::Ask { .. } => {}
             Effect::Show {
+                user,
+                revision,
+                state,
+                was_removed,
+                ..
+            } if state.is_removed() => self.show_removal(&user, state.changed.unwrap_or(revision), was_removed),
+            Effect::Show {
                 user, revision, state, ..
             } => self.show(shared, &user, revision, &state),
             Effect::Times(times) => self.show_times(&times),
             Effect::Write(user) => self.unwritten.push(user),
             Effect::EndSessions { user, kind, count } => self.end_sessions(shared, &user, kind, count),
+            Effect::Continued(user, sessions) => self.give_up_places(&user, &sessions),
             Effect::CommandFailed(user) => self.waiting.command_failed(&user),
             Effect::EndAllSessions => self.end_all_sessions(shared, number),
+            Effect::DemandAnswers(user) => self.demand_answers_of(&user),
             Effect::Refuse(user) => self.refuse_newest(&user),
             Effect::ReportEnded(user, source, version) => self.persistence.end_report_of(user, source, version),
             Effect::RegistrationEnded(grace) => self.doubt_all(shared, number, grace),
-            Effect::Ready => self.waiting.partition_is_ready(number),
-            Effect::Stale(_) => {}
+            Effect::Ready => {
+                self.set_stale(shared, number, false);
+                self.waiting.partition_is_ready(number);
+            }
+            Effect::Stale(is_stale) => self.set_stale(shared, number, is_stale),
             Effect::Stopped => self.waiting.partition_is_stopped(number),
             Effect::Unreadable(format) => {
                 tracing::error!(format, "a newer version wrote a state that this one can't read");
             }
+            Effect::Drain(is_wanted) => drop(self.set_draining(is_wanted)),
+            Effect::DrainObeyed(order) => self.waiting.drain_is_obeyed(order),
             Effect::Published(user, version) => self.unwritten.publish(user, version),
             Effect::NameTaken(holder) => self.waiting.name_is_taken(shared.name_of(holder).as_str(), holder),
-            Effect::Left(..) | Effect::Load(..) | Effect::LoadPresent | Effect::OfferAll | Effect::Delete(..) => {
-                self.carry_out_beside(number, effect);
-            }
+            Effect::Left(user) => self.ask_database(number, DatabaseWork::ShowStored(user)),
+            Effect::Load(user) => self.ask_database(number, DatabaseWork::LoadPart(user)),
+            Effect::LoadTimes(users) => self.ask_database(number, DatabaseWork::LoadTimes(users)),
+            Effect::LoadPresent => self.ask_database(number, DatabaseWork::LoadPresent),
+            Effect::LoadChosen { pass, after } => self.ask_database(number, DatabaseWork::LoadChosen { pass, after }),
+            Effect::OfferAll => self.ask_database(number, DatabaseWork::OfferAll),
+            Effect::Delete(user) => self.ask_database(number, DatabaseWork::DeleteAgain(user)),
         }
     }
 
-    fn carry_out_beside(self: &Arc<Self>, number: u16, effect: Effect) {
+    fn ask_database(self: &Arc<Self>, number: u16, work: DatabaseWork) {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             let Some(shared) = engine.cluster.shared() else { return };
-            match effect {
-                Effect::Left(user) => engine.show_stored(&user).await,
-                Effect::Load(user) => engine.load_part(shared, &user).await,
-                Effect::LoadPresent => engine.load_present(shared, number).await,
-                Effect::OfferAll => engine.offer_all(shared, number).await,
-                Effect::Delete(user) => engine.delete_again(shared, &user).await,
-                _ => {}
+            match work {
+                DatabaseWork::ShowStored(user) => engine.show_stored(&user).await,
+                DatabaseWork::LoadPart(user) => engine.load_part(shared, &user).await,
+                DatabaseWork::LoadTimes(users) => engine.load_times(shared, number, &users).await,
+                DatabaseWork::LoadPresent => engine.load_present(shared, number).await,
+                DatabaseWork::LoadChosen { pass, after } => engine.load_chosen(shared, number, pass, after).await,
+                DatabaseWork::OfferAll => engine.offer_all(shared, number).await,
+                DatabaseWork::DeleteAgain(user) => engine.delete_again(shared, &user).await,
             }
         });
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use presence::replication::{CommandKind, MovedTimes, UNREACHABLE_AFTER};
+use presence::replication::{CommandKind, MovedTimes, State, UNREACHABLE_AFTER};
 use presence::wire::record::{Record, Viewer};
-use presence::{Freshness, Now, UserId};
+use presence::{Freshness, Now, Revision, UserId, Version};
 
 use super::showing::contributions_of_others;
 use crate::cluster::{OWN_CHANGE_WAITS, Shared};
@@ -150,26 +150,46 @@ impl Engine {
     }
 
     /// The user in memory for a connect, with what the database has: what is in memory may be older, after Redis lost or
-    /// rolled back its state. If the database does not answer in time, what is in memory; else ONLINE and `degraded`.
+    /// rolled back its state. If the database does not answer in time, what is in memory, else what is in the state, else the
+    /// custom status that Redis lists for other services, else ONLINE; the last two are `degraded`.
     pub(in crate::engine) async fn load_from_store(self: &Arc<Self>, user: &UserId) -> UserPin {
         let loading = self.persistence.store.load(user);
         match tokio::time::timeout(self.options.connect_waits, loading).await {
             Ok(Ok(row)) => self.take_row(user, row),
-            Ok(Err(_)) | Err(_) => self.insert_fallback(user),
+            // Seldom needed, and large: not a part of every connection's task.
+            Ok(Err(_)) | Err(_) => Box::pin(self.load_from_cluster(user)).await,
         }
+    }
+
+    async fn load_from_cluster(&self, user: &UserId) -> UserPin {
+        if let Some(pin) = self.users.pin(user) {
+            return pin;
+        }
+        let shown = self.shown(user);
+        let is_known = |(_, state): &(Revision, State)| state.durable.part.version > Version::NONE;
+        if shown.as_ref().is_some_and(is_known) {
+            let state = || (self.shown_state(user, None, shown), Publication::default());
+            return self.users.insert(user, state).pin();
+        }
+        let listed = match self.cluster.shared() {
+            Some(shared) => shared.listed_custom_status(user).await,
+            None => None,
+        };
+        self.insert_fallback(user, listed.unwrap_or_default())
     }
 
     fn take_row(&self, user: &UserId, row: Option<Row>) -> UserPin {
         let shown = self.shown(user);
         let reading = self.clock.read_for_loads();
-        let stored = row.map(|row| self.stored_of(user, row, reading.for_user(None)));
+        let loaded = self.now_of_row(row.as_ref(), reading.for_user(None));
+        let stored = row.map(|row| self.stored_of(user, row, loaded));
         let mut entry = self.users.insert(user, || {
             let state = self.shown_state(user, None, shown);
             (state, Publication::default())
         });
         entry.overtake_loads();
-        let now = entry.state.now(reading);
-        entry.state.load(stored.unwrap_or_default(), now.wall);
+        let now = entry.state.now(reading).wall.max(loaded.wall);
+        entry.state.load(stored.unwrap_or_default(), now);
         entry.pin()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use presence::explain::OtherSessions;
 use presence::replication::{CommandKind, MovedTimes, Share, State};
-use presence::{Adopted, Profile, Revision, UserId};
+use presence::{Adopted, Now, Profile, Revision, SessionId, UserId, Wall};
 
 use crate::cluster::{NodeContribution, Shared};
 use crate::connection::close_reason::CloseReason;
@@ -17,30 +17,35 @@ use crate::store::Row;
 impl Engine {
     /// The user is as the state says, at this revision.
     pub(super) fn show(&self, shared: &Shared, user: &UserId, revision: Revision, state: &State) {
-        let mut entry = self.users.insert(user, || {
-            (UserState::new(Profile::default(), Vec::new()), Publication::default())
-        });
+        let mut entry = self.unknown_entry(user);
         entry.overtake_loads();
-        if state.is_removed() {
-            let revision = state.changed.unwrap_or(revision);
-            if entry.changed_at() < revision {
-                self.show_removed(&mut entry, revision);
-            }
-            return;
-        }
         let now = self.now_of(&entry);
         let publishing = self.publisher.begin(&entry);
         let others = contributions_of_others(state, shared);
         let told = entry.state.profile().revision();
         let revision = state.changed.filter(|changed| *changed >= told).unwrap_or(revision);
+        self.count_custom_status(&entry, state, now);
+        let is_own = entry.state.has_offered();
         let published = entry.state.adopt(self.adopted(state, revision), others, now.wall);
         self.index.update(&mut entry);
         if let Some(published) = published {
+            if !is_own {
+                self.limits.note_published_change(user, now.mono);
+            }
             self.metrics.transition(published.from, published.to, published.reason);
             self.publisher.publish(&publishing, &mut entry, now, published.audience);
         }
         drop(publishing);
         self.deadlines.arm_shared_user(&mut entry, now.mono);
+    }
+
+    /// A custom status that this node does not know yet was set over another one.
+    fn count_custom_status(&self, entry: &LockedEntry<'_>, state: &State, now: Now) {
+        let (known, new) = (entry.state.profile().preference(), &state.durable.part.preference);
+        let is_recent = |set_at: Wall| now.wall.since(set_at) < self.limits.counts_for();
+        if new.version > known.version && new.set_at.is_some_and(is_recent) {
+            self.limits.note_custom_status(entry.user(), now.mono);
+        }
     }
 
     /// The times of the user moved alone.
@@ -60,7 +65,7 @@ impl Engine {
         let chosen_until = state.chosen_until.map(|until| now.mono.after(until.since(now.wall)));
         Adopted {
             durable,
-            decision: UserState::decision_of(state, chosen_until.is_some()),
+            decision: UserState::decision_of(state),
             since: state.since,
             last_seen: state.last_seen,
             last_active: state.last_active,
@@ -102,7 +107,7 @@ impl Engine {
                 ends,
                 grace_until: ends.map(|at| now.wall_at(at)).or(share.grace_until),
                 places: match ends {
-                    Some(_) => share.contribution.connections.saturating_add(share.places),
+                    Some(_) => share.all_places().saturating_sub(state.continued_of(share.incarnation)),
                     None => share.places,
                 },
             }
@@ -127,6 +132,23 @@ impl Engine {
         entry
     }
 
+    /// The user was removed at this revision. If that was told before, it is not told again, though the user may have left
+    /// memory since.
+    pub(super) fn show_removal(&self, user: &UserId, revision: Revision, was_removed: bool) {
+        let mut entry = self.unknown_entry(user);
+        entry.overtake_loads();
+        if entry.changed_at() < revision && !was_removed {
+            self.show_removed(&mut entry, revision);
+        }
+    }
+
+    /// The user in memory; as one of whom nothing is known if it was not there.
+    fn unknown_entry(&self, user: &UserId) -> LockedEntry<'_> {
+        self.users.insert(user, || {
+            (UserState::new(Profile::default(), Vec::new()), Publication::default())
+        })
+    }
+
     fn show_removed(&self, entry: &mut LockedEntry<'_>, revision: Revision) {
         let now = self.now_of(entry);
         let publishing = self.publisher.begin(entry);
@@ -147,7 +169,8 @@ impl Engine {
             last_active: row.as_ref().and_then(|row| row.last_active),
             ..State::default()
         };
-        let revision = row.map_or(Revision::NEVER, |row| row.revision);
+        let now = self.clock.record_time(None);
+        let revision = row.map_or(Revision::NEVER, |row| self.told_of_row(user, row.revision, now));
         if let Some(shared) = self.cluster.shared()
             && self.shown(user).is_none_or(|(shown, _)| shown < revision)
         {
@@ -169,6 +192,19 @@ impl Engine {
         }
         shared.partition_of(user).touch(user);
         self.waiting.command_is_done(user, count);
+    }
+
+    /// Sessions on other nodes continue these.
+    pub(super) fn give_up_places(&self, user: &UserId, sessions: &[SessionId]) {
+        let Some(mut entry) = self.users.find(user) else { return };
+        let now = self.now_of(&entry);
+        let given_up = sessions
+            .iter()
+            .filter(|session| entry.state.give_up_place(now, **session))
+            .count();
+        if given_up > 0 {
+            self.recompute(&mut entry, now);
+        }
     }
 
     /// The registration of this node was ended: what it tells of its connections is to be shown to be true.

@@ -3,12 +3,13 @@
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use presence::UserId;
-use presence::replication::Incarnation;
+use presence::replication::{DrainOrder, Incarnation};
 use tokio::sync::{oneshot, watch};
 
 /// What waits for something to come back from the log.
 pub(in crate::engine) struct Waiting {
     commands: Mutex<HashMap<UserId, Vec<oneshot::Sender<usize>>>>,
+    drains: Mutex<Vec<(DrainOrder, oneshot::Sender<()>)>>,
     /// Partitions that are complete, and those whose registration this node has ended.
     ready: watch::Sender<u64>,
     stopped: watch::Sender<u64>,
@@ -27,6 +28,7 @@ impl Default for Waiting {
     fn default() -> Self {
         Self {
             commands: Mutex::default(),
+            drains: Mutex::default(),
             ready: watch::channel(0).0,
             stopped: watch::channel(0).0,
             name_taken: watch::channel(None).0,
@@ -51,6 +53,22 @@ impl Waiting {
     /// Whoever waits for a command on the user is told that nothing is known of it.
     pub(super) fn command_failed(&self, user: &UserId) {
         self.commands.lock().remove(user);
+    }
+
+    /// Waits until the node says that it does what was asked.
+    pub(in crate::engine) fn for_drain(&self, order: DrainOrder) -> oneshot::Receiver<()> {
+        let (done, waits) = oneshot::channel();
+        let mut drains = self.drains.lock();
+        drains.retain(|(_, waits)| !waits.is_closed());
+        drains.push((order, done));
+        waits
+    }
+
+    pub(super) fn drain_is_obeyed(&self, order: DrainOrder) {
+        let mut drains = self.drains.lock();
+        for (_, waits) in drains.extract_if(.., |(asked, _)| *asked == order) {
+            let _ = waits.send(());
+        }
     }
 
     pub(super) fn name_is_taken(&self, name: &str, run: Incarnation) {

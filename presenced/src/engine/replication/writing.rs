@@ -140,8 +140,7 @@ fn row_of(shared: &Shared, user: &UserId) -> Option<(StatusRow, (UserId, Revisio
 
 /// The node of each session and each lost one in grace.
 fn places<'a>(shared: &'a Shared, shares: &'a [Share]) -> impl Iterator<Item = NodeName> + 'a {
-    shares.iter().flat_map(|share| {
-        let places = share.contribution.connections.saturating_add(share.places);
-        std::iter::repeat_n(shared.name_of(share.incarnation), places as usize)
-    })
+    shares
+        .iter()
+        .flat_map(|share| std::iter::repeat_n(shared.name_of(share.incarnation), share.all_places() as usize))
 }

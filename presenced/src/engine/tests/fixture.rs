@@ -1,5 +1,6 @@
 //! An engine on a store of its own, and clients that read what connections are sent.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -91,6 +92,7 @@ pub(super) fn engine_options(grace: Duration) -> EngineOptions {
             write_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(10),
         },
+        drain_rate: NonZeroU32::MIN,
         incarnation: INCARNATION.fetch_add(1, Ordering::Relaxed),
     }
 }

@@ -24,6 +24,7 @@ pub(super) use self::shared_state::Said;
 pub(super) use self::user_lock::{UserLock, UserLocks};
 pub(super) use self::user_state::{ExpiredSource, UserState};
 use super::publisher::Publication;
+use crate::connection::Connection;
 use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 
 /// How many shards there are: far above the number of cores, so that two callers rarely want the same lock.
@@ -138,6 +139,19 @@ impl Users {
             connected.extend(users.map(|(_, entry)| entry.user().clone()));
         }
         connected
+    }
+
+    /// All connections of users, and observers' that watch some by name, perhaps several times. A pass over everyone in memory.
+    pub(super) fn audience(&self) -> Vec<Arc<Connection>> {
+        let mut audience = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for (_, entry) in &shard.entries {
+                let observers = entry.watchers().filter(|watcher| watcher.user().is_none());
+                audience.extend(entry.connections().iter().chain(observers).map(Arc::clone));
+            }
+        }
+        audience
     }
 
     /// The users of whom the limit holds a change back. A pass over everyone in memory.

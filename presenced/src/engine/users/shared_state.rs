@@ -6,7 +6,7 @@ use presence::replication::{CommandKind, GRACE_LATE, Knowledge, MovedTimes, Shar
 use presence::wire::record::{Record, Viewer};
 use presence::{
     Activity, Adopted, Contribution, Decision, EndReason, Freshness, GracePeriod, Mono, Now, Profile, Published,
-    SessionId, Sessions, Status, UserId, Wall,
+    SessionId, Sessions, Status, Timers, UserId, Wall,
 };
 
 use super::user_state::{RemoteContributions, UserState};
@@ -38,7 +38,9 @@ impl UserState {
         Knowledge {
             grace_until: sessions.grace().map(|grace| now.wall_at(grace.until)),
             places: sessions.grace().map_or(0, GracePeriod::places),
+            sessions: sessions.named_places().collect(),
             durable: (!profile.is_degraded()).then(|| self.shared_part(now)),
+            assumed: profile.durable_part().preference.custom,
             chosen_until: profile.chosen_until().map(|until| now.wall_at(until)),
             since: profile.since().filter(|_| profile.decision().status == Status::Offline),
             last_seen: contribution.last_seen.max(profile.last_seen()),
@@ -103,6 +105,13 @@ impl UserState {
         profile.record(user, &all, viewer, Freshness::Stale)
     }
 
+    /// How many connections of the user the other nodes have; those of nodes that are gone are in grace.
+    pub(in crate::engine) fn connections_elsewhere(&self, user: &UserId, cluster: &Cluster) -> usize {
+        let current = self.remote().iter().map(|remote| cluster.current(user, remote));
+        let connections = current.map(|contribution| contribution.connections);
+        connections.fold(0_u32, u32::saturating_add) as usize
+    }
+
     /// The times of the user moved alone.
     pub(in crate::engine) fn note_times(&mut self, times: &MovedTimes) {
         self.profile.note_times(&Contribution {
@@ -118,10 +127,10 @@ impl UserState {
     }
 
     /// The reason of a status that the log has.
-    pub(in crate::engine) fn decision_of(state: &State, is_chosen: bool) -> Decision {
+    pub(in crate::engine) fn decision_of(state: &State) -> Decision {
         let shares = state.contributions.iter().map(|share| share.contribution);
         let all: Vec<Contribution> = shares.collect();
-        let chosen = if is_chosen { Activity::Active } else { Activity::Unknown };
+        let chosen = state.chosen_until.map_or(Activity::Unknown, |_| Activity::Active);
         let part = &state.durable.part;
         Decision {
             status: state.status,
@@ -141,9 +150,29 @@ impl UserState {
             CommandKind::Kick => {
                 self.sessions.handle_kick();
             }
-            CommandKind::Forget => self.sessions = Sessions::default(),
+            CommandKind::Forget => {
+                self.sessions = Sessions::default();
+                self.profile.forget_times();
+            }
         }
         self.unconfirmed = None;
+    }
+
+    /// A session on another node continues this one. Whether it had a place, or would have got one.
+    pub(in crate::engine) fn give_up_place(&mut self, now: Now, session: SessionId) -> bool {
+        self.sessions.handle_continued(now, session)
+    }
+
+    /// The connection counts as what is in grace on other nodes, until it reports activity.
+    pub(in crate::engine) fn inherit(&mut self, now: Now, id: SessionId, activity: Activity, timers: &Timers) {
+        self.sessions.handle_grace_elsewhere(now, id, activity, timers.grace);
+    }
+
+    /// The activity of what is in grace on other nodes.
+    pub(in crate::engine) fn grace_elsewhere(&self, user: &UserId, cluster: &Cluster) -> Activity {
+        let current = self.remote().iter().map(|remote| cluster.current(user, remote));
+        let graces = current.filter_map(|contribution| contribution.grace);
+        graces.fold(Activity::Unknown, Activity::and)
     }
 
     /// Deadlines of the sessions of this node take effect, graces later than agreed.
@@ -195,6 +224,11 @@ impl UserState {
         let offered = profile.is_publication_pending().then(|| profile.decision().status);
         let before = std::mem::replace(&mut self.offered, offered);
         offered.is_some() && offered != before
+    }
+
+    /// Whether a change of this node is on its way to the log.
+    pub(in crate::engine) fn has_offered(&self) -> bool {
+        self.offered.is_some()
     }
 
     /// The last offer was not made.

@@ -1,6 +1,7 @@
 //! A gateway behind the daemon's own server. Only this file depends on how other modules are built.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,6 +224,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
                 write_timeout: limits.write_timeout,
                 message_timeout: limits.message_timeout,
             },
+            drain_rate: NonZeroU32::MIN,
             incarnation: 7,
         },
         clock: Arc::clone(clock),

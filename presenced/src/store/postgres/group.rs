@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row as SqlRow, Statement};
 use super::columns::{Parameter, column, encode_nodes, in_order, millis, stored};
 use super::decode;
 use super::failure::Failure;
+use super::published_versions::PublishedVersions;
 use super::session::{Parameters, ServerAnswer, query};
 use super::statements::WriteStatements;
 use super::tombstones::{self, KnownTombstones};
@@ -23,8 +24,7 @@ pub(super) struct Group<'a> {
     /// A user that comes more than once is once in each part. Each is ordered by user.
     statuses: Vec<Vec<&'a StatusRow>>,
     expired: Vec<&'a ExpiredReport>,
-    /// Ordered by user, each once.
-    published: Vec<(&'a UserId, Version)>,
+    published: PublishedVersions<'a>,
     /// The users that a tombstone may be of, those that one covers as well.
     looked_up: Vec<&'a UserId>,
 }
@@ -63,15 +63,15 @@ impl<'a> Group<'a> {
                     let rows = rows.iter().filter(|row| !known.covers(&row.user, row.revision));
                     for row in rows {
                         statuses.push(row);
-                        group
-                            .published
-                            .extend(row.published.map(|version| (&row.user, version)));
+                        if let Some(version) = row.published {
+                            group.published.note_with_status(&row.user, version);
+                        }
                     }
                 }
                 WriteRequest::Plain(PlainWrite::Published(versions), _) => {
-                    group
-                        .published
-                        .extend(versions.iter().map(|(user, version)| (user, *version)));
+                    for (user, version) in versions {
+                        group.published.note(user, *version);
+                    }
                 }
                 WriteRequest::Plain(PlainWrite::Expired(expired), _) => group.expired.extend(expired),
                 WriteRequest::Plain(..) | WriteRequest::Prune(..) => {}
@@ -80,10 +80,6 @@ impl<'a> Group<'a> {
         group.durable.sort_unstable_by(|one, other| one.user.cmp(&other.user));
         group.expired.sort_unstable_by(|one, other| one.user.cmp(&other.user));
         group.statuses = in_rounds(statuses);
-        // The highest version of each.
-        group.published.sort_unstable_by(|one, other| other.cmp(one));
-        group.published.dedup_by_key(|(user, _)| *user);
-        group.published.reverse();
         group
     }
 
@@ -144,7 +140,7 @@ impl<'a> Group<'a> {
         let durable = self.durable.iter().map(|write| &write.user);
         let statuses = self.statuses.iter().flatten().map(|row| &row.user);
         let expired = self.expired.iter().map(|report| &report.user);
-        let published = self.published.iter().map(|(user, _)| *user);
+        let published = self.published.users();
         in_order(durable.chain(statuses).chain(expired).chain(published))
     }
 
@@ -184,11 +180,11 @@ impl<'a> Group<'a> {
         for write in &self.durable {
             match &write.change {
                 DurableChange::Report { report, times } => {
-                    raised.push((write, times));
+                    raised.push((write, times, None));
                     made.push((write.user.as_str(), report));
                 }
                 DurableChange::EndReport { source, times } => {
-                    raised.push((write, times));
+                    raised.push((write, times, Some(source.as_str())));
                     ended.push((write.user.as_str(), source));
                 }
                 DurableChange::Preference { .. } | DurableChange::EndReports | DurableChange::ForgetOlder { .. } => {}
@@ -198,11 +194,12 @@ impl<'a> Group<'a> {
             return;
         }
         let parameters: Parameters<'a> = vec![
-            column(&raised, |(write, _)| write.user.as_str()),
-            column(&raised, |(_, times)| times.last_seen.as_millis()),
-            column(&raised, |(_, times)| millis(times.last_active)),
-            column(&raised, |(write, _)| proposed(write, known)),
+            column(&raised, |(write, ..)| write.user.as_str()),
+            column(&raised, |(_, times, _)| times.last_seen.as_millis()),
+            column(&raised, |(_, times, _)| millis(times.last_active)),
+            column(&raised, |(write, ..)| proposed(write, known)),
             is_marked(statements),
+            column(&raised, |(.., ended)| *ended),
         ];
         sent.add(&statements.raise_versions, parameters, Meaning::Durable);
         if !made.is_empty() {
@@ -260,11 +257,7 @@ impl<'a> Group<'a> {
         if self.published.is_empty() {
             return;
         }
-        let parameters: Parameters<'a> = vec![
-            column(&self.published, |(user, _)| user.as_str()),
-            column(&self.published, |(_, version)| stored(version.get())),
-        ];
-        sent.add(&statements.clear_marks, parameters, Meaning::Nothing);
+        sent.add(&statements.set_marks, self.published.parameters(), Meaning::Nothing);
     }
 }
 

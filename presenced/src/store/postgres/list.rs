@@ -35,6 +35,12 @@ pub(super) const SELECT_PRESENT: &str = select_scanned!(
     "(SELECT * FROM report WHERE user_id > $1 AND user_id <= (SELECT max(user_id) FROM scanned))",
     "(profile.status <> 'OFFLINE' OR profile.connected_on <> '[]' OR report.user_id IS NOT NULL)"
 );
+/// The same: it is asked for once in an epoch, by one node.
+pub(super) const SELECT_CHOSEN: &str = select_scanned!(
+    "$3::int8 IS NOT NULL",
+    "(SELECT * FROM report WHERE user_id > $1 AND user_id <= (SELECT max(user_id) FROM scanned))",
+    "profile.custom_status <> 'ONLINE'"
+);
 /// A mark from the future is of a clock that was set back since.
 pub(super) const SELECT_UNPUBLISHED: &str = select_scanned!(
     concat!(

@@ -17,6 +17,7 @@ mod import_target;
 mod list;
 mod migration;
 mod open;
+mod published_versions;
 mod reach;
 mod read;
 mod session;
@@ -35,6 +36,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use presence::wire::rest::PostgresInfo;
 
 use super::requests::Requests;
 use super::{OpenError, OpenOptions, Startup, StoreMetrics};
@@ -45,6 +47,7 @@ use database_lock::LockMode;
 pub(super) use fault_injection::PostgresHold;
 pub(super) use health::ServerHealth;
 pub(super) use import_target::ImportTarget;
+use session::Connector;
 
 /// Where the database is, and what the store needs beside it.
 #[derive(Debug, Clone)]
@@ -65,6 +68,8 @@ pub(crate) struct PostgresStore {
 /// What the handles share with the thread.
 struct PostgresInner {
     requests: Requests,
+    /// The thread makes the connections with it.
+    connector: Arc<Connector>,
     #[cfg(test)]
     health: Arc<ServerHealth>,
     /// Empty once the store was closed.
@@ -85,6 +90,11 @@ impl PostgresStore {
 
     pub(super) fn requests(&self) -> &Requests {
         &self.inner.requests
+    }
+
+    /// What the server told of itself when a connection was last made.
+    pub(super) fn server(&self) -> Option<PostgresInfo> {
+        self.inner.connector.server()
     }
 
     /// Does what is queued, and ends the connections and the thread. Blocks; later calls are refused.

@@ -62,6 +62,7 @@ pub(super) async fn open(
     };
     let inner = PostgresInner {
         requests,
+        connector: Arc::clone(&connector),
         #[cfg(test)]
         health,
         thread: Mutex::default(),

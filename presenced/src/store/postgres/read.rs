@@ -46,6 +46,7 @@ struct ReadSession {
     users: Statement,
     tombstones: Statement,
     present: Statement,
+    chosen: Statement,
     unpublished: Statement,
 }
 
@@ -145,6 +146,7 @@ impl Reader {
     async fn load_page(&mut self, request: &PageRequest) -> Result<ListPage, StoreError> {
         let (statement, marked_for): (fn(&ReadSession) -> &Statement, i64) = match request.list {
             UserList::Present => (|session| &session.present, 0),
+            UserList::Chosen => (|session| &session.chosen, 0),
             UserList::Unpublished(marked_for) => (
                 |session| &session.unpublished,
                 i64::try_from(marked_for.as_millis()).unwrap_or(i64::MAX),
@@ -243,12 +245,14 @@ impl Reader {
         migration::check(&client, &self.identity).await?;
         client.batch_execute("SET default_transaction_read_only = on").await?;
         let [users, tombstones] = prepare(&client, [SELECT_USERS, tombstones::SELECT]).await?;
-        let [present, unpublished] = prepare(&client, [list::SELECT_PRESENT, list::SELECT_UNPUBLISHED]).await?;
+        let lists = [list::SELECT_PRESENT, list::SELECT_CHOSEN, list::SELECT_UNPUBLISHED];
+        let [present, chosen, unpublished] = prepare(&client, lists).await?;
         Ok(ReadSession {
             client,
             users,
             tombstones,
             present,
+            chosen,
             unpublished,
         })
     }

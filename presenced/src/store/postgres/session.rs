@@ -9,6 +9,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use parking_lot::Mutex;
+use presence::wire::rest::PostgresInfo;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row, Statement};
 
@@ -31,6 +33,12 @@ pub(super) const SETUP_TIMEOUT: Duration = Duration::from_secs(4);
 /// After how long the server ends a transaction whose client says nothing more: it is gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// What a new connection asks of its server. Other engines don't have all settings.
+const SELECT_SERVER: &str =
+    "SELECT current_setting('synchronous_commit'), pg_is_in_recovery(), current_setting('server_version'),
+     current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('autovacuum', true),
+     current_setting('synchronous_standby_names', true), current_setting('max_connections', true)";
+
 /// The parameters of one statement.
 pub(super) type Parameters<'a> = Vec<Box<dyn ToSql + Sync + Send + 'a>>;
 
@@ -44,6 +52,8 @@ pub(super) struct Connector {
     password_file: Option<PathBuf>,
     /// For how long a statement waits for a lock.
     lock_timeout: Duration,
+    /// What the server told of itself at the last connection.
+    server: Mutex<Option<PostgresInfo>>,
 }
 
 impl Connector {
@@ -55,12 +65,18 @@ impl Connector {
             password_file: password_file.map(Path::to_owned),
             // A request that waits in vain together with others waits once more by itself.
             lock_timeout: options.busy_timeout / 2,
+            server: Mutex::default(),
         })
     }
 
     /// The database, for people.
     pub(super) fn name(&self) -> &str {
         &self.url.name
+    }
+
+    /// What the server told of itself when a connection was last made; none before the first.
+    pub(super) fn server(&self) -> Option<PostgresInfo> {
+        self.server.lock().clone()
     }
 
     /// Makes one attempt with each host, within the time for it, until one can be used.
@@ -89,15 +105,17 @@ impl Connector {
             }
         });
         client.batch_execute(&self.settings()).await?;
-        let select = "SELECT current_setting('synchronous_commit'), pg_is_in_recovery()";
-        let server = client.query_one(select, &[]).await?;
+        let server = client.query_one(SELECT_SERVER, &[]).await?;
         // What is acknowledged by the primary may not have reached it yet.
         if server.try_get(1)? {
             let text = "the server is a standby, whose data may be behind";
             return Err(Failure::new(FailureKind::ReadOnly, text));
         }
         match server.try_get::<_, &str>(0)? {
-            "on" | "remote_apply" => Ok(client),
+            "on" | "remote_apply" => {
+                *self.server.lock() = Some(server_info(&server)?);
+                Ok(client)
+            }
             other => Err(Failure::new(
                 FailureKind::Io,
                 format!("synchronous_commit is {other}, and can't be set to on"),
@@ -129,6 +147,20 @@ impl Connector {
             IDLE_IN_TRANSACTION.as_millis(),
         )
     }
+}
+
+/// The answer to [`SELECT_SERVER`].
+fn server_info(row: &Row) -> Result<PostgresInfo, Failure> {
+    let setting = |index: usize| row.try_get::<_, Option<&str>>(index);
+    let is_on = |index: usize| Ok::<_, tokio_postgres::Error>(setting(index)?.map(|value| value == "on"));
+    Ok(PostgresInfo {
+        version: setting(2)?.unwrap_or_default().to_owned(),
+        fsync: is_on(3)?,
+        full_page_writes: is_on(4)?,
+        autovacuum: is_on(5)?,
+        synchronous_standbys: setting(6)?.map(str::to_owned),
+        max_connections: setting(7)?.and_then(|value| value.parse().ok()),
+    })
 }
 
 fn password(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -31,7 +31,7 @@ pub(super) struct WriteStatements {
     pub(super) clamp_reports: Statement,
     pub(super) save_statuses: Statement,
     pub(super) expire_reports: Statement,
-    pub(super) clear_marks: Statement,
+    pub(super) set_marks: Statement,
     pub(super) tombstones: Statement,
 }
 
@@ -48,11 +48,11 @@ impl WriteStatements {
             prepare(client, [SAVE_REPORTS, DELETE_REPORT, DELETE_REPORTS, EXPIRE_REPORTS]).await?;
         let [clamp_profiles, clamp_reports, save_statuses] =
             prepare(client, [CLAMP_PROFILES, CLAMP_REPORTS, SAVE_STATUSES]).await?;
-        let [make_users, clear_marks] = prepare(client, [MAKE_USERS, CLEAR_MARKS]).await?;
+        let [make_users, set_marks] = prepare(client, [MAKE_USERS, SET_MARKS]).await?;
         Ok(Self {
             access,
             make_users,
-            clear_marks,
+            set_marks,
             number_transaction,
             lock_users,
             save_preferences,
@@ -130,12 +130,17 @@ const SAVE_PREFERENCES: &str = concat!(
     durable_columns!()
 );
 
-/// Moves the times by reports. Makes the profile if there is none: a user known by reports alone has one too.
+/// Moves the times by reports. Makes the profile if there is none: a user known by reports alone has one too. The end of a
+/// report that is not there is nothing to publish.
 const RAISE_VERSIONS: &str = concat!(
     "INSERT INTO profile (user_id, last_seen, last_active, version, unpublished)
      SELECT given.user_id, seen, active, proposed + 1, ",
-    new_mark!("$5"),
-    " FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[]) AS given (user_id, seen, active, proposed)
+    new_mark!(
+        "(ended IS NULL
+          OR EXISTS (SELECT 1 FROM report WHERE report.user_id = given.user_id AND report.source = ended)) AND $5"
+    ),
+    " FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $6::text[])
+       AS given (user_id, seen, active, proposed, ended)
      ON CONFLICT (user_id) DO UPDATE SET
        last_seen = greatest(profile.last_seen, excluded.last_seen),
        last_active = greatest(profile.last_active, excluded.last_active),
@@ -217,7 +222,11 @@ const EXPIRE_REPORTS: &str = concat!(
     ") WHERE user_id IN (SELECT user_id FROM expired)"
 );
 
-/// A version that is higher than the published one keeps its mark.
-const CLEAR_MARKS: &str =
-    "UPDATE profile SET unpublished = NULL FROM unnest($1::text[], $2::int8[]) AS given (user_id, published)
-     WHERE profile.user_id = given.user_id AND unpublished IS NOT NULL AND version <= published";
+/// A version that is higher than the published one keeps its mark, and is marked if the log has that one with a status: see the contract.
+const SET_MARKS: &str = concat!(
+    "UPDATE profile SET unpublished = CASE WHEN version > of_last_status THEN ",
+    now!(),
+    " END FROM unnest($1::text[], $2::int8[], $3::int8[]) AS given (user_id, published, of_last_status)
+     WHERE profile.user_id = given.user_id AND CASE WHEN version > of_last_status
+       THEN unpublished IS NULL ELSE unpublished IS NOT NULL AND version <= published END"
+);

@@ -63,13 +63,14 @@ impl DurableWrite {
                 None => return Ok(DurableRow::default()),
             },
         };
+        let mut is_changed = true;
         match change {
             DurableChange::Preference { .. } | DurableChange::ForgetOlder { .. } => {}
             DurableChange::Report { report, .. } => save_report(connection, &user, &report, part.version)?,
-            DurableChange::EndReport { source, .. } => delete_report(connection, &user, &source)?,
+            DurableChange::EndReport { source, .. } => is_changed = delete_report(connection, &user, &source)?,
             DurableChange::EndReports => delete_reports(connection, &user)?,
         }
-        if access == Access::Shared {
+        if access == Access::Shared && is_changed {
             marks::add(connection, &user)?;
         }
         load_reports(connection, &user, &mut part)?;
@@ -171,10 +172,11 @@ fn save_report(connection: &Connection, user: &UserId, report: &NewReport, versi
     one_row(changed)
 }
 
-fn delete_report(connection: &Connection, user: &UserId, source: &Source) -> rusqlite::Result<()> {
+/// Whether there was one.
+fn delete_report(connection: &Connection, user: &UserId, source: &Source) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached("DELETE FROM report WHERE user_id = :user AND source = :source")?;
-    statement.execute(named_params! { ":user": user.as_str(), ":source": source.as_str() })?;
-    Ok(())
+    let deleted = statement.execute(named_params! { ":user": user.as_str(), ":source": source.as_str() })?;
+    Ok(deleted > 0)
 }
 
 fn delete_reports(connection: &Connection, user: &UserId) -> rusqlite::Result<()> {

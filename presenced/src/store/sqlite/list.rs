@@ -31,6 +31,9 @@ pub(super) const SELECT_PRESENT: &str = select_scanned!(
     "WHERE :marked_for IS NOT NULL",
     "(profile.status <> 'OFFLINE' OR connected_on <> '[]' OR report.user_id IS NOT NULL)"
 );
+/// The same: it is asked for once in an epoch, by one node.
+pub(super) const SELECT_CHOSEN: &str =
+    select_scanned!("WHERE :marked_for IS NOT NULL", "profile.custom_status <> 'ONLINE'");
 /// A mark from the future is of a clock that was set back since.
 pub(super) const SELECT_UNPUBLISHED: &str = select_scanned!(
     concat!(
@@ -48,6 +51,7 @@ pub(super) const SELECT_UNPUBLISHED: &str = select_scanned!(
 pub(super) fn load_page(connection: &Connection, request: &PageRequest, health: &Health) -> rusqlite::Result<ListPage> {
     let (select, marked_for) = match request.list {
         UserList::Present => (SELECT_PRESENT, 0),
+        UserList::Chosen => (SELECT_CHOSEN, 0),
         UserList::Unpublished(marked_for) => (
             SELECT_UNPUBLISHED,
             i64::try_from(marked_for.as_millis()).unwrap_or(i64::MAX),

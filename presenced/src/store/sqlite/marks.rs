@@ -24,6 +24,19 @@ pub(super) fn add(connection: &Connection, user: &UserId) -> rusqlite::Result<()
     Ok(())
 }
 
+/// The log has this version with the status that is written: a mark of up to it is cleared. A later version is marked: the entry may
+/// be one that came late, after the user was dropped with that version, and then no node knows of it.
+pub(super) fn set(connection: &Connection, user: &UserId, version: Version) -> rusqlite::Result<()> {
+    clear(connection, user, version)?;
+    let mut statement = connection.prepare_cached(concat!(
+        "UPDATE profile SET unpublished = ",
+        now!(),
+        " WHERE user_id = :user AND unpublished IS NULL AND version > :version"
+    ))?;
+    statement.execute(named_params! { ":user": user.as_str(), ":version": stored(version.get())? })?;
+    Ok(())
+}
+
 /// The log has this version.
 pub(super) fn clear(connection: &Connection, user: &UserId, version: Version) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(

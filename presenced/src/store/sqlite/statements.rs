@@ -107,7 +107,7 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
         })?;
         one_row(changed)?;
         if let Some(version) = row.published {
-            marks::clear(connection, &row.user, version)?;
+            marks::set(connection, &row.user, version)?;
         }
     }
     Ok(())

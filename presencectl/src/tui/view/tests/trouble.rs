@@ -1,5 +1,7 @@
 //! What is wrong with the daemon, on screens of every size.
 
+use presence::wire::rest::{ClusterStats, NodeStats};
+
 use super::super::super::model::Panel;
 use super::*;
 
@@ -34,6 +36,34 @@ fn stalled(model: &mut Model) {
     answer(model, stats);
 }
 
+fn with_cluster(model: &mut Model, stale_partitions: u64, last_tick_seconds: f64) {
+    let node = NodeStats {
+        name: "b".to_owned(),
+        incarnation: "0000000000000007".to_owned(),
+        version: Some("0.1.0".to_owned()),
+        last_tick_seconds: Some(last_tick_seconds),
+        lag_seconds: Some(0.0),
+        ..NodeStats::default()
+    };
+    let mut stats = stats();
+    stats.cluster = Some(ClusterStats {
+        partitions: 16,
+        stale_partitions,
+        lease_seconds: 15.0,
+        nodes: vec![node],
+        redis: Vec::new(),
+    });
+    answer(model, stats);
+}
+
+fn cut_off(model: &mut Model) {
+    with_cluster(model, 1, 12.0);
+}
+
+fn with_a_silent_node(model: &mut Model) {
+    with_cluster(model, 0, 12.0);
+}
+
 fn silent(model: &mut Model) {
     (1..=3).for_each(|second| drop(update(model, Message::Tick(at(second)))));
 }
@@ -41,11 +71,13 @@ fn silent(model: &mut Model) {
 #[test]
 fn trouble_is_in_every_layout() {
     type TroubleCase = (fn(&mut Model), &'static str);
-    let troubles: [TroubleCase; 4] = [
+    let troubles: [TroubleCase; 6] = [
         (not_writable, "STORE NOT WRITABLE"),
         (with_store_error, "store error"),
         (stalled, "stalled 1.6 s"),
         (silent, "NO ANSWER 3s"),
+        (cut_off, "REDIS UNREACHABLE"),
+        (with_a_silent_node, "a node is silent"),
     ];
     for (trouble, label) in troubles {
         for (width, height) in [(200, 60), (120, 40), (80, 24), (40, 10), (40, 3), (40, 2), (30, 1)] {

@@ -5,6 +5,7 @@
 --   1  presence:{p}:state
 --   2  presence:{p}:log
 --   3  presence:{p}:online
+--   4  presence:{p}:custom-status
 -- ARGV
 --   1  incarnation: 16 hexadecimal digits
 --   2  connection number: decimal
@@ -13,13 +14,22 @@
 --   for a tick:  5  what it says: opaque
 --   for an end:  5  whose registration: 16 hexadecimal digits  6  grace in ms, decimal
 --   for a drop:  5…  user id and the 16 digits of its revision, in turns
--- Answer: {time of Redis in µs, id of the entry in decimal, or '' if nothing changed}
+-- Answer: {time of Redis in µs, id of the entry in decimal, or '' if nothing changed; after a tick also how many users are listed
+--   as present, and whether the custom statuses are all there: 'complete', 'incomplete', or the incarnation that lists them}
 -- Error NOTREGISTERED: the incarnation is not registered with this connection number; nothing changed.
 local meta = redis.call('HMGET', KEYS[1], '\1h', '\1n' .. ARGV[1])
 if not meta[2] or string.match(meta[2], '^%d+') ~= ARGV[2] then return redis.error_reply('-NOTREGISTERED the incarnation is not registered with this connection number') end
 local time = redis.call('TIME')
 local micros = string.format('%.0f', time[1] * 1000000 + time[2])
 local head, kind = tonumber(meta[1]) or 0, ARGV[4]
+
+-- As scripts have left the custom statuses, by their number: see list.
+local function listed_custom()
+  local fields = redis.call('HMGET', KEYS[1], '\1c', '\1l')
+  if fields[2] and redis.call('HEXISTS', KEYS[1], '\1n' .. fields[2]) == 1 then return fields[2] end
+  return tonumber(fields[1]) == redis.call('HLEN', KEYS[4]) and 'complete' or 'incomplete'
+end
+
 local fields, dropped = {'k', kind, 'n', ARGV[1]}, {}
 
 if kind == 'tick' then
@@ -48,4 +58,6 @@ for _, user in ipairs(dropped) do
   redis.call('HDEL', KEYS[1], user)
   redis.call('SREM', KEYS[3], user)
 end
+if #dropped > 0 then redis.call('HSET', KEYS[1], '\1d', id) end
+if kind == 'tick' then return {micros, id, string.format('%.0f', redis.call('SCARD', KEYS[3])), listed_custom()} end
 return {micros, id}

@@ -5,6 +5,7 @@
 --   2  presence:{p}:log
 --   3  presence:{p}:online
 --   4  presence:{p}:custom-status
+--   5  presence:{p}:new-custom-status: the list that takes the place of the fourth one, while a node makes it
 -- ARGV
 --   1  incarnation: 16 hexadecimal digits
 --   2  connection number: decimal
@@ -24,13 +25,31 @@
 --
 -- The entry is appended before the state is stored: where memory is full it is the first command that fails, and a script is
 -- not rolled back. A removal comes first for users who are absent: after it the rest of the script is not refused memory.
-local meta = redis.call('HMGET', KEYS[1], '\1h', '\1n' .. ARGV[1])
+local meta = redis.call('HMGET', KEYS[1], '\1h', '\1n' .. ARGV[1], '\1c', '\1l')
 if not meta[2] or string.match(meta[2], '^%d+') ~= ARGV[2] then return redis.error_reply('-NOTREGISTERED the incarnation is not registered with this connection number') end
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.min(micros, 9006099743113215)
 local head = tonumber(meta[1]) or 0
 local answer = {string.format('%.0f', micros)}
+-- How many custom statuses there are, if nobody else changes them: see list.
+local count, is_listing = tonumber(meta[3]), meta[4]
+
+local function list(user, custom)
+  local change
+  if custom == '-' then
+    change = -redis.call('HDEL', KEYS[4], user)
+    if is_listing then redis.call('HDEL', KEYS[5], user) end
+  else
+    change = redis.call('HSET', KEYS[4], user, custom)
+    if is_listing then redis.call('HSET', KEYS[5], user, custom) end
+  end
+  if count and change ~= 0 then
+    count = math.max(count + change, 0)
+    redis.call('HSET', KEYS[1], '\1c', count)
+  end
+end
+
 for i = 4, #ARGV, 6 do
   local user, base, floor, presence, custom, state = unpack(ARGV, i, i + 5)
   local stored = redis.call('HGET', KEYS[1], user)
@@ -48,8 +67,7 @@ for i = 4, #ARGV, 6 do
     else
       redis.call('HSET', KEYS[1], user, digits .. state, '\1h', digits)
       if presence == 'P' then redis.call('SADD', KEYS[3], user) end
-      if custom == '-' then redis.call('HDEL', KEYS[4], user)
-      elseif custom ~= '' then redis.call('HSET', KEYS[4], user, custom) end
+      if custom ~= '' then list(user, custom) end
       head = revision
       answer[#answer + 1] = '+' .. digits
     end

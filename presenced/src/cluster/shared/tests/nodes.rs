@@ -70,6 +70,7 @@ impl Node {
                         Effect::Show { user, state, .. } => drop(tell.send((user, state.status))),
                         Effect::Ready => drop(be_ready.send(true)),
                         Effect::LoadPresent => partition.handle_present(input, Vec::new()),
+                        Effect::LoadTimes(users) => partition.handle_stored_times(input, users, &[]),
                         _ => {}
                     }
                 }

@@ -23,7 +23,7 @@ struct Masters {
 }
 
 /// A port that nobody has.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
@@ -73,7 +73,13 @@ impl Masters {
 
     /// Reached over the first one.
     fn servers(&self) -> RedisServers {
-        let urls = vec![RedisUrl::parse(&format!("redis://127.0.0.1:{}", self.ports[0])).expect("an address")];
+        self.servers_over(1)
+    }
+
+    /// Reached over so many of them.
+    fn servers_over(&self, count: usize) -> RedisServers {
+        let url = |port: &u16| RedisUrl::parse(&format!("redis://127.0.0.1:{port}")).expect("an address");
+        let urls = self.ports[..count].iter().map(url).collect();
         RedisServers::new(&RedisOptions {
             urls,
             ..RedisOptions::default()
@@ -137,7 +143,7 @@ async fn a_partition_that_moved_is_found_again() {
     }
     let moved = link.call(&register()).await;
     assert!(matches!(moved, Err(LinkError::Moved(_))), "{moved:?}");
-    servers.forget(5);
+    servers.lose(5);
     // The server that is asked may not have heard of it yet.
     let began = Stopwatch::start();
     loop {
@@ -146,10 +152,48 @@ async fn a_partition_that_moved_is_found_again() {
         {
             break;
         }
-        servers.forget(5);
+        servers.lose(5);
         assert!(began.elapsed() < FORMS_WITHIN);
     }
     let count: i64 = masters.servers[to].read(&["DBSIZE"]).await;
+    assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn a_partition_is_found_though_its_old_master_has_lost_the_others() {
+    let masters = Masters::form().await;
+    let servers = masters.servers_over(2);
+    let is_on_first = |slot: &u32| *slot < SLOTS / 3;
+    let mut found = None;
+    for partition in 0..PARTITIONS {
+        let key = format!("presence:{{{partition}}}:state");
+        let slot: u32 = masters.servers[0].read(&["CLUSTER", "KEYSLOT", &key]).await;
+        found = found.or(Some((partition, slot)).filter(|(_, slot)| is_on_first(slot)));
+    }
+    let (partition, slot) = found.expect("a partition of the first master");
+    let mut link = servers.open(partition).await.expect("a connection");
+    let new = masters.id_of(2).await;
+    for index in [1, 2] {
+        let other = masters.id_of(index).await;
+        masters.servers[0].command(&["CLUSTER", "FORGET", &other]).await;
+        let moves = ["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &new];
+        masters.servers[index].command(&moves).await;
+    }
+    // It takes a moment until the one that is left alone sees that it is; then it still says that the partition is its own.
+    let began = Stopwatch::start();
+    while link.call(&register()).await.is_ok() {
+        assert!(began.elapsed() < FORMS_WITHIN);
+    }
+    loop {
+        servers.lose(partition);
+        if let Ok(mut link) = servers.open(partition).await
+            && let Ok(Answer::Registered { .. }) = link.call(&register()).await
+        {
+            break;
+        }
+        assert!(began.elapsed() < FORMS_WITHIN, "not found");
+    }
+    let count: i64 = masters.servers[2].read(&["DBSIZE"]).await;
     assert_eq!(count, 2);
 }
 
@@ -168,4 +212,23 @@ async fn a_master_that_is_gone_takes_only_its_partitions_along() {
     for (partition, master) in (0..PARTITIONS).zip(slots) {
         assert_eq!(servers.open(partition).await.is_ok(), master != 2, "{partition}");
     }
+}
+
+#[tokio::test]
+async fn all_masters_are_looked_at_and_one_that_is_gone_is_named() {
+    let mut masters = Masters::form().await;
+    let servers = masters.servers();
+    masters.servers[2].kill();
+    servers.look().await;
+    let mut seen: Vec<(String, bool)> = servers
+        .seen()
+        .into_iter()
+        .map(|one| (one.address, one.reachable))
+        .collect();
+    seen.sort();
+    let mut expected: Vec<(String, bool)> = (0..3)
+        .map(|index| (format!("127.0.0.1:{}", masters.ports[index]), index != 2))
+        .collect();
+    expected.sort();
+    assert_eq!(seen, expected);
 }

@@ -99,6 +99,7 @@ impl Subject {
     pub(super) async fn note(&mut self, call: Call) -> Option<Revision> {
         match self.call(&call).await {
             Answer::Noted { revision, .. } => revision,
+            Answer::Ticked { revision, .. } => Some(revision),
             other => panic!("not noted: {other:?}"),
         }
     }

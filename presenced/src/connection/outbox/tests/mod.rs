@@ -1,6 +1,7 @@
 //! The outbox alone: phases, the right to write, and what a turn of the delivery takes and gives back.
 
 mod memory;
+mod staleness;
 
 use std::sync::Arc;
 

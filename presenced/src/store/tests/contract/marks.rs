@@ -15,6 +15,7 @@ on_every_backend! {
     a_daemon_alone_marks_nobody_and_leaves_marks,
     a_mark_is_cleared_up_to_the_published_version,
     a_status_clears_the_mark_with_it,
+    a_status_with_an_older_part_than_is_stored_sets_the_mark,
     a_mark_comes_up_once_it_is_old_enough,
     a_user_who_is_written_again_and_again_comes_up,
     a_mark_from_the_future_comes_up_at_once,
@@ -50,6 +51,9 @@ async fn every_write_of_the_durable_part_marks_its_user(backend: Backend) {
     check(store.report("alice", "app").await).await;
     let ended = store.end_report(&alice, &source, times(1), Version::NONE);
     check(ended.await.unwrap()).await;
+    let not_there = store.end_report(&alice, &source, times(1), Version::NONE);
+    not_there.await.unwrap();
+    assert_eq!(marked(&store).await, [""; 0], "the end of a report that is not there");
     check(store.end_reports(&alice, Version::NONE).await.unwrap()).await;
     let reported = store.report("alice", "app").await;
     check(reported.clone()).await;
@@ -155,6 +159,35 @@ fn shift_marks(backend: &Backend, by: &str) {
     backend.sql(&format!(
         "UPDATE profile SET unpublished = unpublished {by} WHERE unpublished IS NOT NULL"
     ));
+}
+
+async fn a_status_with_an_older_part_than_is_stored_sets_the_mark(backend: Backend) {
+    let store = backend.node();
+    for name in ["alice", "bob"] {
+        store.set_custom(name, Idle, 1).await.unwrap();
+        store.set_custom(name, DoNotDisturb, 1).await.unwrap();
+        publish(&store, name, 2).await;
+    }
+    assert_eq!(marked(&store).await, [""; 0]);
+    let row = |name, revision, version| StatusRow {
+        published: Some(Version::new(version)),
+        ..status(name, Status::Online, revision)
+    };
+    // An entry that came late, after the user was dropped with version 2.
+    store.save_statuses(vec![row("alice", 5, 1)]).await.unwrap();
+    assert_eq!(marked(&store).await, ["alice"]);
+    assert_eq!(marked_for(&store, Duration::from_hours(1)).await, [""; 0], "since now");
+    store.save_statuses(vec![row("alice", 6, 2)]).await.unwrap();
+    assert_eq!(marked(&store).await, [""; 0]);
+    // Of two in one batch the last one counts.
+    let late_last = vec![
+        row("bob", 5, 2),
+        row("bob", 6, 1),
+        row("alice", 7, 1),
+        row("alice", 8, 2),
+    ];
+    store.save_statuses(late_last).await.unwrap();
+    assert_eq!(marked(&store).await, ["bob"]);
 }
 
 async fn a_mark_comes_up_once_it_is_old_enough(backend: Backend) {

@@ -1,6 +1,6 @@
 //! A node of a cluster reads who is present page by page, when it needs to know.
 
-use presence::{Status, UserId};
+use presence::{CustomStatus, Status, UserId};
 
 use super::on_every_backend;
 use crate::store::tests::fixture::{Backend, status, user};
@@ -11,6 +11,7 @@ on_every_backend! {
     pages_have_every_present_user_once_in_order,
     a_page_beyond_the_last_user_is_empty,
     present_users_are_found_among_many_who_are_not,
+    users_with_another_custom_status_than_online_are_listed,
     a_listed_row_that_can_not_be_understood_fails_alone,
     a_list_that_can_not_be_read_is_an_error,
 }
@@ -57,7 +58,7 @@ async fn pages_have_every_present_user_once_in_order(backend: Backend) {
     store.report("b", "app").await;
     store.report("b", "phone").await;
     // Known, and not present.
-    store.set_custom("c", presence::CustomStatus::Idle, 1).await.unwrap();
+    store.set_custom("c", CustomStatus::Idle, 1).await.unwrap();
     let mut lost = status("d", Status::Offline, 1);
     lost.connected_on = status("d", Status::Online, 1).connected_on;
     let rows = vec![
@@ -100,6 +101,37 @@ async fn present_users_are_found_among_many_who_are_not(backend: Backend) {
     let found = pages(&store, 3).await;
     let found: Vec<&str> = found.iter().flatten().map(|(name, _)| name.as_str()).collect();
     assert_eq!(found, ["user-04999", "user-09999", "user-14999", "user-19999"]);
+}
+
+async fn users_with_another_custom_status_than_online_are_listed(backend: Backend) {
+    let store = backend.node();
+    for (number, custom) in [CustomStatus::Idle, CustomStatus::Online, CustomStatus::DoNotDisturb]
+        .into_iter()
+        .enumerate()
+    {
+        store.set_custom(&format!("user-{number}"), custom, 1).await.unwrap();
+    }
+    store.report("present", "app").await;
+    store.report("user-2", "app").await;
+    store.report("user-2", "phone").await;
+    for limit in 1..=4 {
+        let (mut found, mut after) = (Vec::new(), None::<UserId>);
+        loop {
+            let page = store.load_chosen(after.as_ref(), limit).await.unwrap();
+            after = page.last().map(|(user, _)| user.clone());
+            let is_last = page.len() < limit;
+            found.extend(page.into_iter().map(|(user, row)| {
+                let custom = row.unwrap().durable.preference.custom;
+                (user.as_str().to_owned(), custom)
+            }));
+            if is_last {
+                break;
+            }
+        }
+        let wanted = [("user-0", CustomStatus::Idle), ("user-2", CustomStatus::DoNotDisturb)];
+        let wanted = wanted.map(|(user, custom)| (user.to_owned(), custom));
+        assert_eq!(found, wanted, "pages of {limit}");
+    }
 }
 
 async fn a_listed_row_that_can_not_be_understood_fails_alone(backend: Backend) {

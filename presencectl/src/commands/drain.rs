@@ -1,0 +1,306 @@
+//! `drain`: has a node of the cluster move its clients to the others, and shows how far it is; or has it take clients again.
+
+use std::io::{IsTerminal, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use presence::wire::rest::{NodeStats, NodesResponse};
+use serde::Serialize;
+use tokio::time::interval;
+
+use super::{Session, confirmation};
+use crate::cli::Drain;
+use crate::client::rest::Rest;
+use crate::clock;
+use crate::failure::Failure;
+use crate::output::escape::{escape, quote};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
+
+/// How often it is asked how far the node is. A node that drains tells the others once a second.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long no connection may go before it is said that the drain does not go on.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How often a line says how far the node is, where a terminal has a bar.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+const COLUMNS: [Column; 4] = [
+    Column::needed("NODE", "node"),
+    Column::needed("DRAINING", "draining"),
+    Column::needed("CONNECTIONS", "connections"),
+    Column::needed("MOVED", "moved"),
+];
+
+/// What became of the node and its clients.
+#[derive(Debug, Serialize)]
+struct DrainDocument<'a> {
+    node: &'a str,
+    draining: bool,
+    connections: u64,
+    moved: u64,
+    seconds: f64,
+}
+
+pub(super) async fn run(session: &mut Session, args: &Drain) -> Result<(), Failure> {
+    let rest = session.rest()?;
+    let before = rest.nodes().await?;
+    let node = named(&before, &args.node)?.clone();
+    let begun = clock::instant();
+    if args.cancel {
+        rest.cancel_drain(&args.node).await?;
+    } else {
+        if !node.draining {
+            check_room(&before, &node, args)?;
+        }
+        rest.drain(&args.node).await?;
+    }
+    let (left, most) = match args.cancel || args.no_wait {
+        true => (node.connections, node.connections),
+        false => wait(&rest, &node).await?,
+    };
+    let document = DrainDocument {
+        node: &args.node,
+        draining: !args.cancel,
+        connections: left,
+        moved: most.saturating_sub(left),
+        seconds: begun.elapsed().as_secs_f64(),
+    };
+    show(session, &document)
+}
+
+fn named<'a>(answer: &'a NodesResponse, name: &str) -> Result<&'a NodeStats, Failure> {
+    let named = answer.nodes.iter().filter(|node| node.name == name);
+    // Of several the dead ones are about to be no more.
+    let silence = |node: &&NodeStats| Duration::try_from_secs_f64(node.last_tick_seconds.unwrap_or_default()).ok();
+    named.min_by_key(silence).ok_or_else(|| {
+        let names: Vec<String> = answer.nodes.iter().map(|node| escape(&node.name).to_string()).collect();
+        Failure::failed(format_args!("there is no node {}", quote(name)))
+            .next(format_args!("the nodes are: {}", names.join(", ")))
+    })
+}
+
+/// How many more connections the other nodes take; none if some of them don't tell.
+fn room_beside(answer: &NodesResponse, node: &NodeStats) -> Option<u64> {
+    let others = answer
+        .nodes
+        .iter()
+        .filter(|other| other.incarnation != node.incarnation && !other.draining);
+    others
+        .map(|other| (other.capacity > 0).then(|| other.capacity.saturating_sub(other.connections)))
+        .sum()
+}
+
+/// Whoever drains a node though the others have no room for its clients must say so.
+fn check_room(answer: &NodesResponse, node: &NodeStats, args: &Drain) -> Result<(), Failure> {
+    let Some(room) = room_beside(answer, node).filter(|room| *room < node.connections) else {
+        return Ok(());
+    };
+    let name = escape(&node.name);
+    let warning = format!(
+        "{name} has {} connections and the other nodes take {room} more: clients beyond that are refused, and shown as OFFLINE \
+         when the restart grace is over.",
+        node.connections
+    );
+    if args.yes {
+        let _ = writeln!(std::io::stderr(), "presencectl: {warning}");
+        return Ok(());
+    }
+    confirmation::confirm_unless(false, &format!("{warning} Drain {name}?"))
+}
+
+/// Waits until the node has no connections, and shows how many are left. How many are, and how many there were at most: what is
+/// known of another node is of its last tick.
+async fn wait(rest: &Rest, node: &NodeStats) -> Result<(u64, u64), Failure> {
+    let mut progress = DrainProgress::new(node);
+    let (mut most, mut least, mut since) = (node.connections, u64::MAX, Duration::ZERO);
+    let mut looks = interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let answer = rest.nodes().await?;
+        let now = answer.nodes.iter().find(|now| now.incarnation == node.incarnation);
+        let Some(now) = now else {
+            let left = least.min(most);
+            let what = format!("{} has left the cluster with {left} connections", escape(&node.name));
+            return Err(Failure::failed(what));
+        };
+        if !now.draining {
+            let what = format!(
+                "the drain of {} was cancelled with {} connections left",
+                escape(&node.name),
+                now.connections
+            );
+            return Err(Failure::failed(what));
+        }
+        if now.connections < least {
+            (least, since) = (now.connections, Duration::ZERO);
+        }
+        most = most.max(now.connections);
+        progress.show(now.connections, most);
+        if now.connections == 0 {
+            progress.finish();
+            return Ok((0, most));
+        }
+        since += LOOK_EVERY;
+        if since >= STUCK_AFTER {
+            progress.finish();
+            let what = format!(
+                "{} connections are left, and none of them went for {} s",
+                now.connections,
+                STUCK_AFTER.as_secs()
+            );
+            return Err(Failure::failed(what).next("the node goes on draining; its log says how far it is"));
+        }
+    }
+}
+
+/// How far the node is, on stderr: a bar on a terminal, else a line now and then.
+struct DrainProgress<'a> {
+    node: &'a NodeStats,
+    bar: ProgressBar,
+    is_terminal: bool,
+    quiet_for: Duration,
+}
+
+impl<'a> DrainProgress<'a> {
+    fn new(node: &'a NodeStats) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target = match is_terminal {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(node.connections), target);
+        if let Ok(style) = ProgressStyle::with_template("draining [{bar:30}] {pos} of {len} moved") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self {
+            node,
+            bar,
+            is_terminal,
+            quiet_for: LINE_EVERY,
+        }
+    }
+
+    fn show(&mut self, left: u64, most: u64) {
+        self.bar.set_length(most);
+        self.bar.set_position(most.saturating_sub(left));
+        self.quiet_for += LOOK_EVERY;
+        if !self.is_terminal && self.quiet_for >= LINE_EVERY && left > 0 {
+            self.quiet_for = Duration::ZERO;
+            let name = escape(&self.node.name);
+            let _ = writeln!(
+                std::io::stderr(),
+                "presencectl: {name} has {left} of {most} connections left"
+            );
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn show(session: &mut Session, document: &DrainDocument<'_>) -> Result<(), Failure> {
+    let mut rows = TypedRows::new(&COLUMNS);
+    rows.push(vec![
+        Cell::Hostile(document.node.to_owned()),
+        Cell::Text(if document.draining { "yes" } else { "no" }.to_owned()),
+        Cell::Number(document.connections),
+        Cell::Number(document.moved),
+    ]);
+    let report = Report {
+        items: &[document],
+        rows,
+        human: HumanOutput::Text(sentence(document)),
+        document,
+    };
+    session.output.show(clock::wall(), &report)
+}
+
+fn sentence(document: &DrainDocument<'_>) -> String {
+    let node = escape(document.node);
+    match (document.draining, document.connections) {
+        (false, _) => format!("{node} takes clients again\n"),
+        (true, 0) => format!(
+            "{node} is drained: {} connections moved in {:.1} s; it takes no clients until it is restarted, or `presencectl drain {node} --cancel`\n",
+            document.moved, document.seconds
+        ),
+        (true, left) => format!("{node} drains {left} connections; `presencectl nodes` shows how far it is\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::Wall;
+
+    use super::*;
+
+    fn node(name: &str, connections: u64, capacity: u64, draining: bool) -> NodeStats {
+        NodeStats {
+            name: name.to_owned(),
+            incarnation: format!("{name}{name}"),
+            address: None,
+            version: None,
+            connections,
+            capacity,
+            draining,
+            last_tick_seconds: Some(1.0),
+            lag_seconds: None,
+        }
+    }
+
+    fn answer(nodes: &[NodeStats]) -> NodesResponse {
+        NodesResponse {
+            now: Wall::from_millis(0),
+            node: "a".to_owned(),
+            nodes: nodes.to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_room_is_that_of_the_others_that_take_clients() {
+        let a = node("a", 500, 1_000, false);
+        let (b, c) = (node("b", 900, 1_000, false), node("c", 700, 1_000, false));
+        assert_eq!(room_beside(&answer(&[a.clone(), b.clone(), c.clone()]), &a), Some(400));
+        let draining = node("c", 0, 1_000, true);
+        assert_eq!(room_beside(&answer(&[a.clone(), b, draining]), &a), Some(100));
+        let full = node("b", 1_200, 1_000, false);
+        assert_eq!(room_beside(&answer(&[a.clone(), full, c]), &a), Some(300));
+        let silent = node("b", 0, 0, false);
+        assert_eq!(room_beside(&answer(&[a.clone(), silent]), &a), None);
+        assert_eq!(room_beside(&answer(std::slice::from_ref(&a)), &a), Some(0));
+    }
+
+    #[test]
+    fn the_node_heard_of_last_is_meant_of_several_with_one_name() {
+        let dead = NodeStats {
+            incarnation: "dead".to_owned(),
+            last_tick_seconds: Some(9.0),
+            ..node("a", 3, 10, false)
+        };
+        let (a, b) = (node("a", 1, 10, false), node("b", 2, 10, false));
+        let answer = answer(&[dead, a.clone(), b]);
+        assert_eq!(named(&answer, "a").unwrap(), &a);
+        let unknown = named(&answer, "c").unwrap_err().report();
+        assert!(
+            unknown.contains("there is no node") && unknown.contains("a, a, b"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn the_result_says_what_holds_from_now_on() {
+        let document = |draining, connections| DrainDocument {
+            node: "b",
+            draining,
+            connections,
+            moved: 812 - connections,
+            seconds: 1.63,
+        };
+        assert_eq!(sentence(&document(false, 812)), "b takes clients again\n");
+        let drained = sentence(&document(true, 0));
+        assert!(
+            drained.starts_with("b is drained: 812 connections moved in 1.6 s;"),
+            "{drained}"
+        );
+        assert!(sentence(&document(true, 12)).starts_with("b drains 12 connections;"));
+    }
+}

@@ -1,0 +1,278 @@
+//! A node lets its clients go: one after the other to other nodes, because an operator asked for it or before a stop, or all at
+//! once, because it stops and there are no others.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use presence::replication::{Member, NodeLoad, Tick};
+use tokio::task::AbortHandle;
+
+use super::Engine;
+use crate::cluster::Shared;
+use crate::connection::Connection;
+use crate::connection::drain::Drain;
+
+/// How often some connections are closed while clients are moved: at the default rate 25 at a time, which another node takes
+/// without a pause that anybody notices.
+const CLOSE_EVERY: Duration = Duration::from_millis(50);
+/// How often the log says how far a move is.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How often the other nodes are told of the load, if it changed: about three times between two ticks.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What a node tells of its clients, and whether it moves them.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    mover: Mutex<Option<AbortHandle>>,
+    /// How many connections the listeners take.
+    capacity: AtomicU32,
+    /// What the partitions were told last.
+    told: Mutex<Option<NodeLoad>>,
+}
+
+impl Engine {
+    /// Closes every connection, with the restart grace for its user.
+    pub(crate) fn begin_drain(&self) {
+        self.context.drain.end_all();
+    }
+
+    /// Whether new connections are refused: clients are moved to other nodes, or the daemon stops.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.context.drain.has_begun()
+    }
+
+    /// Whether the daemon closes all connections because it stops.
+    pub(super) fn is_ending(&self) -> bool {
+        self.context.drain.is_ending()
+    }
+
+    /// The listeners take so many connections.
+    pub(crate) fn set_capacity(&self, connections: usize) {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        self.moving.capacity.store(connections, Ordering::Relaxed);
+    }
+
+    /// The daemon stops: its clients move to other nodes, if there are any, for this long at most; whoever is left then is told
+    /// to come back a little later. Ends when all connections are condemned.
+    pub(crate) async fn drain_to_stop(&self, within: Duration) {
+        let Some(shared) = self.cluster.shared().filter(|shared| shared.has_others()) else {
+            return self.begin_drain();
+        };
+        self.context.drain.begin_moving();
+        self.tell_load(shared);
+        self.warn_of_lacking_room();
+        let _ = tokio::time::timeout(within, self.move_clients()).await;
+        self.end_soon();
+    }
+
+    /// Condemns the connections that are left. Their clients return as if they were moved at the rate.
+    pub(crate) fn end_soon(&self) {
+        let is_among_others = self.cluster.shared().is_some_and(Shared::has_others);
+        if !is_among_others {
+            return self.begin_drain();
+        }
+        let left = self.open_connections();
+        if left > 0 {
+            tracing::info!(
+                left,
+                "the clients that are left are told to come back later, spread over time"
+            );
+        }
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        let spread = Duration::from_secs(1).saturating_mul(left) / self.options.drain_rate.get();
+        self.context.drain.end_all_within(spread);
+    }
+
+    /// Begins to move clients to other nodes, or takes new ones again, as an operator asked. Whether that is new.
+    pub(super) fn set_draining(self: &Arc<Self>, is_wanted: bool) -> bool {
+        let Some(shared) = self.cluster.shared() else {
+            return false;
+        };
+        let drain = &self.context.drain;
+        let is_new = match is_wanted {
+            true => drain.begin_moving(),
+            false => drain.cancel_moving(),
+        };
+        if !is_new {
+            return false;
+        }
+        let mover = is_wanted.then(|| {
+            let engine = Arc::clone(self);
+            tokio::spawn(async move { engine.keep_moving().await }).abort_handle()
+        });
+        if mover.is_none() {
+            tracing::info!("the drain is cancelled: clients are taken again");
+        }
+        if let Some(before) = std::mem::replace(&mut *self.moving.mover.lock(), mover) {
+            before.abort();
+        }
+        self.tell_load(shared);
+        if is_wanted {
+            self.warn_of_lacking_room();
+        }
+        true
+    }
+
+    /// The other nodes may be too full for the clients that move there.
+    fn warn_of_lacking_room(&self) {
+        let open = self.open_connections();
+        let own = self.incarnation();
+        let room = room_of(self.members().iter().filter(|member| member.incarnation != own));
+        if room.is_some_and(|room| room < open) {
+            tracing::warn!(
+                connections = open,
+                room,
+                "the other nodes have room for fewer clients than move there"
+            );
+        }
+    }
+
+    /// Moves all clients away, and those who were about to be connected when it began.
+    async fn keep_moving(&self) {
+        self.move_clients().await;
+        tracing::info!(
+            "drained: no client is left, and none is taken before the drain is cancelled or the node restarts"
+        );
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            self.move_clients().await;
+        }
+    }
+
+    /// Closes connection after connection, at the rate, until none is left.
+    async fn move_clients(&self) {
+        let rate = self.options.drain_rate.get();
+        let (together, pause) = steps_of(rate);
+        let mut quiet_for = SAY_EVERY;
+        while self.open_connections() > 0 {
+            let open = self.connections_to_move();
+            if open.is_empty() {
+                // They are about to end, or to be greeted.
+                tokio::time::sleep(CLOSE_EVERY).await;
+            }
+            for some in open.chunks(together) {
+                if quiet_for >= SAY_EVERY {
+                    quiet_for = Duration::ZERO;
+                    tracing::info!(
+                        left = self.open_connections(),
+                        rate,
+                        "draining: clients move to other nodes"
+                    );
+                }
+                for conn in some.iter().filter_map(Weak::upgrade) {
+                    conn.close_with(Drain::reason_of_one());
+                }
+                tokio::time::sleep(pause).await;
+                quiet_for += pause;
+            }
+        }
+    }
+
+    /// Those that have no reason to end yet. Weak, so that those which end meanwhile are gone.
+    fn connections_to_move(&self) -> Vec<Weak<Connection>> {
+        let connections = self.deadlines.connections();
+        let open = connections.iter().filter(|conn| conn.close_reason().is_none());
+        let mut seen = hashbrown::HashSet::new();
+        open.filter(|conn| seen.insert(conn.id())).map(Arc::downgrade).collect()
+    }
+
+    fn open_connections(&self) -> u64 {
+        let sessions = self.session_counts.stats(&self.index);
+        sessions.connections + sessions.observers
+    }
+
+    /// Tells the other nodes, again and again, what this one serves.
+    pub(super) async fn run_load(&self, shared: &Shared) {
+        loop {
+            self.tell_load(shared);
+            tokio::time::sleep(TELL_EVERY).await;
+        }
+    }
+
+    fn tell_load(&self, shared: &Shared) {
+        let load = NodeLoad {
+            connections: u32::try_from(self.open_connections()).unwrap_or(u32::MAX),
+            capacity: self.moving.capacity.load(Ordering::Relaxed),
+            is_draining: self.is_draining(),
+        };
+        let before = self.moving.told.lock().replace(load);
+        if before == Some(load) {
+            return;
+        }
+        for number in 0..shared.partitions() {
+            shared
+                .partition(number)
+                .tell(move |machine, _| machine.handle_load(load));
+        }
+        // One partition tells at once how far the node is with draining.
+        if load.is_draining || before.is_some_and(|before| before.is_draining) {
+            shared.partition(0).tell(|machine, input| machine.tick_now(input));
+        }
+    }
+}
+
+/// How many more connections these nodes take; none if some of them have not said.
+fn room_of<'a>(members: impl Iterator<Item = &'a Member>) -> Option<u64> {
+    let taking = members.filter(|member| !member.tick.is_draining);
+    taking
+        .map(|member| {
+            let Tick {
+                connections, capacity, ..
+            } = member.tick;
+            (capacity > 0).then(|| u64::from(capacity.saturating_sub(connections)))
+        })
+        .sum()
+}
+
+/// How many connections to close together, and how long to wait then, for so many a second.
+fn steps_of(rate: u32) -> (usize, Duration) {
+    let steps = Duration::from_secs(1).as_millis() / CLOSE_EVERY.as_millis();
+    let together = rate
+        .checked_div(u32::try_from(steps).unwrap_or(1))
+        .unwrap_or_default()
+        .max(1);
+    let pause = Duration::from_secs(1) * together / rate.max(1);
+    (usize::try_from(together).unwrap_or(1), pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::replication::Incarnation;
+
+    use super::*;
+
+    #[test]
+    fn the_room_is_that_of_nodes_that_take_clients_and_have_said_so() {
+        let member = |connections, capacity, is_draining| Member {
+            incarnation: Incarnation(1),
+            info: None,
+            tick_age: Duration::ZERO,
+            tick: Tick {
+                connections,
+                capacity,
+                is_draining,
+                ..Tick::default()
+            },
+            lag: Duration::ZERO,
+        };
+        let room = |members: &[Member]| room_of(members.iter());
+        let (some, full) = (member(900, 1_000, false), member(1_001, 1_000, false));
+        assert_eq!(room(&[some.clone(), full, member(0, 1_000, true)]), Some(100));
+        assert_eq!(room(&[some, member(0, 0, false)]), None);
+        assert_eq!(room(&[]), Some(0));
+    }
+
+    #[test]
+    fn connections_are_closed_at_the_rate_in_short_steps() {
+        let steps = |rate| {
+            let (together, pause) = steps_of(rate);
+            (together, pause.as_millis())
+        };
+        assert_eq!(steps(500), (25, 50));
+        assert_eq!(steps(100_000), (5_000, 50));
+        assert_eq!(steps(30), (1, 33));
+        assert_eq!(steps(1), (1, 1_000));
+    }
+}

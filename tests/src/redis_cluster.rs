@@ -1,0 +1,207 @@
+//! A Redis Cluster of a test's own on this machine: three masters that share the slots, and a replica of each where a test lets a
+//! master fail. Nodes reach it over TCP, tests over the sockets of its servers.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+use crate::redis_server::RedisServer;
+use crate::wait::{DEADLINE, wait_until};
+
+const SLOTS: usize = 16_384;
+/// The masters at first; as many replicas may follow.
+pub const MASTERS: usize = 3;
+/// How long a master may be silent before its replica takes its place: short for a test, long for a busy machine.
+const NODE_TIMEOUT_MILLIS: usize = 2_000;
+
+/// When the servers have given up a failover by hand (5 s).
+const MANUAL_FAILOVER_WITHIN: Duration = Duration::from_secs(6);
+
+/// Whether each master has a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replicas {
+    None,
+    One,
+}
+
+/// The servers: the masters first.
+#[derive(Debug)]
+pub struct RedisCluster {
+    servers: Vec<RedisServer>,
+    ports: Vec<u16>,
+}
+
+impl RedisCluster {
+    /// Starts the servers and makes them one cluster.
+    pub fn start(replicas: Replicas) -> Self {
+        let count = match replicas {
+            Replicas::None => MASTERS,
+            Replicas::One => 2 * MASTERS,
+        };
+        let mut cluster = Self {
+            servers: Vec::new(),
+            ports: Vec::new(),
+        };
+        for _ in 0..count {
+            cluster.add_server();
+        }
+        for index in 0..MASTERS {
+            let (first, last) = (SLOTS * index / MASTERS, SLOTS * (index + 1) / MASTERS - 1);
+            cluster.command(
+                index,
+                &["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()],
+            );
+        }
+        cluster.until_all("all servers know each other", |cluster, index| {
+            let info = cluster.command(index, &["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains(&format!("cluster_known_nodes:{count}"))
+        });
+        for index in MASTERS..count {
+            let master = cluster.id_of(index - MASTERS);
+            cluster.command(index, &["CLUSTER", "REPLICATE", &master]);
+        }
+        cluster.until_all("all replicas follow their masters", |cluster, index| {
+            index < MASTERS
+                || cluster
+                    .command(index, &["INFO", "replication"])
+                    .contains("master_link_status:up")
+        });
+        cluster
+    }
+
+    /// The cluster of the daemons with this home: of nobody else as long as that is there.
+    pub fn of(home: &Path) -> Arc<Self> {
+        static USED: Mutex<BTreeMap<PathBuf, Arc<RedisCluster>>> = Mutex::new(BTreeMap::new());
+        static FREE: Mutex<Vec<Arc<RedisCluster>>> = Mutex::new(Vec::new());
+        let mut used = USED.lock().unwrap();
+        if let Some(cluster) = used.get(home) {
+            return Arc::clone(cluster);
+        }
+        let mut free = FREE.lock().unwrap();
+        let gone: Vec<PathBuf> = used.keys().filter(|home| !home.exists()).cloned().collect();
+        free.extend(gone.iter().filter_map(|home| used.remove(home)));
+        let cluster = match free.pop() {
+            Some(cluster) => {
+                cluster.flush();
+                cluster
+            }
+            None => Arc::new(Self::start(Replicas::None)),
+        };
+        used.insert(home.to_owned(), Arc::clone(&cluster));
+        cluster
+    }
+
+    fn add_server(&mut self) {
+        let (port, bus) = (free_port(), free_port());
+        let settings = [
+            ["--port", &port.to_string()],
+            ["--bind", "127.0.0.1"],
+            ["--cluster-enabled", "yes"],
+            ["--cluster-port", &bus.to_string()],
+            ["--cluster-node-timeout", &NODE_TIMEOUT_MILLIS.to_string()],
+            ["--repl-diskless-sync-delay", "0"],
+            // One master that fails stops its own partitions alone.
+            ["--cluster-require-full-coverage", "no"],
+        ];
+        self.servers.push(RedisServer::start(settings.as_flattened()));
+        self.ports.push(port);
+        self.command(
+            0,
+            &["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()],
+        );
+    }
+
+    /// The flags of a node that uses it.
+    pub fn flags(&self) -> Vec<String> {
+        let urls = self.ports[..MASTERS]
+            .iter()
+            .map(|port| format!("redis://127.0.0.1:{port}"));
+        urls.flat_map(|url| ["--redis".to_owned(), url]).collect()
+    }
+
+    /// Runs a command on one server. What it answers, as people read it.
+    pub fn command(&self, server: usize, words: &[&str]) -> String {
+        self.servers[server].command(0, words)
+    }
+
+    /// The servers, masters first.
+    pub fn servers(&self) -> &[RedisServer] {
+        &self.servers
+    }
+
+    /// The number that the other servers know a server by.
+    pub fn id_of(&self, server: usize) -> String {
+        self.command(server, &["CLUSTER", "MYID"])
+    }
+
+    /// Removes all users.
+    pub fn flush(&self) {
+        for index in 0..MASTERS {
+            self.command(index, &["FLUSHALL"]);
+        }
+    }
+
+    /// Which of the first masters had the partition.
+    pub fn home_of(&self, partition: usize) -> usize {
+        let key = format!("presence:{{{partition}}}:state");
+        let slot: usize = self.command(0, &["CLUSTER", "KEYSLOT", &key]).parse().expect("a slot");
+        (0..MASTERS)
+            .find(|index| slot < SLOTS * (index + 1) / MASTERS)
+            .expect("a master of each slot")
+    }
+
+    /// Waits until a server is a master, as it sees itself.
+    pub async fn until_master(&self, server: usize) {
+        wait_until("the replica takes the place of its master", async || {
+            let role = self.command(server, &["ROLE"]);
+            role.starts_with("master").then_some(())
+        })
+        .await;
+    }
+
+    /// Makes a replica the master as an operator does, again if the servers could not agree in time.
+    pub async fn fail_over(&self, replica: usize) {
+        let mut asked: Option<Stopwatch> = None;
+        wait_until("the replica becomes the master", async || {
+            if asked.is_none_or(|asked| asked.elapsed() > MANUAL_FAILOVER_WITHIN) {
+                self.command(replica, &["CLUSTER", "FAILOVER"]);
+                asked = Some(Stopwatch::start());
+            }
+            let role = self.command(replica, &["ROLE"]);
+            role.starts_with("master").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a server is a replica that has all of its master.
+    pub async fn until_replica(&self, server: usize) {
+        wait_until("the server follows its master", async || {
+            let info = self.command(server, &["INFO", "replication"]);
+            let is_replica = info.contains("role:slave") && info.contains("master_link_status:up");
+            is_replica.then_some(())
+        })
+        .await;
+    }
+
+    fn until_all(&self, what: &str, is_so: impl Fn(&Self, usize) -> bool) {
+        let waiting = Stopwatch::start();
+        for index in 0..self.servers.len() {
+            while !is_so(self, index) {
+                assert!(waiting.elapsed() < DEADLINE, "timeout: {what}");
+            }
+        }
+    }
+}
+
+/// A port outside the ephemeral range that nobody has.
+fn free_port() -> u16 {
+    loop {
+        let port = 20_000 + (getrandom::u32().unwrap() % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Redis and PostgreSQL go away together, and come back one after the other.
+
+use std::time::Duration;
+
+use presence_tests::postgres_server::{Disk, PostgresServer};
+use presence_tests::redis_server::RedisServer;
+use presence_tests::wait::let_time_pass;
+
+use crate::watched::Watched;
+
+/// How long both are away, and then one of them.
+const AWAY: Duration = Duration::from_secs(15);
+
+async fn both_go_away(postgres: &PostgresServer) -> Watched {
+    let mut watched = Watched::start(postgres, RedisServer::start(&[])).await;
+    watched.begin();
+    postgres.stop();
+    watched.writes_are_refused().await;
+    watched.fault_of_redis_begins();
+    watched.cluster.redis().kill();
+    watched.is_stale().await;
+    watched.writes_are_refused().await;
+    watched.some_change().await;
+    let_time_pass(AWAY).await;
+    watched
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_that_is_back_before_postgres_makes_no_event() {
+    let postgres = PostgresServer::start(Disk::Unsynced);
+    let watched = both_go_away(&postgres).await;
+    watched.cluster.redis().start_again();
+    let_time_pass(AWAY).await;
+    watched.writes_are_refused().await;
+    postgres.start_again();
+    watched.is_right_again().await;
+    watched.writes_are_taken().await;
+    watched.made_no_event();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_that_is_back_before_redis_makes_no_event() {
+    let postgres = PostgresServer::start(Disk::Unsynced);
+    let watched = both_go_away(&postgres).await;
+    postgres.start_again();
+    let_time_pass(AWAY).await;
+    watched.cluster.redis().start_again();
+    watched.is_right_again().await;
+    watched.writes_are_taken().await;
+    watched.made_no_event();
+}

@@ -1,0 +1,120 @@
+//! A user is forgotten on one node while reconnecting and setting a custom status on the others, twenty times a second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use presence::CustomStatus;
+use presence::wire::server_message::ServerMessage;
+use presence_tests::clock::wall_now;
+use presence_tests::cluster::Cluster;
+use presence_tests::connection_load::join_all;
+use presence_tests::postgres_server::{Disk, PostgresServer};
+use presence_tests::redis_server::RedisServer;
+use presence_tests::wait::{Ticker, wait_for, within};
+use presence_tests::websocket::HandshakeHeaders;
+use presence_tests::{Daemon, Socket};
+use serde_json::json;
+
+/// How often the user reconnects on each node.
+const RECONNECTS: Duration = Duration::from_millis(50);
+/// What was open when the user was forgotten ends within this time.
+const ENDED_WITHIN: Duration = Duration::from_secs(3);
+/// All is the same again within this time.
+const RIGHT_WITHIN: Duration = Duration::from_secs(10);
+/// How often the user is forgotten.
+const ROUNDS: usize = 10;
+/// How often the user reconnects after that, on each node.
+const AFTER: usize = 3;
+/// More custom statuses than the user sets.
+const FLAGS: [&str; 2] = ["--choices-per-10s", "100000"];
+/// The first database of a server.
+const DATABASE: &str = "presence_0";
+
+/// Reconnects, and sets this custom status if there is one, until that was done some times after the answer. The last connection.
+async fn reconnects(node: &Daemon, custom: Option<&str>, is_answered: &AtomicBool) -> Socket {
+    let (mut ticker, mut last, mut after) = (Ticker::every(RECONNECTS), None, 0);
+    loop {
+        ticker.next().await;
+        let is_after = is_answered.load(Ordering::SeqCst);
+        let Ok(mut socket) = Socket::connect(node.address(), HandshakeHeaders::user("hal")).await else {
+            continue;
+        };
+        if let Some(custom) = custom
+            && !has_set(&mut socket, custom).await
+        {
+            continue;
+        }
+        if let Some(before) = last.replace(socket) {
+            Socket::reset(before);
+        }
+        after += usize::from(is_after);
+        if after == AFTER {
+            return last.unwrap();
+        }
+    }
+}
+
+/// Whether the custom status was acknowledged before the connection was ended.
+async fn has_set(socket: &mut Socket, custom: &str) -> bool {
+    socket.send(&json!({"type": "setStatus", "customStatus": custom, "id": 1}));
+    while let Ok(message) = socket.next().await {
+        match message {
+            ServerMessage::Ok { .. } => return true,
+            ServerMessage::Error { .. } => panic!("not set: {message:?}"),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// One round: a user who is DO_NOT_DISTURB is forgotten while reconnecting, and setting this.
+async fn is_forgotten(cluster: &Cluster, postgres: &PostgresServer, custom: Option<&str>, expected: CustomStatus) {
+    let nodes = cluster.nodes();
+    let [a, b, c] = nodes;
+    let mut open = join_all(nodes.iter().map(|node| node.socket("hal"))).await;
+    open[0].set_custom_status("DO_NOT_DISTURB").await;
+    let is_answered = AtomicBool::new(false);
+    let forgets = async {
+        let asked = wall_now();
+        a.rest().forget("hal").await;
+        is_answered.store(true, Ordering::SeqCst);
+        asked
+    };
+    let (on_b, on_c) = (reconnects(b, custom, &is_answered), reconnects(c, custom, &is_answered));
+    let (asked, on_b, on_c) = tokio::join!(forgets, on_b, on_c);
+    for socket in &mut open {
+        let goodbye = within("what was open ends", ENDED_WITHIN, socket.goodbye()).await;
+        assert_eq!(goodbye.0, 4010, "{goodbye:?}");
+    }
+    for node in nodes {
+        wait_for("the custom status is the last one set", RIGHT_WITHIN, async || {
+            let record = node.rest().record("hal").await;
+            assert_ne!(record.custom_status, Some(CustomStatus::DoNotDisturb), "{record:?}");
+            assert!(record.since >= Some(asked), "{asked:?}: {record:?}");
+            (record.custom_status == Some(expected)).then_some(())
+        })
+        .await;
+    }
+    let millis = asked.as_millis();
+    wait_for("the row has nothing older", RIGHT_WITHIN, async || {
+        let sql = format!(
+            "SELECT custom_status, coalesce(custom_set_at >= {millis}, true) AND since >= {millis} AND last_seen >= {millis} \
+             FROM profile WHERE user_id = 'hal'"
+        );
+        (postgres.sql(DATABASE, &sql) == format!("{expected}|t")).then_some(())
+    })
+    .await;
+    drop((on_b, on_c));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_forgotten_while_reconnecting_has_nothing_from_before() {
+    let postgres = PostgresServer::start(Disk::Unsynced);
+    let redis = Arc::new(RedisServer::start(&[]));
+    let cluster = Cluster::start_linked(&postgres, redis, &FLAGS).await;
+    for _ in 0..ROUNDS {
+        is_forgotten(&cluster, &postgres, None, CustomStatus::Online).await;
+        is_forgotten(&cluster, &postgres, Some("IDLE"), CustomStatus::Idle).await;
+    }
+}

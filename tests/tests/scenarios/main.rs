@@ -1,0 +1,22 @@
+//! What a cluster must pass, with three real nodes, a real Redis and a real PostgreSQL, and the default timers: so each
+//! takes a minute or more, in which it mostly waits.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test program a failure is a failed test"
+)]
+
+mod both_away;
+mod cut_off_node;
+mod database;
+mod dying_node;
+mod empty_redis;
+mod forgotten;
+mod leaving;
+mod memory_and_keys;
+mod moving;
+mod redis_faults;
+mod scene;
+mod stopped_node;
+mod watched;

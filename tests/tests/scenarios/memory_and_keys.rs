@@ -1,0 +1,59 @@
+//! Redis without memory, and its keys, scripts and connections taken away by hand.
+
+use std::time::Duration;
+
+use presence::Status;
+use presence_tests::postgres_server::PostgresServer;
+use presence_tests::redis_server::RedisServer;
+use presence_tests::wait::let_time_pass;
+
+use crate::watched::Watched;
+
+/// How long Redis is full.
+const FULL: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_without_memory_takes_departures_alone() {
+    let mut watched = Watched::start(PostgresServer::shared(), RedisServer::start(&[])).await;
+    watched.begin();
+    let used = watched.cluster.command(&["INFO", "memory"]);
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let below = (used.trim().parse::<u64>().unwrap() - 1_000).to_string();
+    watched.cluster.command(&["CONFIG", "SET", "maxmemory", &below]);
+    watched.leaves("c-1").await;
+    let left = ["c-1"];
+    watched.recorders.all_show(&left, Status::Offline, FULL / 2).await;
+    for user in ["new-0", "new-1", "new-2", "new-3"] {
+        let own = watched.comes(user).await;
+        assert_eq!((own.status, own.stale), (Status::Online, true), "{own:?}");
+    }
+    watched.some_change().await;
+    let_time_pass(FULL).await;
+    watched.cluster.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    watched.is_right_again().await;
+    watched.made_no_event();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_scripts_and_connections_taken_by_hand_make_no_event() {
+    let mut watched = Watched::start(PostgresServer::shared(), RedisServer::start(&[])).await;
+    watched.begin();
+    // Of the partition of somebody who is present.
+    let partition = watched.partition_of("a-1");
+    for name in ["state", "log", "online"] {
+        let key = format!("presence:{{{partition}}}:{name}");
+        assert_eq!(watched.cluster.command(&["DEL", &key]), "1");
+        watched.is_right_again().await;
+    }
+    watched.cluster.command(&["SCRIPT", "FLUSH"]);
+    watched.is_right_again().await;
+    for _ in 0..10 {
+        watched.cluster.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    }
+    watched.is_right_again().await;
+    watched.cluster.command(&["DEBUG", "SLEEP", "3"]);
+    watched.is_right_again().await;
+    watched.cluster.command(&["FLUSHALL"]);
+    watched.is_right_again().await;
+    watched.made_no_event();
+}
