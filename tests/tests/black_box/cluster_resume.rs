@@ -157,7 +157,7 @@ async fn a_user_who_was_idle_stays_idle_on_another_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_session_of_a_crashed_node_is_continued_before_and_after_it_is_found_dead() {
+async fn a_session_of_a_crashed_node_is_continued_also_once_it_is_found_dead() {
     let mut cluster = Cluster::start(&PATIENT).await;
     let (early, late) = (cluster.a.socket("early").await, cluster.a.socket("late").await);
     for user in ["early", "late"] {

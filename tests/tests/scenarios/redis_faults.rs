@@ -73,12 +73,12 @@ async fn links_that_swallow_everything_make_no_event() {
     watched.made_no_event();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_killed_every_second_make_no_event() {
+/// Somebody runs this command every second, so many times.
+async fn makes_no_event_every_second(command: &[&str], times: u64) {
     let mut watched = start().await;
     watched.begin();
-    for second in 0..AWAY.as_secs() {
-        watched.cluster.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    for second in 0..times {
+        watched.cluster.command(command);
         if second == 5 {
             watched.some_change().await;
         }
@@ -89,18 +89,13 @@ async fn connections_killed_every_second_make_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_killed_every_second_make_no_event() {
+    makes_no_event_every_second(&["CLIENT", "KILL", "TYPE", "normal"], AWAY.as_secs()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scripts_flushed_every_second_make_no_event() {
-    let mut watched = start().await;
-    watched.begin();
-    for second in 0..10 {
-        watched.cluster.command(&["SCRIPT", "FLUSH"]);
-        if second == 5 {
-            watched.some_change().await;
-        }
-        let_time_pass(Duration::from_secs(1)).await;
-    }
-    watched.is_right_again().await;
-    watched.made_no_event();
+    makes_no_event_every_second(&["SCRIPT", "FLUSH"], 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_without_a_password_is_a_failure_and_without_tls_a_warning() {
+    fn a_public_address_needs_a_password_and_should_have_tls() {
         let of = |public, needs_password, tls| RedisStats {
             public,
             needs_password,
