@@ -41,6 +41,20 @@ pub struct OtherSessions {
     pub grace_until: Option<Wall>,
     /// How many sessions are in grace.
     pub places: u32,
+    /// Its connections, one by one.
+    pub told: SessionAnswer,
+}
+
+/// What a node told of its connections of a user when it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SessionAnswer {
+    /// It was not asked: it has no connection of the user, or is gone.
+    #[default]
+    NotAsked,
+    /// Its connections, oldest first.
+    Listed(Vec<ExplainSession>),
+    /// Why it did not tell.
+    Failed(String),
 }
 
 impl OtherSessions {
@@ -59,7 +73,57 @@ impl OtherSessions {
             connections: self.contribution.connections,
             idle: self.contribution.activity() == Activity::Idle,
             grace: self.grace(),
+            error: match &self.told {
+                SessionAnswer::Failed(error) => Some(error.clone()),
+                SessionAnswer::NotAsked | SessionAnswer::Listed(_) => None,
+            },
         }
+    }
+
+    /// Its connections, as far as it told them.
+    fn listed(&self) -> &[ExplainSession] {
+        match &self.told {
+            SessionAnswer::Listed(sessions) => sessions,
+            SessionAnswer::NotAsked | SessionAnswer::Failed(_) => &[],
+        }
+    }
+
+    /// When it contributes something else by itself for the next time after `passed`.
+    fn next_deadline(&self, now: Now, passed: Mono) -> Option<Mono> {
+        let timers = self.listed().iter().flat_map(|one| [one.idle_at, one.inherited_until]);
+        let timers = timers.chain([self.grace_until]).flatten().map(|at| mono_at(now, at));
+        timers.chain(self.ends).filter(|at| *at > passed).min()
+    }
+
+    /// What it contributes at that moment if nothing else happens; none if that is over.
+    fn contribution_at(&self, now: Now, moment: Mono) -> Option<Contribution> {
+        if self.ends.is_some_and(|at| at <= moment) {
+            return None;
+        }
+        let mut contribution = self.contribution;
+        if self.grace_until.is_some_and(|at| mono_at(now, at) <= moment) {
+            contribution.grace = None;
+        }
+        if let SessionAnswer::Listed(sessions) = &self.told {
+            contribution.connections = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+            let activities = sessions.iter().map(|session| activity_at(session, now, moment));
+            contribution.open_activity = activities.fold(Activity::Unknown, Activity::and);
+        }
+        Some(contribution)
+    }
+}
+
+fn mono_at(now: Now, at: Wall) -> Mono {
+    now.mono.after(at.since(now.wall))
+}
+
+/// The activity of a connection of another node at that moment, if nothing else happens.
+fn activity_at(session: &ExplainSession, now: Now, moment: Mono) -> Activity {
+    let is_over = |at: Option<Wall>| at.is_some_and(|at| mono_at(now, at) <= moment);
+    match session.activity.unwrap_or_default() {
+        _ if is_over(session.inherited_until) => Activity::Unknown,
+        Activity::Active if is_over(session.idle_at) => Activity::Idle,
+        activity => activity,
     }
 }
 
@@ -96,16 +160,25 @@ pub fn explain(
         idle: grace.activity == Activity::Idle,
         sessions: Some(grace.places()),
     });
+    let mut open: Vec<ExplainSession> = open
+        .chain(others.iter().flat_map(OtherSessions::listed).cloned())
+        .collect();
+    open.sort_by_key(|session| session.since);
+    // Another node's clock may be ahead.
+    let times = open
+        .iter()
+        .flat_map(|one| [Some(one.since), Some(one.last_heard), one.last_active, one.idle_since]);
+    let latest = times.flatten().max().map_or(now.wall, |latest| latest.max(now.wall));
     let preference = profile.preference();
     let reported = profile.reports().iter().map(|report| reported(report, preference, now));
     Explain {
-        now: now.wall,
+        now: latest,
         user_id: user_id.clone(),
         status: decision.status,
         rule: decision.rule,
         reason: decision.reason,
         degraded: profile.is_degraded(),
-        sessions: open.chain(reported).collect(),
+        sessions: open.into_iter().chain(reported).collect(),
         grace: all_graces(own_grace, others),
         nodes: others.iter().map(OtherSessions::explained).collect(),
         choice: ExplainPreference {
@@ -177,16 +250,15 @@ fn next_changes(now: Now, mut sessions: Sessions, mut profile: Profile, others: 
     let mut passed = now.mono;
     let mut status = profile.decision().status;
     for _ in 0..NEXT_DEADLINES_MAX {
-        let ends = others.iter().filter_map(|other| other.ends).filter(|at| *at > passed);
+        let elsewhere = others.iter().filter_map(|other| other.next_deadline(now, passed)).min();
         let own = earlier(sessions.next_deadline(), profile.next_deadline());
-        let Some(deadline) = earlier(own, ends.min()) else {
+        let Some(deadline) = earlier(own, elsewhere) else {
             break;
         };
         passed = deadline;
         sessions.on_deadline(deadline);
         profile.on_deadline(deadline);
-        let left = others.iter().filter(|other| other.ends.is_none_or(|at| at > deadline));
-        let left = left.map(|other| other.contribution);
+        let left = others.iter().filter_map(|other| other.contribution_at(now, deadline));
         let all: Vec<Contribution> = std::iter::once(sessions.contribution()).chain(left).collect();
         let decision = profile.decide(&all);
         if decision.status != status {

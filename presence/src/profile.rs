@@ -3,8 +3,10 @@
 //! known here.
 
 mod adopt;
+mod flags;
 
 pub use self::adopt::Adopted;
+use self::flags::{Flag, Flags};
 use crate::durable_part::{DurablePart, Preference, Version};
 use crate::report::{Report, ReportInput};
 use crate::revision::Revision;
@@ -57,9 +59,7 @@ pub struct Profile {
     last_seen: Option<Wall>,
     last_active: Option<Wall>,
     revision: Revision,
-    degraded: bool,
-    /// Some stored time lay in the future: until it is written back, the disk has it still.
-    clamped: bool,
+    flags: Flags,
     /// Until when the custom status that the user set by a request counts like an active session.
     chosen_until: Option<Mono>,
     /// The status last published.
@@ -73,7 +73,8 @@ impl Profile {
     #[must_use]
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
-        let clamped = stored.latest_time() > Some(now);
+        let mut flags = Flags::default();
+        flags.set(Flag::Clamped, stored.latest_time() > Some(now));
         stored.durable.clamp_times(now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
@@ -86,8 +87,7 @@ impl Profile {
             last_seen,
             last_active: clamp(stored.last_active),
             revision: stored.revision,
-            degraded: false,
-            clamped,
+            flags,
             chosen_until: None,
             told: stored.status,
             pending_publication: None,
@@ -102,8 +102,11 @@ impl Profile {
         self.last_seen = self.last_seen.max(loaded.last_seen);
         self.last_active = self.last_active.max(loaded.last_active);
         self.revision = self.revision.max(loaded.revision);
-        self.clamped |= loaded.clamped;
-        if std::mem::take(&mut self.degraded) {
+        if loaded.is_clamped() {
+            self.flags.set(Flag::Clamped, true);
+        }
+        self.flags.set(Flag::Unread, false);
+        if self.flags.take(Flag::Degraded) {
             self.publish_to(Audience::Everyone);
         }
     }
@@ -136,10 +139,8 @@ impl Profile {
 
     /// Moves the times by a report that was opened, refreshed or ended at `taken`.
     pub fn note_report(&mut self, taken: Wall, input: &ReportInput) {
-        self.last_seen = self.last_seen.max(Some(taken));
-        if input.update_last_active {
-            self.last_active = self.last_active.max(Some(taken));
-        }
+        let last_active = Some(taken).filter(|_| input.update_last_active);
+        self.move_times(Some(taken), last_active);
     }
 
     /// The user, who is present, set a custom status at `taken`. By a request it counts like an active session for a while.
@@ -214,6 +215,7 @@ impl Profile {
             self.last_active = self.last_active.max(contribution.last_active);
         }
         self.last_seen = self.last_seen.max(self.last_active);
+        self.flags.set(Flag::Unlogged, false);
         let from = self.decision.status;
         self.decision = self.decide(contributions);
         if self.decision.status == Status::Offline {
@@ -251,18 +253,6 @@ impl Profile {
         self.publish_to(Audience::Inner);
     }
 
-    /// Moves last active by something that the user did on no connection. No event follows.
-    pub fn note_activity(&mut self, now: Wall) {
-        self.last_active = self.last_active.max(Some(now));
-        self.last_seen = self.last_seen.max(self.last_active);
-    }
-
-    /// Moves the times by those of a contribution. No event follows.
-    pub fn note_times(&mut self, contribution: &Contribution) {
-        self.last_active = self.last_active.max(contribution.last_active);
-        self.last_seen = self.last_seen.max(contribution.last_seen).max(self.last_active);
-    }
-
     /// The record as `viewer` may see it.
     #[must_use]
     pub fn record(
@@ -283,7 +273,7 @@ impl Profile {
             last_seen: self.last_seen,
             last_active: self.last_active,
             revision: self.revision,
-            degraded: self.degraded,
+            degraded: self.is_degraded(),
             stale: freshness == Freshness::Stale,
             custom_status: inner.then_some(self.preference().custom),
             custom_status_set_by: self.preference().set_by.filter(|_| internal),
@@ -376,12 +366,18 @@ impl Profile {
     /// Whether the disk may have times that are later than [`Self::latest_time`], from a clock that was wrong.
     #[must_use]
     pub const fn is_clamped(&self) -> bool {
-        self.clamped
+        self.flags.has(Flag::Clamped)
     }
 
-    /// Whether the profile was made without the store's answer.
+    /// Whether the profile was made without the store's answer, and is told so.
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
-        self.degraded
+        self.flags.has(Flag::Degraded)
+    }
+
+    /// Whether the durable part is assumed: neither the store nor the log has told one.
+    #[must_use]
+    pub fn is_assumed(&self) -> bool {
+        self.is_degraded() || self.flags.has(Flag::Unread) && self.version() == Version::NONE
     }
 }

@@ -138,7 +138,7 @@ Examples:
   presencectl events -o ndjson | jq -c 'select(.to == \"OFFLINE\") | .userId'")]
     #[command(alias = "tail")]
     Events(Events),
-    /// Explain the status of a user: reason, sessions, timers
+    /// Explain the status of a user: reason, sessions on all nodes, timers
     #[command(after_help = "\
 Examples:
   presencectl explain alice

@@ -94,6 +94,23 @@ fn holder_in(locks: &str, file: &str) -> Option<u32> {
     })
 }
 
+/// How often a lock is tried that may outlive its file's close: a process that another test is starting has every open file of
+/// this one, and so its locks, until it has become another program (`fork` copies descriptors, close-on-exec ones too).
+#[cfg(test)]
+pub(crate) const FREED_AFTER: u32 = 1_000_000;
+
+/// Opens what was closed just now.
+#[cfg(test)]
+pub(crate) fn when_free<T, E>(is_held: impl Fn(&E) -> bool, mut open: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    for _ in 0..FREED_AFTER {
+        match open() {
+            Err(error) if is_held(&error) => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+    open()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +133,11 @@ mod tests {
         std::fs::rename(dir.path().join("new"), &path).unwrap();
         assert!(!lock.is_at(&path).unwrap());
         drop(lock);
-        FileLock::take(File::open(&other).unwrap()).unwrap();
+        let free = when_free(
+            |error| matches!(error, LockError::Held(_)),
+            || FileLock::take(File::open(&other).unwrap()),
+        );
+        free.unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -17,6 +18,8 @@ use crate::vital;
 
 /// Capacity of the queue in lines: about a second at the highest rate of logging.
 const LINES_MAX: usize = 8192;
+/// How long the end of the process waits for the last lines: a pipe that is blocked does not keep it from ending.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct LogMetrics {
@@ -50,11 +53,16 @@ impl LogLevel {
 ///
 /// # Errors
 /// The thread that writes can't be started.
-pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetrics) -> io::Result<LogLevel> {
+pub(crate) fn start(
+    format: LogFormat,
+    level: tracing::Level,
+    metrics: LogMetrics,
+) -> io::Result<(LogLevel, LastLines)> {
     let lines = LogQueue::start(io::stderr(), metrics)?;
+    let last_lines = LastLines(lines.clone());
     let subscriber = tracing_subscriber::fmt().with_writer(lines).with_target(false);
     // Reloading fails only once the subscriber is gone, and it stays for as long as the process.
-    Ok(match format {
+    let level = match format {
         LogFormat::Text => {
             let subscriber = subscriber.with_ansi(false).with_env_filter(filter(level));
             let subscriber = subscriber.with_filter_reloading();
@@ -73,17 +81,38 @@ pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetric
                 set: Box::new(move |filter| drop(handle.reload(filter))),
             }
         }
-    })
+    };
+    Ok((level, last_lines))
+}
+
+/// The end of the process waits for what was logged before.
+pub(crate) struct LastLines(LogQueue);
+
+impl LastLines {
+    /// Returns when all lines are written, or can't be within a second.
+    pub(crate) fn wait(&self) {
+        let (written, lines) = sync_channel(1);
+        if self.0.queue.try_send(Queued::Mark(written)).is_ok() {
+            let _ = lines.recv_timeout(LAST_LINES_WITHIN);
+        }
+    }
 }
 
 fn filter(level: tracing::Level) -> EnvFilter {
     EnvFilter::default().add_directive(LevelFilter::from_level(level).into())
 }
 
+/// What is in the queue.
+enum Queued {
+    Line(Vec<u8>),
+    /// All lines before are written when this is dropped.
+    Mark(#[expect(dead_code, reason = "dropped")] SyncSender<()>),
+}
+
 /// The queue of log lines for stderr.
 #[derive(Clone)]
 struct LogQueue {
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Queued>,
     /// Lines dropped since the last one that fit.
     dropped: Arc<AtomicU64>,
     metrics: LogMetrics,
@@ -91,9 +120,10 @@ struct LogQueue {
 
 impl LogQueue {
     fn start(mut out: impl Write + Send + 'static, metrics: LogMetrics) -> io::Result<Self> {
-        let (queue, lines): (_, Receiver<Vec<u8>>) = sync_channel(LINES_MAX);
+        let (queue, queued): (_, Receiver<Queued>) = sync_channel(LINES_MAX);
         vital::start_thread("log", move || {
-            for line in lines {
+            for one in queued {
+                let Queued::Line(line) = one else { continue };
                 // A closed pipe does not end the thread: a named pipe may get a reader again.
                 let _ = out.write_all(&line).and_then(|()| out.flush());
             }
@@ -106,7 +136,7 @@ impl LogQueue {
     }
 
     fn put(&self, line: Vec<u8>) {
-        if self.queue.try_send(line).is_err() {
+        if self.queue.try_send(Queued::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.metrics.dropped.inc();
             return;
@@ -115,7 +145,7 @@ impl LogQueue {
         if dropped > 0
             && self
                 .queue
-                .try_send(format!("{dropped} log lines were dropped\n").into_bytes())
+                .try_send(Queued::Line(format!("{dropped} log lines were dropped\n").into_bytes()))
                 .is_err()
         {
             self.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -216,6 +246,19 @@ mod tests {
         (0..8).for_each(|_| allow.send(()).expect("a writer"));
         let report = format!("{dropped} log lines were dropped\n").into_bytes();
         assert!((0..4).any(|_| next() == report), "the loss was not logged");
+    }
+
+    #[test]
+    fn the_end_of_the_process_waits_for_lines_and_not_for_a_blocked_pipe() {
+        let (lines, allow, seen) = lines();
+        let last = LastLines(lines.clone());
+        (0..100).for_each(|_| allow.send(()).expect("a writer"));
+        (0..100).for_each(|_| lines.put(b"line\n".to_vec()));
+        last.wait();
+        assert_eq!(seen.try_iter().count(), 100);
+        lines.put(b"line\n".to_vec());
+        last.wait();
+        assert_eq!(seen.try_iter().count(), 0, "blocked");
     }
 
     #[test]

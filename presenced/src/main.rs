@@ -52,8 +52,8 @@ fn main() -> ExitCode {
 fn run(config: Config) -> ExitCode {
     let mut registry = Registry::with_prefix("presenced");
     let logging = logging::LogMetrics::register(&mut registry);
-    let log_level = match logging::start(config.log_format, config.log_level, logging) {
-        Ok(log_level) => log_level,
+    let (log_level, last_lines) = match logging::start(config.log_format, config.log_level, logging) {
+        Ok(started) => started,
         Err(error) => {
             print_error(&format_args!("can't start the log: {error}"));
             return ExitCode::FAILURE;
@@ -66,6 +66,7 @@ fn run(config: Config) -> ExitCode {
         runtime.shutdown_background();
         ended
     });
+    last_lines.wait();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -81,9 +82,13 @@ fn import(command: ImportCommand) -> ExitCode {
     let log = logging::start(LogFormat::Text, tracing::Level::WARN, logging);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let imported = log
-        .and(runtime)
+        .and_then(|(_, last_lines)| Ok((runtime?, last_lines)))
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| Ok(runtime.block_on(app::import::run(command))?));
+        .and_then(|(runtime, last_lines)| {
+            let imported = runtime.block_on(app::import::run(command));
+            last_lines.wait();
+            Ok(imported?)
+        });
     match imported {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,4 +1,6 @@
-//! Percent-decoding, once and strictly: a malformed escape or invalid UTF-8 is an error, never guessed at.
+//! Percent-encoding, and decoding, once and strictly: a malformed escape or invalid UTF-8 is an error, never guessed at.
+
+use std::fmt::Write as _;
 
 /// How a `+` is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,20 @@ pub(crate) fn decode_bytes(encoded: &str, plus: Plus) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
+/// The text as one segment of a path: all but the unreserved characters (RFC 3986, section 2.3) are escaped.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            byte => {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
 /// The value of one hexadecimal digit.
 pub(crate) fn hex(digit: u8) -> Option<u8> {
     char::from(digit)
@@ -54,6 +70,18 @@ mod tests {
             assert_eq!(decode(encoded, Plus::Literal).as_deref(), Some(decoded));
         }
         assert_eq!(decode("a+b%2B", Plus::Space).as_deref(), Some("a b+"));
+    }
+
+    #[test]
+    fn an_encoded_text_is_one_segment_and_decodes_to_itself() {
+        for text in ["anna", "a/b", "a?b#c", "100%", "a+b c", "é\u{1f600}", "-._~"] {
+            let encoded = encode(text);
+            assert!(
+                !encoded.contains(['/', '?', '#', ' ', '+']) && encoded.is_ascii(),
+                "{encoded}"
+            );
+            assert_eq!(decode(&encoded, Plus::Literal).as_deref(), Some(text));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use presence::replication::{CALL_USERS_MAX, FORMAT, Incarnation, NodeInfo, Share, State, Tick, partition_of};
@@ -13,6 +13,7 @@ use presence::{Activity, Contribution, Status, UserId, Wall};
 
 use crate::Cluster;
 use crate::clock::wall_now;
+use crate::process::OwnedChild;
 use crate::wait::{Ticker, within_deadline};
 
 use self::resp::Connection;
@@ -29,26 +30,33 @@ const TICK_EVERY: Duration = Duration::from_millis(500);
 /// What it says when its users are present.
 const READY: &str = "ready";
 
+const PREFIX: &str = "bare-";
+
 /// The id of the user with this number.
 pub fn user(number: usize) -> String {
-    format!("bare-{number:06}")
+    format!("{PREFIX}{number:06}")
+}
+
+/// Whether this is one of them.
+pub fn is_user(id: &str) -> bool {
+    id.starts_with(PREFIX)
 }
 
 /// The process of a bare node, killed when this is dropped.
 #[derive(Debug)]
-pub struct BareNode(Child);
+pub struct BareNode(OwnedChild);
 
 impl BareNode {
     /// Starts `program bare-node …` with so many users, each with one connection. Returns when Redis has all of them.
     pub async fn start(program: &Path, cluster: &Cluster, users: usize) -> Self {
         let numbers = [cluster.database(), cluster.partitions(), users];
-        let mut child = Command::new(program)
-            .args(["bare-node", &cluster.redis().socket_path().display().to_string()])
-            .args(numbers.map(|number| number.to_string()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = OwnedChild::spawn(
+            Command::new(program)
+                .args(["bare-node", &cluster.redis().socket_path().display().to_string()])
+                .args(numbers.map(|number| number.to_string()))
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped()),
+        );
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let first_line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -64,13 +72,6 @@ impl BareNode {
     pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
-    }
-}
-
-impl Drop for BareNode {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
     }
 }
 

@@ -12,11 +12,7 @@ use std::sync::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use crate::clock::Stopwatch;
-use crate::wait::next_look;
-
-/// Longer than an outage of one follower: then the test goes on, and sees what there is.
-const GIVES_UP_AFTER_MILLIS: u128 = 5_000;
+use crate::wait::{next_look, within_deadline};
 
 /// The nodes behind one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,18 +37,20 @@ pub fn unregister(address: SocketAddr) {
     BEHIND.lock().unwrap().remove(&address);
 }
 
-/// Waits until all nodes behind the address have read the log, if they are several.
+/// Waits until all nodes behind the address have read the log, if they are several. Not for nodes that are gone, or that are about
+/// to connect: then the test sees what there is. A node that is connected and does not read fails it.
 pub async fn catch_up(address: SocketAddr) {
     let followers = BEHIND.lock().unwrap().get(&address).cloned();
     let Some(followers) = followers else { return };
-    let waiting = Stopwatch::start();
-    while waiting.elapsed().as_millis() < GIVES_UP_AFTER_MILLIS {
-        match followers.connections().await {
-            Some(connections) if connections.waiting < followers.count && connections.is_complete(followers.count) => {}
-            _ => return,
+    let have_read = async {
+        while let Some(connections) = followers.connections().await {
+            if connections.waiting >= followers.count || !connections.is_complete(followers.count) {
+                return;
+            }
+            next_look().await;
         }
-        next_look().await;
-    }
+    };
+    within_deadline("all nodes have read the log", have_read).await;
 }
 
 /// The connections of the nodes to Redis.

@@ -8,7 +8,7 @@ use presence::wire::record::Update;
 use presence::wire::server_message::ServerMessage;
 use serde_json::json;
 
-use crate::bare_node::{BareNode, user};
+use crate::bare_node::{BareNode, is_user, user};
 use crate::clock::Stopwatch;
 use crate::cluster_cost::Cpu;
 use crate::connection_load::join_all;
@@ -20,6 +20,8 @@ use crate::{Cluster, Daemon, Socket};
 const WITHIN: Duration = Duration::from_secs(180);
 /// Users whose records are read meanwhile: so many that they are in all partitions.
 const ASKED: usize = 64;
+/// Users whose custom statuses are set meanwhile.
+const WRITTEN: usize = 64;
 /// What takes Redis longer is noted, in ms.
 const NOTED_FROM: &str = "5";
 
@@ -35,6 +37,8 @@ pub struct CleanUp {
     pub cpu: Cpu,
     /// The longest answers of the nodes meanwhile.
     pub answer: Longest,
+    /// The same of custom statuses that are set until then.
+    pub write: Longest,
     /// The longest command of Redis; 0 if it was too short to be noted.
     pub command: Duration,
 }
@@ -45,7 +49,9 @@ impl CleanUp {
         let nodes = cluster.nodes();
         let mut observers = join_all(nodes.map(|node| observer(node, sessions))).await;
         let asked: Vec<String> = (0..ASKED).map(|number| user(number * sessions / ASKED)).collect();
-        let watched = join_all(nodes.map(|node| Responsiveness::watch(node, asked.clone()))).await;
+        let watched = nodes.map(|node| Responsiveness::watch(node, asked.clone()));
+        let written: Vec<String> = (0..WRITTEN).map(|number| format!("chosen-{number}")).collect();
+        let writing = nodes.map(|node| Responsiveness::watch_writes(node, written.clone()));
         cluster.command(&["CONFIG", "SET", "latency-monitor-threshold", NOTED_FROM]);
         cluster.command(&["LATENCY", "RESET"]);
         let (clock, before) = (Stopwatch::start(), Cpu::of(cluster));
@@ -56,17 +62,19 @@ impl CleanUp {
                 .map(|observer| all_offline(observer, sessions, clock)),
         );
         let told = within("all users of the dead node are OFFLINE", WITHIN, told).await;
+        let writes = take_longest(&writing);
+        drop(writing);
         wait_for("the state has none of them", WITHIN, async || {
             (left_in_state(cluster) == 0).then_some(())
         })
         .await;
-        let answers = watched.iter().map(Responsiveness::take_longest);
         Self {
             first: told.iter().map(|(first, _)| *first).min().unwrap(),
             last: told.iter().map(|(_, last)| *last).max().unwrap(),
             gone: clock.elapsed(),
             cpu: Cpu::of(cluster).since(before),
-            answer: answers.reduce(Longest::max).unwrap(),
+            answer: take_longest(&watched),
+            write: writes,
             command: longest_in_redis(cluster),
         }
     }
@@ -85,13 +93,15 @@ impl fmt::Display for CleanUp {
             "CPU until then   {:.1?} of 3 nodes together, {:.1?} of Redis",
             self.cpu.nodes, self.cpu.redis
         )?;
-        write!(
-            f,
-            "meanwhile        the longest answer of a node {:.1?}, with at most {:.1?} of its CPU; the longest command of Redis \
-             {:.1?}",
-            self.answer.waited, self.answer.own_cpu, self.command
-        )
+        writeln!(f, "a record         {}", self.answer)?;
+        writeln!(f, "a custom status  {}", self.write)?;
+        write!(f, "Redis            the longest command {:.1?}", self.command)
     }
+}
+
+fn take_longest(watched: &[Responsiveness]) -> Longest {
+    let answers = watched.iter().map(Responsiveness::take_longest);
+    answers.reduce(Longest::max).unwrap()
 }
 
 async fn observer(node: &Daemon, sessions: usize) -> Socket {
@@ -113,10 +123,14 @@ async fn all_offline(observer: &mut Socket, sessions: usize, clock: Stopwatch) -
         let ServerMessage::Presence { users, .. } = message else {
             continue;
         };
-        let is_offline =
-            |update: &&Update| matches!(update, Update::Record(record) if record.status == Status::Offline);
-        offline += users.iter().filter(is_offline).count();
-        first = first.or(Some(clock.elapsed()));
+        // Not those whose custom statuses are set meanwhile.
+        let is_offline = |update: &&Update| match update {
+            Update::Record(record) => record.status == Status::Offline && is_user(record.user_id.as_str()),
+            Update::Removed(_) => false,
+        };
+        let count = users.iter().filter(is_offline).count();
+        offline += count;
+        first = first.or((count > 0).then(|| clock.elapsed()));
     }
     (first.unwrap_or_default(), clock.elapsed())
 }

@@ -7,10 +7,11 @@ use presence::Status;
 use presence::wire::record::{Record, Update};
 use reqwest::Method;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::clock::Stopwatch;
 use crate::connection_load::join_all;
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Setup, home_with_secret};
 use crate::postgres_server::PostgresServer;
 use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
@@ -23,6 +24,10 @@ const FEW_PARTITIONS: usize = 4;
 
 /// The partitions of a cluster whose flags name no number.
 const DEFAULT_PARTITIONS: usize = 16;
+
+/// The fields and values of several hashes.
+const READ_HASHES: &str = "local all = {} for _, key in ipairs(KEYS) do \
+                           for _, word in ipairs(redis.call('HGETALL', key)) do table.insert(all, word) end end return all";
 
 /// Times that moved go with the next tick, which is every 3 s.
 const TICKS_TELL_WITHIN: Duration = Duration::from_secs(5);
@@ -75,7 +80,8 @@ impl Cluster {
         let url = redis.url(database);
         let number = partitions.to_string();
         let flags = [&["--partitions", &number], flags].concat();
-        let start = async |name| node(name, &postgres, &url, &flags).start().await;
+        let partitions = partitions_of(&flags);
+        let start = async |name| node(name, &postgres, &url, &flags).start_in(home()).await;
         let (a, b, c) = tokio::join!(start("a"), start("b"), start("c"));
         Self {
             a,
@@ -94,12 +100,17 @@ impl Cluster {
     /// Redis.
     pub async fn start_linked(postgres: &PostgresServer, redis: Arc<RedisServer>, flags: &[&str]) -> Self {
         let rows = postgres.create_database();
-        let postgres = postgres.url(&rows);
+        let url = postgres.url(&rows);
+        Self::start_linked_at(url, rows, redis, flags).await
+    }
+
+    /// The same on the database of this name that the URL leads to.
+    pub async fn start_linked_at(postgres: String, rows: String, redis: Arc<RedisServer>, flags: &[&str]) -> Self {
         let database = redis.new_database();
         let start = async |name| {
             let link = Proxy::start(&redis.socket_path()).await;
             let node = node(name, &postgres, &link.url(database), flags);
-            (node.on_fixed_port().start().await, link)
+            (node.on_fixed_port().start_in(home()).await, link)
         };
         let ((a, of_a), (b, of_b), (c, of_c)) = tokio::join!(start("a"), start("b"), start("c"));
         Self {
@@ -111,7 +122,7 @@ impl Cluster {
             database,
             postgres,
             rows,
-            partitions: DEFAULT_PARTITIONS,
+            partitions: partitions_of(flags),
         }
     }
 
@@ -120,7 +131,15 @@ impl Cluster {
         let link = Proxy::start(&self.redis.socket_path()).await;
         let node = node(name, &self.postgres, &link.url(self.database), flags);
         self.links.push(link);
-        node.on_fixed_port().start().await
+        node.on_fixed_port().start_in(home()).await
+    }
+
+    /// Starts one more node that listens there, of a cluster that has no links.
+    pub async fn start_listening_on(&self, address: &str, name: &str, flags: &[&str]) -> Daemon {
+        let partitions = self.partitions.to_string();
+        let flags = [&["--partitions", &partitions], flags].concat();
+        let node = node(name, &self.postgres, &self.redis.url(self.database), &flags);
+        node.listening_on(address).start_in(home()).await
     }
 
     /// The link of the node of this number, by the order of their start, to Redis.
@@ -156,6 +175,17 @@ impl Cluster {
         self.redis.command(self.database, words)
     }
 
+    /// The same in a thread of its own: while it takes, timers of the test go on, so what is waited for may be timed.
+    pub async fn ask(&self, words: &[&str]) -> String {
+        let (redis, database) = (Arc::clone(&self.redis), self.database);
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let asked = tokio::task::spawn_blocking(move || {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            redis.command(database, &words)
+        });
+        asked.await.unwrap()
+    }
+
     /// An observer of everybody on each of these nodes.
     pub async fn observers(nodes: &[&Daemon]) -> Observers {
         let observer = async |node: &Daemon| {
@@ -170,12 +200,9 @@ impl Cluster {
     /// Waits until these nodes show the user the same, with one revision and this status.
     pub async fn agree(nodes: &[&Daemon], user: &str, status: Status) -> Record {
         let what = format!("all nodes show {user} as {status}");
+        let rests: Vec<Rest> = nodes.iter().map(|node| node.rest()).collect();
         wait_until(&what, async || {
-            let mut records = join_all(nodes.iter().map(|node| async {
-                let record = node.rest().record(user).await;
-                same_for_all(record)
-            }))
-            .await;
+            let mut records = join_all(rests.iter().map(async |rest| same_for_all(rest.record(user).await))).await;
             let first = records.pop()?;
             (first.status == status && !first.stale && records.iter().all(|record| *record == first)).then_some(first)
         })
@@ -206,42 +233,34 @@ impl Cluster {
     pub async fn online_is(&self, users: &[&str]) {
         let what = format!("{users:?} are in the set of those who are present");
         wait_until(&what, async || {
-            let mut found: Vec<String> = (0..self.partitions).flat_map(|number| self.online_in(number)).collect();
-            found.sort();
+            let members = self.of_all(&["SUNION"], "online").await;
+            let mut found: Vec<&str> = members.split_whitespace().collect();
+            found.sort_unstable();
             (found == users).then_some(())
         })
         .await;
     }
 
-    fn online_in(&self, number: usize) -> Vec<String> {
-        let key = format!("presence:{{{number}}}:online");
-        let members = self.command(&["SMEMBERS", &key]);
-        members.split_whitespace().map(str::to_owned).collect()
+    /// What a command answers that takes the keys of this name of all partitions.
+    async fn of_all(&self, command: &[&str], name: &str) -> String {
+        let keys = (0..self.partitions).map(|number| format!("presence:{{{number}}}:{name}"));
+        let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).chain(keys).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.ask(&words).await
     }
 
     /// Waits until the custom statuses that other services read are these, in order of the users, and no others.
     pub async fn custom_statuses_are(&self, custom: &[(&str, &str)]) {
         let what = format!("{custom:?} are the custom statuses that other services read");
-        let wanted: Vec<(String, String)> = custom
-            .iter()
-            .map(|(user, custom)| ((*user).into(), (*custom).into()))
-            .collect();
+        let count = self.partitions.to_string();
         wait_until(&what, async || {
-            let mut found: Vec<_> = (0..self.partitions)
-                .flat_map(|number| self.custom_statuses_in(number))
-                .collect();
-            found.sort();
-            (found == wanted).then_some(())
+            let fields = self.of_all(&["EVAL", READ_HASHES, &count], "custom-status").await;
+            let words: Vec<&str> = fields.split_whitespace().collect();
+            let mut found: Vec<(&str, &str)> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+            found.sort_unstable();
+            (found == custom).then_some(())
         })
         .await;
-    }
-
-    fn custom_statuses_in(&self, number: usize) -> Vec<(String, String)> {
-        let key = format!("presence:{{{number}}}:custom-status");
-        let fields = self.command(&["HGETALL", &key]);
-        let words: Vec<&str> = fields.split_whitespace().collect();
-        let pairs = words.chunks_exact(2);
-        pairs.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
     }
 
     /// How many nodes are registered in each partition.
@@ -255,10 +274,24 @@ impl Cluster {
     }
 }
 
+/// How many partitions nodes with these flags have.
+fn partitions_of(flags: &[&str]) -> usize {
+    let mut named = flags.iter().skip_while(|flag| **flag != "--partitions").skip(1);
+    named
+        .next()
+        .map_or(DEFAULT_PARTITIONS, |number| number.parse().unwrap())
+}
+
 /// A node of a cluster, not started yet.
 fn node(name: &str, postgres: &str, redis: &str, flags: &[&str]) -> Setup {
     let shared = ["--database", postgres, "--redis", redis, "--node-name", name];
     Setup::new(&[shared.as_slice(), flags].concat())
+}
+
+/// The home of a node that has the same internal secret as the others.
+fn home() -> Arc<TempDir> {
+    static SECRET: LazyLock<String> = LazyLock::new(|| format!("{:032x}", getrandom::u64().unwrap()));
+    Arc::new(home_with_secret(&SECRET))
 }
 
 /// The answer about a user, without the time of the answer.

@@ -31,6 +31,19 @@ impl Cpu {
         }
     }
 
+    /// The median of each.
+    pub fn median(of: &[Self]) -> Self {
+        let middle = |of_each: fn(&Self) -> Duration| {
+            let mut all: Vec<Duration> = of.iter().map(of_each).collect();
+            all.sort_unstable();
+            all[all.len() / 2]
+        };
+        Self {
+            nodes: middle(|cpu| cpu.nodes),
+            redis: middle(|cpu| cpu.redis),
+        }
+    }
+
     fn scaled(self, factor: f64) -> Self {
         Self {
             nodes: self.nodes.mul_f64(factor),
@@ -80,7 +93,11 @@ impl RedisBytes {
             all.map(|number| {
                 let key = format!("presence:{{{number}}}:{key}");
                 let answer = cluster.command(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);
-                answer.parse::<u64>().unwrap_or(0)
+                // Nothing of a key that is not there.
+                match answer.as_str() {
+                    "" => 0,
+                    bytes => bytes.parse::<u64>().unwrap(),
+                }
             })
             .sum()
         };

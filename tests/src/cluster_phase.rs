@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use crate::Cluster;
 use crate::clock::Stopwatch;
 use crate::cluster_cost::{Cpu, Idle};
 use crate::cluster_load::{ClusterLoad, Deliveries, percentile};
+use crate::connection_load::join_all;
+use crate::wait::let_time_pass;
+use crate::{Cluster, Daemon};
 
 /// For how long it is measured what the cluster uses without changes.
 const IDLE: Duration = Duration::from_secs(4);
+/// For how long nothing happens before that: what came before is done by then.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What came of a phase.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Phase {
 impl Phase {
     /// Has the clients make so many changes a second for so long. Returns when every watcher has the truth.
     pub async fn run(cluster: &Cluster, load: &mut ClusterLoad, per_second: u32, during: Duration) -> Self {
+        join_all(cluster.nodes().map(Daemon::flushed)).await;
+        let_time_pass(QUIET).await;
         let idle = Idle::measure(cluster, IDLE).await;
         load.take_deliveries();
         let (clock, before) = (Stopwatch::start(), Cpu::of(cluster));

@@ -1,6 +1,7 @@
 //! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
 //! directory. Its log is printed when the test fails.
 
+mod database_lock;
 mod node;
 mod setup;
 
@@ -12,9 +13,11 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+pub use self::database_lock::DatabaseLock;
 use self::node::Node;
 pub use self::node::StartFailure;
-pub use self::setup::{LogTarget, Setup};
+pub(crate) use self::setup::home_with_secret;
+pub use self::setup::{LogTarget, Setup, is_on_shared_postgres};
 use self::setup::{NODES, state_of};
 use crate::balancer::Balancer;
 use crate::catch_up::catch_up;
@@ -63,12 +66,10 @@ impl Daemon {
 
     async fn try_start_again(&mut self) -> Result<(), StartFailure> {
         assert!(self.running.is_none(), "the daemon is still running");
-        let mut nodes = vec![self.start_node(0).await?];
-        if self.setup.topology().nodes() > 1 {
-            self.share_secrets();
-            let (second, third) = tokio::join!(self.start_node(1), self.start_node(2));
-            nodes.extend([second?, third?]);
-        }
+        let nodes = match self.setup.topology().nodes() {
+            1 => vec![self.start_node(0).await?],
+            _ => self.start_nodes().await?,
+        };
         let balancer = match nodes.len() {
             1 => None,
             _ => {
@@ -82,6 +83,14 @@ impl Daemon {
         };
         self.running = Some(Running { nodes, balancer });
         Ok(())
+    }
+
+    /// Starts all of several: the first one makes the secrets.
+    async fn start_nodes(&self) -> Result<Vec<Node>, StartFailure> {
+        let first = self.start_node(0).await?;
+        self.share_secrets();
+        let (second, third) = tokio::join!(self.start_node(1), self.start_node(2));
+        Ok(vec![first, second?, third?])
     }
 
     async fn start_node(&self, number: usize) -> Result<Node, StartFailure> {
@@ -218,20 +227,26 @@ impl Daemon {
         Rest::new(self.address(), self.secret())
     }
 
-    /// A client of the node that has the user's sessions: it alone knows each of them, and their times as they move. The others
-    /// know how many there are, and learn times once a minute.
+    /// A client of the node that has the user's sessions: it alone knows their times as they move. The others learn times once a
+    /// minute.
     pub async fn home_of(&self, user: &str) -> Rest {
         let nodes = &self.running.as_ref().unwrap().nodes;
-        if nodes.len() > 1 {
-            catch_up(self.address()).await;
+        if nodes.len() == 1 {
+            return self.rest();
         }
+        catch_up(self.address()).await;
         for node in nodes {
             let rest = Rest::new(node.address, self.secret());
-            if nodes.len() == 1 || !rest.explain(user).await.sessions.is_empty() {
+            if !rest.explain_alone(user).await.sessions.is_empty() {
                 return rest;
             }
         }
-        self.rest()
+        panic!("no node has a session of {user}");
+    }
+
+    /// The address of one node: of the first, if several stand behind that of the daemon.
+    pub fn address_of_node(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().nodes[0].address
     }
 
     /// Connects a WebSocket of this user.

@@ -46,6 +46,19 @@ impl KeepAlive {
         self.ask("a report is acknowledged", &request).await;
     }
 
+    /// Sets the custom status of a user.
+    pub async fn set_custom_status(&mut self, user: &str, custom: &str) {
+        let body = format!(r#"{{"customStatus":"{custom}"}}"#);
+        let request = format!(
+            "PUT /api/user/custom-status HTTP/1.1\r\nhost: {}\r\nx-secret-token: {}\r\nx-user-id: {user}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.address,
+            self.secret,
+            body.len()
+        );
+        self.ask("a custom status is acknowledged", &request).await;
+    }
+
     /// Reads the record of a user.
     pub async fn record(&mut self, user: &str) -> Vec<u8> {
         let request = format!(

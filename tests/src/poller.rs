@@ -18,15 +18,25 @@ use crate::wait::{Ticker, timed};
 /// Ids of one query: few, so that reading takes no time from what is tested.
 const QUERY_IDS: usize = 100;
 
-/// An answer, or that there was none.
+/// A request without an answer for so long is one that is not answered.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A request, answered or not.
 #[derive(Debug, Clone)]
-pub struct Poll {
-    /// When the request was sent, since the clock began.
-    pub at: Duration,
+struct Poll {
+    /// When it was sent, since the clock began.
+    at: Duration,
+    /// None as long as there is none.
+    answer: Option<PollAnswer>,
+}
+
+/// An answer, or that there is none to come.
+#[derive(Debug, Clone)]
+struct PollAnswer {
     /// As [`timed`] measures it.
-    pub took: Duration,
+    took: Duration,
     /// The status of HTTP, or why there was no answer.
-    pub code: Result<u16, String>,
+    code: Result<u16, String>,
 }
 
 /// What was answered of a user.
@@ -48,6 +58,7 @@ struct Polls {
 #[derive(Debug)]
 pub struct Poller {
     node: String,
+    clock: Stopwatch,
     polls: Arc<Mutex<Polls>>,
     task: JoinHandle<()>,
 }
@@ -73,7 +84,12 @@ impl Poller {
             }
         });
         let node = name.to_owned();
-        Self { node, polls, task }
+        Self {
+            node,
+            clock,
+            polls,
+            task,
+        }
     }
 
     /// What was answered of the user to requests sent in this time.
@@ -85,6 +101,7 @@ impl Poller {
 
     /// None of these users was shown so in an answer to a request sent in this time, in which there were some.
     pub fn never<U: AsRef<str>>(&self, users: &[U], status: Status, from: Duration, to: Duration) {
+        self.answers();
         for user in users {
             let shown = self.shown(user.as_ref(), from, to);
             assert!(
@@ -98,26 +115,36 @@ impl Poller {
         }
     }
 
-    /// How long the answers to requests sent in this time took, in order.
+    /// How long the answers to requests sent in this time took, in order. Of one that is not answered yet, how long it has taken.
     pub fn latencies(&self, from: Duration, to: Duration) -> Vec<Duration> {
+        self.answers();
         let polls = self.polls.lock().unwrap();
         let sent = polls.all.iter().filter(|poll| (from..to).contains(&poll.at));
-        let mut latencies: Vec<_> = sent.map(|poll| poll.took).collect();
+        let took = |poll: &Poll| match &poll.answer {
+            Some(answer) => answer.took,
+            None => self.clock.elapsed() - poll.at,
+        };
+        let mut latencies: Vec<_> = sent.map(took).collect();
         latencies.sort();
         latencies
     }
 
-    /// Every request was answered by 200, but for those sent in these times.
-    pub fn was_answered_but_for(&self, but_for: &[std::ops::Range<Duration>]) {
+    /// The poller reads, and the node has not kept it waiting since some request.
+    fn answers(&self) {
         assert!(!self.task.is_finished(), "the poller of {} has failed", self.node);
         let polls = self.polls.lock().unwrap();
+        let open = polls.all.iter().find(|poll| poll.answer.is_none());
+        let waited = open.map(|poll| self.clock.elapsed() - poll.at).unwrap_or_default();
+        assert!(waited < ANSWERED_WITHIN, "{}: no answer for {waited:?}", self.node);
+    }
+
+    /// Every request was answered by 200, but for those sent in these times.
+    pub fn was_answered_but_for(&self, but_for: &[std::ops::Range<Duration>]) {
+        self.answers();
+        let polls = self.polls.lock().unwrap();
         let is_excepted = |poll: &&Poll| !but_for.iter().any(|range| range.contains(&poll.at));
-        let failed: Vec<_> = polls
-            .all
-            .iter()
-            .filter(|poll| poll.code != Ok(200))
-            .filter(is_excepted)
-            .collect();
+        let has_failed = |poll: &&Poll| poll.answer.as_ref().is_some_and(|answer| answer.code != Ok(200));
+        let failed: Vec<_> = polls.all.iter().filter(has_failed).filter(is_excepted).collect();
         assert!(failed.is_empty(), "{}: {failed:?}", self.node);
     }
 }
@@ -143,10 +170,12 @@ async fn poll_some(rest: &Rest, users: &[String], clock: Stopwatch, polls: &Mute
 /// Sends a request, and counts it. Its answer, if that is 200.
 async fn poll(request: RequestBuilder, clock: Stopwatch, polls: &Mutex<Polls>) -> (Duration, Option<Answer>) {
     let at = clock.elapsed();
+    polls.lock().unwrap().all.push(Poll { at, answer: None });
     let (answer, took) = timed(send_without_deadline(request)).await;
     let code = answer.as_ref().map(|answer| answer.status);
     let code = code.map_err(|error| format!("{error:?}"));
-    polls.lock().unwrap().all.push(Poll { at, took, code });
+    // One at a time.
+    polls.lock().unwrap().all.last_mut().unwrap().answer = Some(PollAnswer { took, code });
     (at, answer.ok().filter(|answer| answer.status == 200))
 }
 

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+
+use super::ports::free_port;
 
 /// How the server writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +64,7 @@ impl PostgresServer {
         let root = std::env::temp_dir();
         let dir = unused(&root);
         fs::create_dir(&dir).expect("a directory");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_port();
         if let Some((uid, gid)) = other_user() {
             chown(&dir, Some(uid), Some(gid)).expect("another owner");
         }
@@ -94,6 +92,19 @@ impl PostgresServer {
         standby.configure(&standby.basic_settings(Disk::Unsynced));
         standby.start_again();
         standby
+    }
+
+    /// The URL of a database of either server: of the one that takes writes.
+    pub fn url_of_either(&self, standby: &Self, database: &str) -> String {
+        let own = format!("127.0.0.1:{}", self.port);
+        self.url(database)
+            .replace(&own, &format!("{own},127.0.0.1:{}", standby.port))
+    }
+
+    /// Whether a standby has all that its primary has.
+    pub fn has_all_of(&self, primary: &Self) -> bool {
+        let reached = primary.sql("postgres", "SELECT pg_current_wal_lsn()");
+        self.sql("postgres", &format!("SELECT pg_last_wal_replay_lsn() >= '{reached}'")) == "t"
     }
 
     /// Makes a primary of a standby.

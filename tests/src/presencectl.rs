@@ -1,17 +1,17 @@
 //! Runs `presencectl` against the daemon of a test.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use crate::binaries;
 use crate::daemon::Daemon;
-use crate::process::Process;
-use crate::wait::within_deadline;
+use crate::process::{OwnedChild, Process};
+use crate::wait::{wait_until, within_deadline};
 
 /// The output of a finished command.
 #[derive(Debug)]
@@ -66,26 +66,33 @@ pub fn environment_at(home: &Path) -> Vec<(&'static str, OsString)> {
 
 /// Runs `presencectl` and waits until it exits.
 pub async fn run(daemon: &Daemon, args: &[&str]) -> CommandOutput {
-    let mut command = command(daemon, args);
-    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
-    let Output { status, stdout, stderr } = within_deadline("presencectl ends", ended).await.unwrap();
-    CommandOutput {
-        code: status.code().unwrap_or(-1),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
-    }
+    let mut child = OwnedChild::spawn(&mut command(daemon, args));
+    let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let both = async { tokio::join!(read_all(out), read_all(err)) };
+    let (out, err) = within_deadline("presencectl closes its output", both).await;
+    let status = wait_until("presencectl ends", async || child.try_wait().unwrap()).await;
+    let code = status.code().unwrap_or(-1);
+    CommandOutput { code, out, err }
+}
+
+async fn read_all(mut pipe: impl Read + Send + 'static) -> String {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).map(|_| text)
+    });
+    reading.await.unwrap().unwrap()
 }
 
 /// A running command whose output lines are collected. Killed when dropped.
 #[derive(Debug)]
 pub struct StreamingCommand {
-    child: Child,
+    child: OwnedChild,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl StreamingCommand {
     pub fn start(daemon: &Daemon, args: &[&str]) -> Self {
-        let mut child = command(daemon, args).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = OwnedChild::spawn(command(daemon, args).stderr(Stdio::null()));
         let out = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let read = Arc::clone(&lines);
@@ -118,12 +125,5 @@ impl StreamingCommand {
 
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for StreamingCommand {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }

@@ -1,5 +1,7 @@
 //! Signals, resource limits and resource usage of a running process, addressed by its id.
 
+use std::ops::{Deref, DerefMut};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
@@ -123,10 +125,13 @@ impl Process {
             .unwrap()
             .flatten();
         let nanos = threads.filter_map(|thread| {
+            // A thread may have ended meanwhile.
             let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            stat.split_whitespace().next()?.parse::<u64>().ok()
+            Some(stat.split_whitespace().next().unwrap().parse::<u64>().unwrap())
         });
-        Duration::from_nanos(nanos.sum())
+        let nanos: u64 = nanos.sum();
+        assert!(nanos > 0, "this kernel does not say what a thread has used");
+        Duration::from_nanos(nanos)
     }
 
     /// Sends `SIGKILL`.
@@ -137,6 +142,48 @@ impl Process {
     /// The number of threads.
     pub fn threads(self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().count()
+    }
+}
+
+/// A child process that is killed when this is dropped, also by a test that fails.
+#[derive(Debug)]
+pub struct OwnedChild(Child);
+
+impl OwnedChild {
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Sends `SIGKILL` and waits for the exit.
+    pub fn end(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl From<Child> for OwnedChild {
+    fn from(child: Child) -> Self {
+        Self(child)
+    }
+}
+
+impl Deref for OwnedChild {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for OwnedChild {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for OwnedChild {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -19,6 +19,8 @@ use crate::websocket::{HandshakeHeaders, Socket};
 
 /// How long a recorder waits before it connects again.
 const RECONNECT: Duration = Duration::from_millis(100);
+/// Within what time after Redis is gone a node tells its connections so.
+const STALE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What was told of a user at once.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,8 @@ pub struct Recorded {
     pub is_event: bool,
     /// None: a removal, or that a complete snapshot lacks the user, who is OFFLINE.
     pub record: Option<Record>,
+    /// That of the update; of a snapshot that lacks the user the highest told before.
+    pub revision: Revision,
 }
 
 impl Recorded {
@@ -75,10 +79,13 @@ impl Log {
                 Update::Record(record) => Some(record),
                 Update::Removed(_) => None,
             },
+            revision,
         };
         let earlier = self.users.entry(user.clone()).or_default();
         if let Some(highest) = self.revisions.get(&user).copied() {
-            let is_repeated = !is_event && revision == highest;
+            // What is told while Redis can't be reached has the last revision that the log gave.
+            let is_stale = told.record.as_ref().is_some_and(|record| record.stale);
+            let is_repeated = (!is_event || is_stale) && revision == highest;
             if revision <= highest && !is_repeated {
                 self.faults.push(format!(
                     "{user}: {revision:?} is not above {highest:?}: {told:?} after {:?}",
@@ -101,8 +108,13 @@ impl Log {
         let lacks = |user: &str| !listed.iter().any(|update| update.user_id().as_str() == user);
         for (user, told) in &mut self.users {
             if told.last().is_some_and(|last| last.status() != Status::Offline) && lacks(user) {
-                let (is_event, record) = (false, None);
-                told.push(Recorded { at, is_event, record });
+                let revision = self.revisions.get(user).copied().unwrap_or_default();
+                told.push(Recorded {
+                    at,
+                    is_event: false,
+                    record: None,
+                    revision,
+                });
             }
         }
     }
@@ -114,6 +126,14 @@ struct Recorder {
     node: String,
     log: Arc<Mutex<Log>>,
     task: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Since when it was told that what it shows may be out of date, or is not.
+    fn told_of_staleness(&self, since: Duration) -> Vec<(Duration, bool)> {
+        let told = &self.log.lock().unwrap().stale;
+        told.iter().filter(|(at, _)| *at >= since).copied().collect()
+    }
 }
 
 impl Drop for Recorder {
@@ -243,14 +263,41 @@ impl Recorders {
         self.each.iter().map(count).collect()
     }
 
-    /// Each was told within this time that what it shows may be out of date, and nothing else of that before `until`.
-    pub fn were_stale(&self, within: std::ops::Range<Duration>, until: Duration) {
+    /// Each was told once, within 3 s after `since`, that what it shows may be out of date, and not before `until` that it is not.
+    /// (A node that the machine gives no time may say so again after that.)
+    pub fn were_stale_once(&self, since: Duration, until: Duration) {
         for recorder in &self.each {
-            let told = recorder.log.lock().unwrap().stale.clone();
-            let meanwhile = told.iter().filter(|(at, _)| (within.start..until).contains(at));
-            let meanwhile: Vec<_> = meanwhile.collect();
-            let is_right = matches!(meanwhile[..], [(at, true)] if within.contains(at));
-            assert!(is_right, "{} in {within:?} until {until:?}: {told:?}", recorder.node);
+            let told = recorder.told_of_staleness(since);
+            let is_right =
+                matches!(told[..], [(lost, true), (back, false), ..] if lost <= since + STALE_WITHIN && back >= until);
+            assert!(is_right, "{} from {since:?} until {until:?}: {told:?}", recorder.node);
+        }
+        self.are_current(since);
+    }
+
+    /// As often as one was told after `since` that what it shows may be out of date, it was told then that it is not.
+    pub fn are_current(&self, since: Duration) {
+        for recorder in &self.each {
+            let told = recorder.told_of_staleness(since);
+            let are_pairs = told.chunks(2).all(|pair| matches!(pair, [(_, true), (_, false)]));
+            assert!(are_pairs, "{} from {since:?}: {told:?}", recorder.node);
+        }
+    }
+
+    /// What each was told after `since` was not older than these records, unless it had been told that it may be out of date.
+    pub fn told_nothing_older(&self, known: &[Record], since: Duration) {
+        for recorder in &self.each {
+            let log = recorder.log.lock().unwrap();
+            let is_flagged = |at: Duration| {
+                let told = log.stale.iter().rfind(|(told, _)| *told <= at);
+                told.is_some_and(|(_, stale)| *stale)
+            };
+            for known in known {
+                let told = log.users.get(known.user_id.as_str()).into_iter().flatten();
+                let is_old = |told: &&Recorded| told.revision < known.revision && !is_flagged(told.at);
+                let old: Vec<_> = told.filter(|told| told.at >= since).filter(is_old).collect();
+                assert!(old.is_empty(), "{} after {known:?}: {old:?}", recorder.node);
+            }
         }
     }
 

@@ -2,20 +2,21 @@
 //! master fail. Nodes reach it over TCP, tests over the sockets of its servers.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
+use crate::ports::free_port;
 use crate::redis_server::RedisServer;
-use crate::wait::{DEADLINE, wait_until};
+use crate::wait::{DEADLINE, next_look_of_thread, wait_until};
 
 const SLOTS: usize = 16_384;
 /// The masters at first; as many replicas may follow.
 pub const MASTERS: usize = 3;
-/// How long a master may be silent before its replica takes its place: short for a test, long for a busy machine.
-const NODE_TIMEOUT_MILLIS: usize = 2_000;
+/// How long a master may be silent before its replica takes its place: long for a busy machine, and so that everyone has seen
+/// for a while that the master is gone.
+const NODE_TIMEOUT_MILLIS: usize = 5_000;
 
 /// When the servers have given up a failover by hand (5 s).
 const MANUAL_FAILOVER_WITHIN: Duration = Duration::from_secs(6);
@@ -32,6 +33,8 @@ pub enum Replicas {
 pub struct RedisCluster {
     servers: Vec<RedisServer>,
     ports: Vec<u16>,
+    /// The partitions whose slots were moved, with the master that has each now.
+    moved: Mutex<BTreeMap<usize, usize>>,
 }
 
 impl RedisCluster {
@@ -44,6 +47,7 @@ impl RedisCluster {
         let mut cluster = Self {
             servers: Vec::new(),
             ports: Vec::new(),
+            moved: Mutex::default(),
         };
         for _ in 0..count {
             cluster.add_server();
@@ -74,23 +78,19 @@ impl RedisCluster {
 
     /// The cluster of the daemons with this home: of nobody else as long as that is there.
     pub fn of(home: &Path) -> Arc<Self> {
-        static USED: Mutex<BTreeMap<PathBuf, Arc<RedisCluster>>> = Mutex::new(BTreeMap::new());
-        static FREE: Mutex<Vec<Arc<RedisCluster>>> = Mutex::new(Vec::new());
-        let mut used = USED.lock().unwrap();
-        if let Some(cluster) = used.get(home) {
+        if let Some(cluster) = Clusters::lock().used.get(home) {
             return Arc::clone(cluster);
         }
-        let mut free = FREE.lock().unwrap();
-        let gone: Vec<PathBuf> = used.keys().filter(|home| !home.exists()).cloned().collect();
-        free.extend(gone.iter().filter_map(|home| used.remove(home)));
-        let cluster = match free.pop() {
+        // Not while the lock is held: others would wait for this start, or fail with it.
+        let free = Clusters::lock().take_free();
+        let cluster = match free {
             Some(cluster) => {
                 cluster.flush();
                 cluster
             }
             None => Arc::new(Self::start(Replicas::None)),
         };
-        used.insert(home.to_owned(), Arc::clone(&cluster));
+        Clusters::lock().used.insert(home.to_owned(), Arc::clone(&cluster));
         cluster
     }
 
@@ -144,13 +144,50 @@ impl RedisCluster {
         }
     }
 
-    /// Which of the first masters had the partition.
+    /// Which of the first masters had the partition, or the one that it was moved to.
     pub fn home_of(&self, partition: usize) -> usize {
-        let key = format!("presence:{{{partition}}}:state");
-        let slot: usize = self.command(0, &["CLUSTER", "KEYSLOT", &key]).parse().expect("a slot");
+        if let Some(home) = self.moved.lock().unwrap().get(&partition) {
+            return *home;
+        }
+        let slot: usize = self.slot_of(partition).parse().expect("a slot");
         (0..MASTERS)
             .find(|index| slot < SLOTS * (index + 1) / MASTERS)
             .expect("a master of each slot")
+    }
+
+    fn slot_of(&self, partition: usize) -> String {
+        self.command(0, &["CLUSTER", "KEYSLOT", &format!("presence:{{{partition}}}:state")])
+    }
+
+    /// Begins to move the slot of a partition to another master.
+    pub fn begin_move(&self, partition: usize, to: usize) {
+        let (slot, from) = (self.slot_of(partition), self.home_of(partition));
+        for (server, state, other) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
+            let set = ["CLUSTER", "SETSLOT", &slot, state, &self.id_of(other)];
+            assert_eq!(self.command(server, &set), "OK");
+        }
+    }
+
+    /// Moves these keys of the partition, as far as there are such.
+    pub fn move_keys(&self, partition: usize, names: &[&str], to: usize) {
+        for name in names {
+            let key = format!("presence:{{{partition}}}:{name}");
+            let port = self.ports[to].to_string();
+            let migrate = ["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"];
+            let answer = self.command(self.home_of(partition), &migrate);
+            assert!(["OK", "NOKEY"].contains(&answer.as_str()), "{key}: {answer}");
+        }
+    }
+
+    /// The slot has no key left where it was: the other master has it from now on.
+    pub fn end_move(&self, partition: usize, to: usize) {
+        let (slot, from) = (self.slot_of(partition), self.home_of(partition));
+        assert_eq!(self.command(from, &["CLUSTER", "COUNTKEYSINSLOT", &slot]), "0");
+        let id = self.id_of(to);
+        for server in [to, from] {
+            assert_eq!(self.command(server, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]), "OK");
+        }
+        self.moved.lock().unwrap().insert(partition, to);
     }
 
     /// Waits until a server is a master, as it sees itself.
@@ -191,17 +228,26 @@ impl RedisCluster {
         for index in 0..self.servers.len() {
             while !is_so(self, index) {
                 assert!(waiting.elapsed() < DEADLINE, "timeout: {what}");
+                next_look_of_thread();
             }
         }
     }
 }
 
-/// A port outside the ephemeral range that nobody has.
-fn free_port() -> u16 {
-    loop {
-        let port = 20_000 + (getrandom::u32().unwrap() % 12_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
+/// The clusters of the daemons of a process.
+struct Clusters {
+    used: BTreeMap<PathBuf, Arc<RedisCluster>>,
+}
+
+impl Clusters {
+    fn lock() -> MutexGuard<'static, Self> {
+        static ALL: Mutex<Clusters> = Mutex::new(Clusters { used: BTreeMap::new() });
+        ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cluster of a home that is gone.
+    fn take_free(&mut self) -> Option<Arc<RedisCluster>> {
+        let gone = self.used.keys().find(|home| !home.exists()).cloned()?;
+        self.used.remove(&gone)
     }
 }

@@ -5,17 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::Stopwatch;
-use crate::process::Process;
-use crate::wait::DEADLINE;
+use crate::process::{OwnedChild, Process};
+use crate::wait::{DEADLINE, next_look_of_thread};
 
 /// How many databases a server has: more than a test process has daemons.
 const DATABASES: usize = 4_096;
 
 /// The name of a file that says that the server is started again.
 const KEEP: &str = "keep";
+
+/// After how many seconds a command has failed: longer than any fault of a test takes.
+const COMMAND_SECONDS: &str = "60";
 
 /// A server that runs, or was ended for a while.
 #[derive(Debug)]
@@ -51,24 +54,30 @@ impl RedisServer {
 
     /// Starts it after it was ended, with what is on its disk.
     pub fn start_again(&self) {
-        let mut guard = self.guard.lock().unwrap();
-        assert!(guard.is_none(), "the server is still running");
+        assert!(self.guard().is_none(), "the server is still running");
         let _ = fs::remove_file(self.dir.join(KEEP));
-        *guard = Some(self.spawn());
+        let started = self.spawn();
+        *self.guard() = Some(started);
         let waiting = Stopwatch::start();
-        while self.try_command(0, &["PING"]).as_deref() != Some("PONG") {
+        while self.try_command(0, &["PING"]).as_deref() != Ok("PONG") {
             assert!(
                 waiting.elapsed() < DEADLINE,
-                "redis-server does not answer: {}",
+                "redis-server (which scripts/test installs) does not answer: {}",
                 self.log()
             );
+            next_look_of_thread();
         }
+    }
+
+    /// Also of a test that failed.
+    fn guard(&self) -> MutexGuard<'_, Option<Child>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends it as a crash would: what it has not saved is lost.
     pub fn kill(&self) {
         fs::write(self.dir.join(KEEP), "").expect("a file");
-        let guard = self.guard.lock().unwrap().take();
+        let guard = self.guard().take();
         let mut guard = guard.expect("a server that runs");
         drop(guard.stdin.take());
         guard.wait().expect("the end of the server");
@@ -143,29 +152,34 @@ impl RedisServer {
         *numbers.entry(home.to_owned()).or_insert_with(|| self.new_database())
     }
 
-    /// Runs a command. What it answers, as people read it.
+    /// Runs a command, which must not fail. What it answers, as people read it.
     pub fn command(&self, database: usize, words: &[&str]) -> String {
         let answer = self.try_command(database, words);
-        answer.unwrap_or_else(|| panic!("no answer to {words:?}: {}", self.log()))
+        answer.unwrap_or_else(|error| panic!("{words:?}: {error}: {}", self.log()))
     }
 
-    /// Begins a command, and does not wait for what it answers.
-    pub fn begin_command(&self, words: &[&str]) -> Child {
-        self.client(0, words).spawn().expect("redis-cli")
+    /// Begins a command, and does not wait for what it answers. The exit of this child says whether it failed.
+    pub fn begin_command(&self, words: &[&str]) -> OwnedChild {
+        OwnedChild::spawn(&mut self.client(0, words))
     }
 
-    fn try_command(&self, database: usize, words: &[&str]) -> Option<String> {
-        let output = self
-            .client(database, words)
-            .output()
-            .expect("redis-cli: install the package redis-server, or run scripts/test, which does");
-        let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        output.status.success().then_some(answer)
+    /// Runs a command. What it answers, as people read it.
+    ///
+    /// # Errors
+    /// The error that it answers, or why there is no answer.
+    pub fn try_command(&self, database: usize, words: &[&str]) -> Result<String, String> {
+        let output = self.client(database, words).output().expect("timeout, of coreutils");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&[output.stdout, output.stderr].concat())),
+        }
     }
 
     fn client(&self, database: usize, words: &[&str]) -> Command {
-        let mut command = Command::new("redis-cli");
+        let mut command = Command::new("timeout");
         command
+            .args(["--foreground", COMMAND_SECONDS, "redis-cli", "-e"])
             .args(["-s", &self.socket(), "-n", &database.to_string()])
             .args(words)
             .stdin(Stdio::null());
@@ -175,7 +189,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        if let Some(mut guard) = self.guard.lock().unwrap().take() {
+        if let Some(mut guard) = self.guard().take() {
             drop(guard.stdin.take());
             let _ = guard.wait();
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::Daemon;
+use crate::clock::Stopwatch;
 use crate::connection_load::join_all;
 use crate::keep_alive::KeepAlive;
 use crate::wait::Ticker;
@@ -94,4 +95,23 @@ impl Drop for StatusChanges {
             task.abort();
         }
     }
+}
+
+/// Lets users become ONLINE, IDLE and OFFLINE in turn, each change on a node of its own, for so long. How many changes
+/// were acknowledged.
+pub async fn change_on_all(nodes: &[&Daemon], users: usize, period: Duration) -> u64 {
+    let made = AtomicU64::new(0);
+    let connections = nodes.iter().flat_map(|node| (0..CHANGE_CONNECTIONS).map(move |_| node));
+    let changing = connections.map(|node| async {
+        let mut connection = KeepAlive::connect(node).await;
+        let begun = Stopwatch::start();
+        while begun.elapsed() < period {
+            let number = getrandom::u32().unwrap() as usize;
+            let status = ["ONLINE", "IDLE", "OFFLINE"][number % 3];
+            connection.report(&user(number / 3 % users), status).await;
+            made.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    join_all(changing).await;
+    made.into_inner()
 }

@@ -1,77 +1,155 @@
-//! Whether a node answers at any time: it is asked again and again, and the longest answer is kept, in time and in the CPU time
-//! that the node used meanwhile. On a machine that does other work too, only the latter says what the node itself is to blame
-//! for: it is what others had to wait for, at most, if the node had the machine for itself.
+//! Whether a node answers at any time: it is asked again and again by a thread that does nothing else, and the longest answer is
+//! kept: by the clock, beyond what the machine took from every program meanwhile ([`Control`]), and in the CPU time that the node
+//! used meanwhile. On a machine that does other work too, the first says little: the second is what a client waits for on a machine
+//! that has a processor for it, the third is what others had to wait for, at most, if the node had the machine for itself.
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
-
-use tokio::task::JoinHandle;
 
 use crate::Daemon;
 use crate::clock::Stopwatch;
+use crate::control::Control;
 use crate::keep_alive::KeepAlive;
+use crate::process::Process;
 use crate::wait::Ticker;
 
 const ASKED_EVERY: Duration = Duration::from_millis(20);
+const WRITTEN_EVERY: Duration = Duration::from_millis(50);
 
 /// The longest answers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Longest {
     pub waited: Duration,
+    /// The longest without the time by which the control was late meanwhile.
+    pub beyond: Duration,
     /// The most CPU that the node used during an answer.
     pub own_cpu: Duration,
+    /// The longest delay of the control.
+    pub control: Duration,
 }
 
 impl Longest {
-    /// The longest of both.
+    /// The longest of each.
     pub fn max(self, other: Self) -> Self {
         Self {
             waited: self.waited.max(other.waited),
+            beyond: self.beyond.max(other.beyond),
             own_cpu: self.own_cpu.max(other.own_cpu),
+            control: self.control.max(other.control),
         }
     }
 }
 
-/// Reads records of a node, until this is dropped.
+impl fmt::Display for Longest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the longest answer of a node {:.1?}, {:.1?} beyond what the machine took, with at most {:.1?} of its CPU (the control \
+             was up to {:.1?} late)",
+            self.waited, self.beyond, self.own_cpu, self.control
+        )
+    }
+}
+
+/// Asks a node, until this is dropped.
 #[derive(Debug)]
 pub struct Responsiveness {
     longest: Arc<Mutex<Longest>>,
-    task: JoinHandle<()>,
+    control: Arc<Control>,
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 impl Responsiveness {
     /// Reads the records of these users in turn: of as many that all partitions are among theirs.
-    pub async fn watch(node: &Daemon, users: Vec<String>) -> Self {
-        let mut connection = KeepAlive::connect(node).await;
-        let process = node.process();
-        let longest = Arc::<Mutex<Longest>>::default();
-        let kept = Arc::clone(&longest);
-        let task = tokio::spawn(async move {
-            let mut ticker = Ticker::every(ASKED_EVERY);
+    pub fn watch(node: &Daemon, users: Vec<String>) -> Self {
+        Self::start(
+            node,
+            ASKED_EVERY,
+            users,
+            async |connection: &mut KeepAlive, user: &str| {
+                connection.record(user).await;
+            },
+        )
+    }
+
+    /// Sets custom statuses of these users in turn: of as many that none is set too often.
+    pub fn watch_writes(node: &Daemon, users: Vec<String>) -> Self {
+        Self::start(
+            node,
+            WRITTEN_EVERY,
+            users,
+            async |connection: &mut KeepAlive, user: &str| {
+                connection.set_custom_status(user, "DO_NOT_DISTURB").await;
+            },
+        )
+    }
+
+    fn start(
+        node: &Daemon,
+        every: Duration,
+        users: Vec<String>,
+        request: impl AsyncFn(&mut KeepAlive, &str) + Send + 'static,
+    ) -> Self {
+        let (address, secret, process) = (node.address(), node.secret(), node.process());
+        let control = Arc::new(Control::start());
+        let (longest, is_over) = (Arc::<Mutex<Longest>>::default(), Arc::<AtomicBool>::default());
+        let (kept, stop, late) = (Arc::clone(&longest), Arc::clone(&is_over), Arc::clone(&control));
+        let ask = async move || {
+            let mut connection = KeepAlive::connect_to(address, secret).await;
+            let mut ticker = Ticker::every(every);
             for user in users.iter().cycle() {
                 ticker.next().await;
-                let (asked, before) = (Stopwatch::start(), process.exact_cpu_time());
-                connection.record(user).await;
-                let answer = Longest {
-                    waited: asked.elapsed(),
-                    own_cpu: process.exact_cpu_time().saturating_sub(before),
-                };
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let answer = measure(process, &late, request(&mut connection, user)).await;
                 let mut longest = kept.lock().unwrap();
                 *longest = longest.max(answer);
             }
-        });
-        Self { longest, task }
+        };
+        // Not behind what else the program does.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            longest,
+            control,
+            is_over,
+            thread: std::thread::spawn(move || runtime.block_on(ask())),
+        }
     }
 
     /// Takes the longest answers since the last time. Fails if the node ceased to answer.
     pub fn take_longest(&self) -> Longest {
-        assert!(!self.task.is_finished(), "the node ceased to answer");
-        std::mem::take(&mut self.longest.lock().unwrap())
+        assert!(!self.thread.is_finished(), "the node ceased to answer");
+        let longest = std::mem::take(&mut *self.longest.lock().unwrap());
+        Longest {
+            control: self.control.take_longest(),
+            ..longest
+        }
+    }
+}
+
+async fn measure<T>(process: Process, control: &Control, asking: impl Future<Output = T>) -> Longest {
+    let before = process.exact_cpu_time();
+    let (asked, late) = (Stopwatch::start(), control.late());
+    asking.await;
+    let waited = asked.elapsed();
+    Longest {
+        waited,
+        beyond: waited.saturating_sub(control.late().saturating_sub(late)),
+        own_cpu: process.exact_cpu_time().saturating_sub(before),
+        control: Duration::ZERO,
     }
 }
 
 impl Drop for Responsiveness {
     fn drop(&mut self) {
-        self.task.abort();
+        self.is_over.store(true, Ordering::SeqCst);
     }
 }

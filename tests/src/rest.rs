@@ -142,6 +142,12 @@ impl Rest {
             .ok()
     }
 
+    /// Explains the status of a user by what this node knows alone.
+    pub async fn explain_alone(&self, user: &str) -> Explain {
+        let path = format!("/api/presence/{}/explain?scope=node", percent(user));
+        send(self.internal(Method::GET, &path)).await.ok()
+    }
+
     /// Kicks a user and returns the number of sessions ended.
     pub async fn kick(&self, user: &str) -> u64 {
         let answer: Value = self.try_kick(user).await.ok();

@@ -67,6 +67,12 @@ pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     }
 }
 
+/// The pause between two looks of a thread that waits for a server to start.
+#[expect(clippy::disallowed_methods, reason = "the tests' one file that waits")]
+pub fn next_look_of_thread() {
+    std::thread::sleep(POLL_INTERVAL);
+}
+
 /// The pause of a client that is slow on purpose; not a wait for the daemon.
 pub async fn pause_between_pings() {
     sleep(Duration::from_millis(100)).await;
@@ -93,6 +99,15 @@ impl Ticker {
     pub async fn next(&mut self) {
         self.0.tick().await;
     }
+}
+
+/// Blocks the thread, which does nothing but find out how late it is woken.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it measures how late a sleep ends, and waits for nothing"
+)]
+pub(crate) fn block_for(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 /// Lets time pass, for a measurement or between two keys.

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use self::handshake::rejected;
 pub use self::handshake::{HandshakeError, HandshakeHeaders};
+use self::late_load::LateLoads;
 pub use self::snapshot::Snapshot;
 use self::task::{Command, Event, run};
 use crate::catch_up::catch_up;
@@ -23,6 +24,7 @@ use crate::wait::{DEADLINE, within, within_deadline};
 
 mod abrupt;
 mod handshake;
+mod late_load;
 mod snapshot;
 mod task;
 
@@ -50,6 +52,7 @@ pub struct Socket {
     ended: Option<ConnectionEnd>,
     requests: u64,
     cursor: String,
+    late_loads: LateLoads,
     address: SocketAddr,
 }
 
@@ -91,6 +94,7 @@ impl Socket {
                 ended: None,
                 requests: 0,
                 cursor: String::new(),
+                late_loads: LateLoads::default(),
                 address,
             }),
             Some(Event::Ended(ConnectionEnd::Closed(code, _))) => Err(HandshakeError::Closed(code)),
@@ -176,6 +180,7 @@ impl Socket {
             else {
                 return Err(answer);
             };
+            self.late_loads.note(&users);
             all.extend(users);
             frames += 1;
             if done {
@@ -240,6 +245,7 @@ impl Socket {
             unreachable!()
         };
         self.cursor = cursor;
+        self.late_loads.note(&users);
         users
     }
 
@@ -271,13 +277,13 @@ impl Socket {
     }
 
     /// Makes a change of `marker`, which is watched too, and returns all updates of other users before it: after that
-    /// event no earlier one can arrive.
+    /// event no earlier one can arrive. Not those of late loads.
     pub async fn updates_before(&mut self, marker: &str, change: impl Future<Output = Record>) -> Vec<Update> {
         let revision = change.await.revision;
         let is_marker = |update: &Update| update.user_id().as_str() == marker;
         let reached = |update: &Update| is_marker(update) && update.revision() >= revision;
         let mut updates = self.updates_until("the marker's change", reached).await;
-        updates.retain(|update| !is_marker(update));
+        updates.retain(|update| !is_marker(update) && !self.late_loads.is_one(update));
         updates
     }
 

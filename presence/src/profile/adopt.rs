@@ -2,9 +2,11 @@
 //! published. Of one whom neither the log nor the store has told of, it is assumed.
 
 use crate::durable_part::{DurablePart, Preference};
+use crate::profile::flags::{Flag, Flags};
 use crate::profile::{Audience, Profile, Published};
 use crate::revision::Revision;
 use crate::rule::Decision;
+use crate::sessions::Contribution;
 use crate::status::CustomStatus;
 use crate::time::{Mono, Wall};
 
@@ -39,7 +41,7 @@ impl Profile {
             ..Preference::default()
         };
         Self {
-            degraded: true,
+            flags: Flags::of(&[Flag::Degraded, Flag::Unread]),
             durable: DurablePart {
                 preference,
                 ..DurablePart::default()
@@ -48,29 +50,65 @@ impl Profile {
         }
     }
 
-    /// Takes the record over, at its revision. What watchers must be told.
-    pub fn adopt(&mut self, adopted: Adopted, now: Wall) -> Option<Published> {
-        self.handle_durable(adopted.durable, now);
+    /// Takes the record over, at its revision. What watchers must be told. Times of custom status and reports are at most `latest`:
+    /// the clock of the node that made them may be ahead of this one's.
+    pub fn adopt(&mut self, adopted: Adopted, latest: Wall) -> Option<Published> {
+        self.handle_durable(adopted.durable, latest);
         self.decision = adopted.decision;
         self.since = adopted.since;
         // What this node heard and the log does not have yet is offered next: times don't go back.
-        self.last_seen = self.last_seen.max(adopted.last_seen);
-        self.last_active = self.last_active.max(adopted.last_active);
+        self.adopt_times(adopted.last_seen, adopted.last_active);
         self.chosen_until = adopted.chosen_until;
-        let is_seen = self.told != adopted.decision.status || self.degraded != adopted.degraded;
+        let is_seen = self.told != adopted.decision.status || self.is_degraded() != adopted.degraded;
         if is_seen {
             self.publish_to(Audience::Everyone);
         }
-        self.degraded = adopted.degraded;
+        self.flags.set(Flag::Degraded, adopted.degraded);
         // What this node wrote and the log does not have is told with the entry that has it, above what was told.
         let is_told = adopted.revision <= self.revision && !is_seen;
         let published = (!is_told).then(|| self.publish(|_| adopted.revision)).flatten();
         self.revision = adopted.revision;
         published
     }
+
+    /// Moves last active by something that the user did on no connection. No event follows.
+    pub fn note_activity(&mut self, now: Wall) {
+        self.move_times(None, Some(now));
+    }
+
+    /// Moves the times by those of a contribution. No event follows.
+    pub fn note_times(&mut self, contribution: &Contribution) {
+        self.move_times(contribution.last_seen, contribution.last_active);
+    }
+
+    pub(super) fn move_times(&mut self, last_seen: Option<Wall>, last_active: Option<Wall>) {
+        let before = (self.last_seen, self.last_active);
+        self.last_active = self.last_active.max(last_active);
+        self.last_seen = self.last_seen.max(last_seen).max(self.last_active);
+        if before != (self.last_seen, self.last_active) {
+            self.flags.set(Flag::Unlogged, true);
+        }
+    }
+
+    /// Whether times moved on this node that the log of the cluster may not have yet.
+    #[must_use]
+    pub const fn has_unlogged_times(&self) -> bool {
+        self.flags.has(Flag::Unlogged)
+    }
+
+    /// The log has these times. Earlier ones change nothing.
+    pub fn adopt_times(&mut self, last_seen: Option<Wall>, last_active: Option<Wall>) {
+        self.last_active = self.last_active.max(last_active);
+        self.last_seen = self.last_seen.max(last_seen).max(self.last_active);
+        if self.last_seen <= last_seen.max(last_active) && self.last_active <= last_active {
+            self.flags.set(Flag::Unlogged, false);
+        }
+    }
+
     /// The user was forgotten: what was heard before does not count.
     pub fn forget_times(&mut self) {
         self.last_seen = None;
         self.last_active = None;
+        self.flags.set(Flag::Unlogged, false);
     }
 }

@@ -78,6 +78,9 @@ impl Partition {
     fn end_adoption(&mut self, input: Input<'_>, adoption: &Adoption) {
         let now = input.reading.mono;
         let epoch = adoption.epoch;
+        if adoption.is_new {
+            self.follower.floor = self.follower.read_to();
+        }
         // What this node told in an earlier epoch may have been told anew, and have left the state since: the log knows.
         self.follower.last = match adoption.is_new && self.follower.epoch.is_some() {
             true => epoch.start,
@@ -119,8 +122,21 @@ impl Partition {
             self.reach.release(input.reading.mono);
         }
         for (user, revision, state) in users {
-            if self.replica.get(&user).is_none() {
-                self.keep(input, &user, Held::new(revision, &state.encode()));
+            if self.replica.get(&user).is_some() {
+                continue;
+            }
+            self.keep(input, &user, Held::new(revision, &state.encode()));
+            // Nobody offers reports before a lease and 5 s are over. Who is connected comes with the offers of the node.
+            if !self.is_ready && state.contributions.is_empty() {
+                self.replica.tell(&user);
+                self.push(Effect::Show {
+                    user,
+                    revision,
+                    state: Box::new(state),
+                    is_stale: false,
+                    was_removed: false,
+                    is_seen: true,
+                });
             }
         }
         self.become_ready();
@@ -148,21 +164,13 @@ impl Partition {
 
     /// Users who are in pages. How many, up to `users_max`.
     fn adopt_read(&mut self, input: Input<'_>, adoption: &mut Adoption, users_max: usize) -> usize {
-        let applied = self.follower.last;
         let from = adoption.after.take().map_or(Bound::Unbounded, Bound::Excluded);
         let users = adoption.pages.users.range_mut((from, Bound::Unbounded));
         let mut done = 0;
         for (user, (revision, bytes)) in users.take(users_max) {
-            let is_in_copy = self.replica.get(user).is_some();
-            if adoption.is_new && is_in_copy {
+            if adoption.is_new {
+                self.note_in_database(user, *revision, self.follower.read_to());
                 self.replica.mark_kept(user);
-            } else if adoption.is_new
-                && *revision <= applied
-                && self.replica.is_told_as_copied(user)
-                && self.settings.has(Rule::OfferAboveTold)
-            {
-                self.replica.tell_in_database(user, applied);
-                self.push(Effect::Load(user.clone()));
             }
             let bytes = mem::take(bytes);
             self.apply_page(input, user, *revision, &bytes);
@@ -170,6 +178,16 @@ impl Partition {
             done += 1;
         }
         done
+    }
+
+    /// The log, or a page, has a user who is in no copy. Up to `told` that was told and the database has it, so a state of before
+    /// is none of now.
+    pub(super) fn note_in_database(&mut self, user: &UserId, revision: Revision, told: Revision) {
+        let is_unknown = self.replica.get(user).is_none() && self.replica.is_told_as_copied(user);
+        if is_unknown && revision <= told && self.settings.has(Rule::OfferAboveTold) {
+            self.replica.tell_in_database(user, told);
+            self.push(Effect::Load(user.clone()));
+        }
     }
 
     /// Users who are in no page. How many were looked at, up to `users_max`.

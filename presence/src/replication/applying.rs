@@ -9,6 +9,7 @@ use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
 use crate::replication::state::{Command, CommandKind, State};
+use crate::replication::wanting::Base;
 use crate::revision::Revision;
 use crate::time::{Mono, Wall};
 use crate::user_id::UserId;
@@ -24,8 +25,8 @@ impl Partition {
         if !is_in_order {
             return self.check(input, user, true);
         }
-        let state = self.read_state(&held.bytes);
         let before = old.as_ref().map(Held::state).unwrap_or_default();
+        let (held, state) = self.read_with_times(held, &before);
         if before.durable.part.version > state.durable.part.version {
             self.parts.insert(user.clone(), before.durable.clone());
         }
@@ -54,6 +55,23 @@ impl Partition {
         self.check(input, user, self.settings.has(Rule::SelfCorrection));
     }
 
+    /// The state, with times that ticks told since it was made.
+    fn read_with_times(&mut self, held: Held, before: &State) -> (Held, State) {
+        let mut state = self.read_state(&held.bytes);
+        let is_forgotten = |command: Command| command.kind == CommandKind::Forget && before.command != Some(command);
+        let later = (
+            state.last_seen.max(before.last_seen),
+            state.last_active.max(before.last_active),
+        );
+        let is_later = later != (state.last_seen, state.last_active);
+        if !is_later || state.command.is_some_and(is_forgotten) || State::decode(&held.bytes).is_err() {
+            return (held, state);
+        }
+        (state.last_seen, state.last_active) = later;
+        let bytes = state.encode().into();
+        (Held { bytes, ..held }, state)
+    }
+
     /// Offers what the copy does not have as this node has it.
     pub(super) fn check(&mut self, input: Input<'_>, user: &UserId, corrects: bool) {
         let base = self.base_of(user);
@@ -69,10 +87,28 @@ impl Partition {
             || self.replica.is_told_apart(user);
         let is_wanted = is_own && !matches!(self.wanted(input, user, &base), Ok(None));
         if !is_wanted {
-            self.publisher.refused.remove(user);
-            self.publisher.pending.remove(user);
+            self.publisher.withdraw(user);
+            self.tell_later_times(input, user, &base);
         } else if corrects {
             self.publisher.pending.insert(user.clone());
+        }
+    }
+
+    /// Times that moved here, of a user with sessions here whose state says all else: another node's change came first.
+    fn tell_later_times(&mut self, input: Input<'_>, user: &UserId, base: &Base) {
+        let Some(own) = (input.own)(user) else { return };
+        let is_later = |stored: &State| own.is_later_than(stored, self.clock.now(input.reading));
+        if let Some(last_seen) = own.last_seen
+            && base.state.as_ref().is_some_and(is_later)
+        {
+            self.publisher.times.insert(
+                user.clone(),
+                MovedTimes {
+                    user: user.clone(),
+                    last_seen,
+                    last_active: own.last_active,
+                },
+            );
         }
     }
 
@@ -94,7 +130,7 @@ impl Partition {
             own.command.at = own.command.at.max(command.at.after(Duration::from_millis(1)));
         }
         if self.settings.has(Rule::CommandsEndSessions) {
-            if input.has_sessions(user) {
+            if (input.own)(user).is_some() {
                 self.publisher.ending.insert(user.clone(), self.reach.last_tick());
             }
             self.push(Effect::EndSessions {

@@ -3,13 +3,14 @@
 
 use crate::durable_part::Version;
 use crate::profile::{Profile, Stored};
+use crate::replication::clock::CLOCKS_DIFFER_MAX;
 use crate::replication::names::Incarnation;
 use crate::replication::settings::{REPORT_LATE, Rule, Settings};
 use crate::replication::state::{Command, CommandKind, Share, SharedPart, State};
 use crate::revision::Revision;
 use crate::session_name::SessionName;
 use crate::sessions::{Contribution, SessionId};
-use crate::status::CustomStatus;
+use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};
 
 /// What this node knows of a user. Times are on Redis's clock, as the node estimates it.
@@ -30,14 +31,39 @@ pub struct Knowledge {
     pub assumed: CustomStatus,
     /// Until when a custom status that the user set by a request counts like an active session.
     pub chosen_until: Option<Wall>,
-    /// Since when the user is absent, as the database has it: of one who is in no state.
-    pub since: Option<Wall>,
+    /// The status that this node shows, and since when. The log may have neither: while Redis can't be reached, a node applies
+    /// its own changes alone.
+    pub shown: Option<(Status, Wall)>,
     /// When the user was last heard, on whatever way.
     pub last_seen: Option<Wall>,
     /// When the user was last active, on whatever way.
     pub last_active: Option<Wall>,
+    /// Whether one of them moved here and the log may not have it yet.
+    pub has_unlogged_times: bool,
     /// The revision that the database has.
     pub revision: Revision,
+}
+
+impl Knowledge {
+    /// Since when this node shows this status; none if it shows another one.
+    fn shown_since(&self, status: Status) -> Option<Wall> {
+        self.shown.filter(|shown| shown.0 == status).map(|shown| shown.1)
+    }
+
+    /// The latest time that this node knows of; one further ahead than clocks differ is of a clock that was wrong.
+    fn latest_time(&self, now: Wall) -> Option<Wall> {
+        let times = [self.last_seen, self.last_active].into_iter().flatten();
+        times.filter(|time| time.since(now) <= CLOCKS_DIFFER_MAX).max()
+    }
+
+    /// Whether this node knows of later times than the state has, and they count: since the user was forgotten, if it was, and
+    /// from no clock that was wrong.
+    pub(super) fn is_later_than(&self, stored: &State, now: Wall) -> bool {
+        let forgotten = stored.command.filter(|command| command.kind == CommandKind::Forget);
+        let counts =
+            |time: &Wall| time.since(now) <= CLOCKS_DIFFER_MAX && forgotten.is_none_or(|command| command.at < *time);
+        self.last_seen.filter(counts) > stored.last_seen || self.last_active.filter(counts) > stored.last_active
+    }
 }
 
 /// What an operator asked this node for, until the log has it.
@@ -79,10 +105,11 @@ impl Builder<'_> {
         asked: Option<AskedCommand>,
     ) -> Result<State, SessionLimitReached> {
         let mut state = stored.cloned().unwrap_or_else(|| State {
-            since: knowledge.since,
+            since: knowledge.shown_since(Status::Offline),
             ..State::default()
         });
         let now = self.now.max(state.latest_time().unwrap_or(self.now));
+        let now = knowledge.latest_time(self.now).map_or(now, |known| now.max(known));
         state.contributions.retain(|share| !(self.is_over)(share.incarnation));
         self.replace_own_share(&mut state, knowledge);
         self.continue_sessions(&mut state);
@@ -100,7 +127,13 @@ impl Builder<'_> {
             return Ok(state);
         }
         self.check_limit(&state, stored)?;
+        let (status, since) = (state.status, state.since);
         derive_record(&mut state, now, times);
+        if state.status != status {
+            let shown = knowledge.shown_since(state.status);
+            let is_later = |shown: &Wall| since.is_none_or(|since| since < *shown) && *shown <= now;
+            state.since = shown.filter(is_later).or(state.since);
+        }
         Ok(state)
     }
 
@@ -257,11 +290,18 @@ fn derive_record(state: &mut State, now: Wall, times: (Option<Wall>, Option<Wall
         last_active: clamp(times.1),
         ..Contribution::default()
     };
+    // Who reported the user may have died before it told when.
+    let reported = profile.reports().iter().map(|report| Contribution {
+        last_seen: Some(report.heard),
+        last_active: report.last_active,
+        ..Contribution::default()
+    });
     let shares = state.contributions.iter().map(|share| share.contribution);
-    let contributions: Vec<Contribution> = shares.chain([heard]).collect();
+    let contributions: Vec<Contribution> = shares.chain(reported).chain([heard]).collect();
     profile.apply_rule(now, &contributions);
     state.status = profile.decision().status;
-    state.since = profile.since();
+    // Of who was never shown as present: since the session that nobody else heard of.
+    state.since = profile.since().or(profile.last_seen());
     state.last_seen = profile.last_seen();
     state.last_active = profile.last_active();
     if profile.chosen_until().is_none() {

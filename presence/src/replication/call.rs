@@ -232,6 +232,8 @@ pub enum ListOutcome {
     Behind,
     /// Another node makes the list, or the caller does not. Nothing changed.
     Refused,
+    /// The memory of Redis is full: no new list is begun, or the one that was made is given up.
+    Full,
 }
 
 /// What became of the offer of one user.

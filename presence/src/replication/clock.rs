@@ -1,9 +1,16 @@
 //! Redis's clock as a node estimates it: records of all nodes carry one clock.
 
+use std::time::Duration;
+
+use crate::replication::settings::UNREACHABLE_AFTER;
 use crate::time::{Mono, Reading, Wall};
 
 /// A smaller difference is how long an answer takes, and no error of a clock.
 pub const CLOCK_FOLLOWS_FROM_MS: u64 = 100;
+/// By how much the clocks of records of two nodes may differ. Each is at most [`CLOCK_FOLLOWS_FROM_MS`] from what its node takes
+/// for Redis's clock, and that is behind Redis's by as long as an answer took to come: [`UNREACHABLE_AFTER`] at most.
+pub const CLOCKS_DIFFER_MAX: Duration =
+    UNREACHABLE_AFTER.saturating_add(Duration::from_millis(2 * CLOCK_FOLLOWS_FROM_MS));
 
 /// The last answer's time, carried on by the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]

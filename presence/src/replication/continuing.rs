@@ -2,6 +2,7 @@
 //! that one was gives up its place, or, if it is gone, the place is taken in the state of the user.
 
 use crate::replication::effect::Effect;
+use crate::replication::names::Incarnation;
 use crate::replication::partition::Partition;
 use crate::replication::replica::Held;
 use crate::replication::state::State;
@@ -33,6 +34,17 @@ impl Partition {
         self.claims.get(user).map_or(&[], Vec::as_slice)
     }
 
+    /// A node is gone, and will not say any more that places there are taken: users who have no other place there are offered
+    /// without it. By every node: the one that continued a session may have lost it again.
+    pub(super) fn offer_continued(&mut self, gone: Incarnation) {
+        let has_share = |user: &&UserId| {
+            let held = self.replica.get(user).map(Held::state);
+            held.is_some_and(|state| state.share_of(gone).is_some())
+        };
+        let users: Vec<UserId> = self.continuing.iter().filter(has_share).cloned().collect();
+        self.publisher.pending.extend(users);
+    }
+
     /// The log has this state of the user.
     pub(super) fn note_continued(&mut self, user: &UserId, state: &State) {
         if let Some(claims) = self.claims.get_mut(user) {
@@ -41,6 +53,10 @@ impl Partition {
                 self.claims.remove(user);
             }
         }
+        match state.continued.is_empty() {
+            true => self.continuing.remove(user),
+            false => self.continuing.insert(user.clone()),
+        };
         let run = self.own.run();
         let own = state.continued.iter().filter(|of| of.run == run);
         let own: Vec<_> = own.map(|of| of.session).collect();

@@ -41,9 +41,11 @@ impl Partition {
     /// A tick of that node was read.
     pub(super) fn note_draining(&mut self, by: Incarnation, tick: &Tick) {
         let (own, is_draining) = (self.own, self.load.is_draining);
-        let mine = tick.orders.iter().find(|order| order.of == own);
-        if let Some(order) = mine.filter(|order| order.is_draining != is_draining) {
-            self.push(Effect::Drain(order.is_draining));
+        match tick.orders.iter().find(|order| order.of == own) {
+            Some(order) if order.is_draining != is_draining => self.push(Effect::Drain(order.is_draining)),
+            // The next regular tick may come after the node that was asked has ceased to wait.
+            Some(_) => self.publisher.wants_probe = true,
+            None => {}
         }
         if self.drain_orders.get(&by) == Some(&tick.is_draining) {
             self.drain_orders.remove(&by);

@@ -44,6 +44,8 @@ pub enum Effect {
         is_stale: bool,
         /// Whether it was told before that the user is removed.
         was_removed: bool,
+        /// Whether watchers see something else than what was told before.
+        is_seen: bool,
     },
     /// The times of the user moved, and nothing else did: nobody is told.
     Times(MovedTimes),

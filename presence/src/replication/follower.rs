@@ -64,6 +64,8 @@ pub(super) struct Follower {
     pub(super) unanswered_since: Option<Mono>,
     /// The last id that was applied.
     pub(super) last: Revision,
+    /// The highest id that was applied in earlier epochs: of who is in no copy, nothing up to here is new.
+    pub(super) floor: Revision,
     /// Of which epoch the copy is.
     pub(super) epoch: Option<Epoch>,
     /// Whether the copy is complete up to `last`.
@@ -80,10 +82,16 @@ impl Follower {
             asked_at: now,
             unanswered_since: None,
             last: Revision::NEVER,
+            floor: Revision::NEVER,
             epoch: None,
             is_synced: false,
             is_behind: false,
         }
+    }
+
+    /// The highest id that was applied, in whatever epoch.
+    pub(super) fn read_to(&self) -> Revision {
+        self.last.max(self.floor)
     }
 
     /// The connection is dropped, another one asks from `until` on.

@@ -176,6 +176,7 @@ impl Partition {
         match content {
             Content::State { user, state, by } => {
                 self.handle_heard(now, by);
+                self.note_in_database(&user, id, self.follower.floor);
                 self.apply_state(input, &user, Held::new(id, &state), Some(by));
             }
             Content::Tick { by, content } => {
@@ -187,6 +188,8 @@ impl Partition {
                 self.timers.cancel_clean_up(incarnation);
                 self.watch_name(now);
                 self.handle_heard(now, incarnation);
+                // It has read no tick of before, and must know before it lets anybody become OFFLINE.
+                self.publisher.wants_probe |= self.reach.is_full;
             }
             Content::Ended { incarnation, grace, by } => {
                 self.handle_heard(now, by);
@@ -238,6 +241,7 @@ impl Partition {
         self.leases.handle_ended(incarnation, now, grace);
         self.publisher.ends.remove(&incarnation);
         self.plan_clean_up(incarnation);
+        self.offer_continued(incarnation);
         self.become_ready();
         if incarnation == self.own && self.life != Life::Running {
             self.stop();
@@ -255,6 +259,7 @@ impl Partition {
         if is_older {
             self.replica.remove(user);
             self.timers.set_user(user, None);
+            self.replica.forget_in_database(user);
         }
         self.publisher.drops.remove(user);
     }

@@ -15,8 +15,9 @@ use crate::status::CustomStatus;
 use crate::time::Mono;
 use crate::user_id::UserId;
 
-/// How long after a node has listed who is present it does so again at the earliest, if somebody still changes the list.
-const PRESENT_LISTED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How long after a node has listed who is present it does so again at the earliest, if somebody still changes the list; and how
+/// long after it found no room for a new list of custom statuses.
+const LISTED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How far a node is with listing. One of the two at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +162,7 @@ impl Partition {
         let again = self
             .lists
             .listed_present_at
-            .map_or(now, |at| at.after(PRESENT_LISTED_AGAIN_AFTER));
+            .map_or(now, |at| at.after(LISTED_AGAIN_AFTER));
         let at = self.jitter.within(now, SPREAD).max(again);
         self.lists.present_at = is_wanted.then(|| self.lists.present_at.unwrap_or(at));
     }
@@ -198,9 +199,17 @@ impl Partition {
             }
             (Some(Work::Stored(stored)), ListOutcome::Behind) => Some(Work::Stored(stored.again_later())),
             (Some(work @ (Work::Present(_) | Work::Copied(..) | Work::Stored(_))), ListOutcome::Done) => Some(work),
+            (Some(Work::Begin | Work::Copied(..) | Work::Stored(_)), ListOutcome::Full) => {
+                let at = self.jitter.within(now.after(LISTED_AGAIN_AFTER), SPREAD);
+                self.lists.custom_at = Some(at);
+                None
+            }
             // Complete, or another node lists.
             _ => None,
         };
+        if next.is_none() {
+            self.lists.changed.clear();
+        }
         self.lists.work = next;
     }
 
@@ -336,3 +345,6 @@ impl FromDatabase {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub use call::{
     Answer, CALL_USERS_MAX, Call, Caller, ListOutcome, Listed, ListedCustom, Listing, Outcome, TIME_MAX_MICROS,
     UserOffer,
 };
-pub use clock::CLOCK_FOLLOWS_FROM_MS;
+pub use clock::{CLOCK_FOLLOWS_FROM_MS, CLOCKS_DIFFER_MAX};
 pub use effect::Effect;
 pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
 pub use listing::ChosenPage;
@@ -52,6 +52,8 @@ pub use log::{Content, Entry, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT
 pub use names::{ConnectionNumber, Epoch, Incarnation, InvalidName, partition_of, stable_hash};
 pub use node_info::{DrainOrder, MovedTimes, NodeInfo, NodeLoad, TICK_FULL_MAX, TICK_TIMES_MAX, Tick};
 pub use partition::{Input, Partition, Start};
-pub use settings::{GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER};
+pub use settings::{
+    GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, SILENT_AFTER_TICKS, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER,
+};
 pub use state::{Command, CommandKind, Share, SharedPart, State};
 pub use views::Member;

@@ -133,6 +133,21 @@ pub struct Tick {
 }
 
 impl Tick {
+    /// Whether the node takes clients: it does not while it drains, or before it listens.
+    #[must_use]
+    pub const fn takes_clients(&self) -> bool {
+        self.capacity > 0 && !self.is_draining
+    }
+
+    /// How many more connections the node takes.
+    #[must_use]
+    pub const fn room(&self) -> u32 {
+        if self.is_draining {
+            return 0;
+        }
+        self.capacity.saturating_sub(self.connections)
+    }
+
     /// Writes it for [`super::Call::Tick`].
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

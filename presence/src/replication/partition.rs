@@ -1,7 +1,7 @@
 //! One partition as a node takes part in it: inputs with their time go in, [`Effect`]s come out. What the user's sessions
 //! here add up to is asked of the caller at the moment of an offer, so the newest is sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::replication::build::{AskedCommand, Knowledge};
@@ -15,8 +15,8 @@ use crate::replication::names::Incarnation;
 use crate::replication::node_info::{MovedTimes, NodeInfo, NodeLoad};
 use crate::replication::publisher::Publisher;
 use crate::replication::reachability::Reachability;
-use crate::replication::replica::{Held, Replica};
-use crate::replication::scanning::Pass;
+use crate::replication::replica::Replica;
+use crate::replication::scanning::{Pass, PastSearch};
 use crate::replication::settings::{RETRY_AFTER, Rule, SCAN_USERS_MAX, SPREAD, Settings, UNREACHABLE_AFTER};
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
@@ -87,6 +87,8 @@ pub struct Partition {
     pub(super) parts: BTreeMap<UserId, SharedPart>,
     /// Places of lost sessions on other nodes that connections here have taken, until the log says so.
     pub(super) claims: BTreeMap<UserId, Vec<SessionName>>,
+    /// Users of whose lost sessions some are continued, until the node of the places says so.
+    pub(super) continuing: BTreeSet<UserId>,
     /// Commands that a new epoch lacks: nodes that did not read them then must read them now.
     pub(super) commands_lost: BTreeMap<UserId, Command>,
     /// What ticks tell of the node.
@@ -103,6 +105,7 @@ pub struct Partition {
     pub(super) scan_users_max: usize,
     /// Passes over all users that are not over.
     pub(super) passes: VecDeque<Pass>,
+    pub(super) past: PastSearch,
     /// More users are to be looked at for what to offer than one input may take.
     pub(super) has_more_to_offer: bool,
     pub(super) effects: Vec<Effect>,
@@ -136,6 +139,7 @@ impl Partition {
             commands: BTreeMap::new(),
             parts: BTreeMap::new(),
             claims: BTreeMap::new(),
+            continuing: BTreeSet::new(),
             commands_lost: BTreeMap::new(),
             load: NodeLoad::default(),
             drain_orders: BTreeMap::new(),
@@ -146,6 +150,7 @@ impl Partition {
             life: Life::Running,
             scan_users_max: SCAN_USERS_MAX,
             passes: VecDeque::new(),
+            past: PastSearch::default(),
             has_more_to_offer: false,
             effects: Vec::new(),
         }
@@ -271,7 +276,7 @@ impl Partition {
     #[must_use]
     pub fn next_deadline(&self) -> Mono {
         let tick = self.publisher.registered.map(|_| self.publisher.tick_at);
-        let goes_on = !self.passes.is_empty() || self.has_more_to_offer;
+        let goes_on = !self.passes.is_empty() || self.has_more_to_offer || self.past.goes_on();
         let is_waiting = !self.publisher.held_back.is_empty() || self.replica.has_withheld();
         let deadlines = [
             self.publisher.call_deadline(),
@@ -309,8 +314,7 @@ impl Partition {
         if self.timers.retry_full_at.is_some_and(|at| at <= now) {
             let again = self.jitter.within(now.after(SPREAD), SPREAD);
             self.timers.retry_full_at = (!self.publisher.refused.is_empty()).then_some(again);
-            let mut held_back = std::mem::take(&mut self.publisher.held_back);
-            self.publisher.pending.append(&mut held_back);
+            self.publisher.free_held_back();
         }
     }
 
@@ -339,18 +343,10 @@ impl Partition {
 
     pub(super) fn become_ready(&mut self) {
         let is_complete = self.follower.is_synced && !self.is_loading_present && self.reach.is_reachable();
+        self.past.pause();
         if !self.is_ready && is_complete && self.is_past_over() && self.name_holder().is_none() {
             self.is_ready = true;
             self.push(Effect::Ready);
         }
-    }
-
-    /// Whether the runs before are ended, and nobody is shown by those whose sessions have no grace period.
-    fn is_past_over(&self) -> bool {
-        self.previous.iter().all(|(incarnation, grace)| {
-            let shows = |held: &Held| held.state().share_of(*incarnation).is_some();
-            let is_ending = self.publisher.is_ending(*incarnation);
-            !is_ending && (!grace.is_zero() || !self.replica.users().any(|(_, held)| shows(held)))
-        })
     }
 }

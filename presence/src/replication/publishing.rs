@@ -7,6 +7,7 @@ use crate::replication::effect::Effect;
 use crate::replication::names::ConnectionNumber;
 use crate::replication::node_info::{TICK_FULL_MAX, TICK_TIMES_MAX, Tick};
 use crate::replication::partition::{Input, Life, Partition};
+use crate::replication::publisher::Turn;
 use crate::replication::settings::{Rule, SPREAD};
 use crate::replication::state::{CommandKind, State};
 use crate::replication::wanting::Base;
@@ -113,8 +114,8 @@ impl Partition {
                 if is_new && self.settings.has(Rule::CommandsEndSessions) {
                     self.publisher.awaiting.insert(user.clone());
                 }
-                self.publisher.pending.insert(user.clone());
-                self.publisher.stored.insert(user, stored);
+                self.publisher.stored.insert(user.clone(), stored);
+                self.publisher.put_back([user]);
             }
             Outcome::Full => {
                 self.publisher.refused.insert(user.clone());
@@ -153,7 +154,7 @@ impl Partition {
                 caller: self.caller(),
                 node: self.node.encode(),
                 new_epoch: self.jitter.below(u64::MAX),
-                floor: self.follower.last,
+                floor: self.follower.read_to(),
             });
         }
         let registered = self.publisher.registered?;
@@ -223,13 +224,16 @@ impl Partition {
             content: tick.encode(),
         }
     }
+}
 
+impl Partition {
     fn next_offers(&mut self, input: Input<'_>) -> Vec<UserOffer> {
         let mut offers = Vec::new();
         let mut left = self.scan_users_max;
+        let mut turn = Turn::default();
         while left > 0
             && offers.len() < CALL_USERS_MAX
-            && let Some(user) = self.publisher.take_pending()
+            && let Some(user) = self.publisher.take_next(&mut turn, offers.len())
         {
             left -= 1;
             let base = self.base_of(&user);
@@ -238,7 +242,10 @@ impl Partition {
                 self.publisher.refused.remove(&user);
             }
             match wanted {
-                Ok(None) => drop(self.commands_lost.remove(&user)),
+                Ok(None) => {
+                    self.publisher.withdraw(&user);
+                    self.commands_lost.remove(&user);
+                }
                 Ok(Some(state)) if self.is_held_back(input, &user, &base, &state) => {
                     self.publisher.held_back.insert(user);
                 }
@@ -249,7 +256,10 @@ impl Partition {
                     }
                     offers.push(self.offer(input, user, base, &state));
                 }
-                Err(SessionLimitReached) => self.push(Effect::Refuse(user)),
+                Err(SessionLimitReached) => {
+                    self.publisher.withdraw(&user);
+                    self.push(Effect::Refuse(user));
+                }
             }
         }
         if self.publisher.refused.is_empty() {
@@ -266,14 +276,19 @@ impl Partition {
     }
 
     fn is_held_back(&self, input: Input<'_>, user: &UserId, base: &Base, state: &State) -> bool {
-        if !self.reach.is_holding(input.reading.mono) {
+        if !self.reach.is_holding(input.reading.mono) || self.commands.contains_key(user) {
             return false;
         }
-        let Some(before) = &base.state else { return false };
-        if !before.is_present() || self.commands.contains_key(user) {
+        let Some(before) = &base.state else {
+            // A session that began and ended here: there may be others, of nodes that were not heard of.
+            let has_ended = (input.own)(user).is_some_and(|own| own.has_unlogged_times);
+            return has_ended && !state.is_present() && self.settings.has(Rule::HoldOffers);
+        };
+        if !before.is_present() {
             return false;
         }
-        !state.is_present() && self.settings.has(Rule::HoldOffers)
+        let may_have_left = !input.has_sessions(user) && self.may_have_left(user, before);
+        may_have_left || !state.is_present() && self.settings.has(Rule::HoldOffers)
     }
 
     fn offer(&self, input: Input<'_>, user: UserId, base: Base, state: &State) -> UserOffer {

@@ -141,10 +141,13 @@ impl Reachability {
         self.outstanding.map(|(_, sent)| sent.after(UNREACHABLE_AFTER))
     }
 
-    /// How long a tick takes through the log and back: the last one, or the one under way if that takes longer.
+    /// How long a tick takes through the log and back: the last one, or the one under way if that takes longer. While the
+    /// partition can't be reached, at least since then.
     pub(super) fn lag(&self, now: Mono) -> Duration {
         let under_way = self.outstanding.map_or(Duration::ZERO, |(_, sent)| now.since(sent));
-        self.last_lag.max(under_way)
+        let is_lost = self.was_reached && self.unreachable.is_some();
+        let lost_for = if is_lost { self.behind_for(now) } else { Duration::ZERO };
+        self.last_lag.max(under_way).max(lost_for)
     }
 
     /// A tick of this node has come back. Whether it brings the partition back.

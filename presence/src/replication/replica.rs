@@ -52,6 +52,16 @@ pub(super) enum Apart {
     },
 }
 
+impl Apart {
+    /// The revision that is not told yet; 0 if it is not known.
+    fn withheld(&self) -> Option<Revision> {
+        match self {
+            Self::Withheld { next, .. } => Some(next.as_ref().map_or(Revision::NEVER, |next| next.revision)),
+            Self::Local(_) | Self::InDatabase(_) => None,
+        }
+    }
+}
+
 /// The copy of one partition.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Replica {
@@ -60,8 +70,8 @@ pub(super) struct Replica {
     present: u64,
     kept: u64,
     told: BTreeMap<UserId, Apart>,
-    /// How many of them are withheld.
-    withheld: usize,
+    /// How many of them are withheld, by the revision that is not told yet; by 0 where that is not known.
+    withheld: BTreeMap<Revision, usize>,
 }
 
 impl Replica {
@@ -152,16 +162,16 @@ impl Replica {
         self.set_told(user, Some(Apart::InDatabase(up_to)));
     }
 
+    /// The user has left once more: what the database has stays told.
+    pub(super) fn forget_in_database(&mut self, user: &UserId) {
+        if let Some(Apart::InDatabase(_)) = self.told.get(user) {
+            self.set_told(user, None);
+        }
+    }
+
     /// The lowest revision that is not told yet; 0 if that of one is not known.
     pub(super) fn first_withheld(&self) -> Option<Revision> {
-        if self.withheld == 0 {
-            return None;
-        }
-        let withheld = self.told.values().filter_map(|told| match told {
-            Apart::Withheld { next, .. } => Some(next.as_ref().map_or(Revision::NEVER, |next| next.revision)),
-            Apart::Local(_) | Apart::InDatabase(_) => None,
-        });
-        withheld.min()
+        self.withheld.keys().next().copied()
     }
 
     /// A change of this node is told before the log has it.
@@ -187,29 +197,40 @@ impl Replica {
     /// Users whose OFFLINE is withheld, up to `max`, with what is to be told.
     pub(super) fn take_withheld(&mut self, max: usize) -> Vec<(UserId, Option<Held>, Option<Held>)> {
         let is_withheld = |_: &UserId, told: &mut Apart| matches!(told, Apart::Withheld { .. });
-        let mut taken = Vec::new();
-        for (user, told) in self.told.extract_if(.., is_withheld).take(max) {
-            if let Apart::Withheld { shown, next } = told {
-                taken.push((user, shown, next));
+        let taken: Vec<(UserId, Apart)> = self.told.extract_if(.., is_withheld).take(max).collect();
+        let withheld = taken.into_iter().filter_map(|(user, told)| {
+            self.uncount_withheld(told.withheld());
+            match told {
+                Apart::Withheld { shown, next } => Some((user, shown, next)),
+                Apart::Local(_) | Apart::InDatabase(_) => None,
             }
-        }
-        self.withheld -= taken.len();
-        taken
+        });
+        withheld.collect()
     }
 
     fn set_told(&mut self, user: &UserId, told: Option<Apart>) {
-        let is_withheld = |told: &Option<Apart>| matches!(told, Some(Apart::Withheld { .. }));
-        self.withheld += usize::from(is_withheld(&told));
+        if let Some(revision) = told.as_ref().and_then(Apart::withheld) {
+            *self.withheld.entry(revision).or_default() += 1;
+        }
         let before = match told {
             Some(told) => self.told.insert(user.clone(), told),
             None => self.told.remove(user),
         };
-        self.withheld -= usize::from(is_withheld(&before));
+        self.uncount_withheld(before.as_ref().and_then(Apart::withheld));
+    }
+
+    fn uncount_withheld(&mut self, revision: Option<Revision>) {
+        let Some(revision) = revision else { return };
+        let left = self.withheld.get(&revision).map_or(0, |count| count - 1);
+        match left {
+            0 => drop(self.withheld.remove(&revision)),
+            left => drop(self.withheld.insert(revision, left)),
+        }
     }
 
     /// Whether some user's OFFLINE is withheld.
     pub(super) fn has_withheld(&self) -> bool {
-        self.withheld > 0
+        !self.withheld.is_empty()
     }
 
     /// Whether watchers were told what the copy says, or nothing if it has nothing.
@@ -226,6 +247,32 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lowest_revision_that_is_withheld_is_known() {
+        let mut replica = Replica::default();
+        let user = |number: u64| UserId::new(&format!("user-{number}")).expect("a user id");
+        let withheld = |revision| Some(Held::new(Revision::new(revision), &[]));
+        for revision in [30, 10, 20] {
+            replica.withhold(&user(revision), None, withheld(revision));
+        }
+        replica.withhold(&user(11), None, withheld(10));
+        assert_eq!(replica.first_withheld(), Some(Revision::new(10)));
+        replica.tell(&user(10));
+        assert_eq!(replica.first_withheld(), Some(Revision::new(10)), "of another user");
+        replica.withhold(&user(11), None, withheld(40));
+        assert_eq!(replica.first_withheld(), Some(Revision::new(20)));
+        replica.withhold(&user(40), None, None);
+        assert_eq!(replica.first_withheld(), Some(Revision::NEVER));
+        assert_eq!(replica.take_withheld(3).len(), 3);
+        assert_eq!(
+            replica.first_withheld(),
+            Some(Revision::NEVER),
+            "that of user 40 is the last"
+        );
+        assert_eq!(replica.take_withheld(3).len(), 1);
+        assert_eq!((replica.first_withheld(), replica.has_withheld()), (None, false));
+    }
 
     /// A user with a 12-byte id and one connection takes up to 184 bytes: twice the slot in the map, whose nodes are at least
     /// half full, 28 for the id, and up to 60 for the state.

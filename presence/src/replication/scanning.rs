@@ -28,7 +28,61 @@ pub(super) struct Pass {
     has_found: bool,
 }
 
+/// Whether a run of this node before this one still shows somebody, though its sessions have no grace period.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PastSearch {
+    /// Up to this user nobody is.
+    after: Option<UserId>,
+    goes_on: bool,
+    is_over: bool,
+}
+
+impl PastSearch {
+    /// Whether there are users to look at.
+    pub(super) const fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    pub(super) const fn pause(&mut self) {
+        self.goes_on = false;
+    }
+}
+
 impl Partition {
+    /// Whether the runs before are ended, and nobody is shown by those whose sessions have no grace period. Looks at as many users
+    /// as one input may, and goes on there with the next one.
+    pub(super) fn is_past_over(&mut self) -> bool {
+        if self
+            .previous
+            .keys()
+            .any(|incarnation| self.publisher.is_ending(*incarnation))
+        {
+            return false;
+        }
+        let ended = self.previous.iter().filter(|(_, grace)| grace.is_zero());
+        let ended: Vec<Incarnation> = ended.map(|(incarnation, _)| *incarnation).collect();
+        if self.past.is_over || ended.is_empty() {
+            return true;
+        }
+        let shows = |held: &Held| {
+            let state = held.state();
+            ended.iter().any(|incarnation| state.share_of(*incarnation).is_some())
+        };
+        let after = self.past.after.take();
+        let users = self.replica.users_after(after.as_ref()).take(self.scan_users_max);
+        let none: Vec<&UserId> = users
+            .take_while(|(_, held)| !shows(held))
+            .map(|(user, _)| user)
+            .collect();
+        let last = none.last().copied().cloned();
+        // Who is shown is so until an entry ends it, which is an input.
+        let next = self.replica.users_after(last.as_ref().or(after.as_ref())).next();
+        self.past.is_over = next.is_none();
+        self.past.goes_on = next.is_some_and(|(_, held)| !shows(held));
+        self.past.after = last.or(after);
+        self.past.is_over
+    }
+
     /// The grace period of an incarnation that is not registered is over.
     pub(super) fn begin_clean_up(&mut self, incarnation: Incarnation) {
         self.begin_pass(Aim::CleanUp(incarnation));
@@ -88,7 +142,7 @@ impl Partition {
         for user in found {
             let held = self.replica.get(&user).map(Held::state).unwrap_or_default();
             if held.durable.part.reports.is_empty() {
-                self.publisher.pending.insert(user);
+                self.publisher.left_over.insert(user);
             } else {
                 // Reports as the database has them.
                 self.push(Effect::Load(user));
@@ -102,7 +156,7 @@ impl Partition {
         for times in times {
             self.apply_times(times);
         }
-        self.publisher.pending.extend(users);
+        self.publisher.left_over.extend(users);
         self.advance(input);
     }
 
@@ -122,5 +176,92 @@ fn is_meant(aim: Aim, held: &Held) -> bool {
     match aim {
         Aim::CleanUp(incarnation) => held.state().share_of(incarnation).is_some(),
         Aim::OfferKept => held.is_kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Contribution;
+    use crate::replication::node_info::NodeInfo;
+    use crate::replication::partition::Start;
+    use crate::replication::settings::{SCAN_USERS_MAX, Settings};
+    use crate::replication::state::{Share, State};
+    use crate::revision::Revision;
+    use crate::time::{Reading, SystemWall};
+
+    const BEFORE: Incarnation = Incarnation(9);
+
+    fn start(grace: Duration) -> Partition {
+        let start = Start {
+            own: Incarnation(1),
+            previous: vec![(BEFORE, grace)],
+            node: NodeInfo::default(),
+            settings: Settings {
+                lease: Duration::from_secs(15),
+                node_grace: Duration::from_secs(12),
+                restart_grace: Duration::from_secs(30),
+                command_kept: Duration::from_secs(3_600),
+                sessions_max: 32,
+                without: &[],
+            },
+            seed: 1,
+        };
+        let reading = Reading {
+            mono: Mono::default(),
+            system: SystemWall::from_millis(1_000_000),
+            records_ahead: 0,
+        };
+        let mut machine = Partition::new(start, reading);
+        machine.publisher.ends.clear();
+        machine
+    }
+
+    fn copy(machine: &mut Partition, number: usize, of: Option<Incarnation>) {
+        let share = |incarnation| Share {
+            incarnation,
+            contribution: Contribution::default(),
+            grace_until: None,
+            places: 0,
+            sessions: Vec::new(),
+            unknown: Vec::new(),
+        };
+        let state = State {
+            contributions: of.map(share).into_iter().collect(),
+            ..State::default()
+        };
+        let user = UserId::new(&format!("user-{number:06}")).expect("a user id");
+        machine
+            .replica
+            .insert(&user, Held::new(Revision::new(1), &state.encode()));
+    }
+
+    #[test]
+    fn a_search_for_runs_before_looks_at_some_users_at_a_time() {
+        let mut machine = start(Duration::ZERO);
+        let last = SCAN_USERS_MAX * 2;
+        (0..last).for_each(|number| copy(&mut machine, number, None));
+        copy(&mut machine, last, Some(BEFORE));
+        assert!(!machine.is_past_over(), "one is shown");
+        assert!(machine.past.goes_on(), "not all were looked at");
+        for _ in 0..3 {
+            machine.past.pause();
+            assert!(!machine.is_past_over() && !machine.past.goes_on(), "one is shown");
+        }
+        copy(&mut machine, last, Some(Incarnation(2)));
+        assert!(machine.is_past_over());
+        copy(&mut machine, last + 1, Some(BEFORE));
+        assert!(machine.is_past_over(), "it is asked once");
+    }
+
+    #[test]
+    fn a_run_before_whose_sessions_are_in_grace_is_not_waited_for() {
+        let mut machine = start(Duration::from_secs(30));
+        copy(&mut machine, 0, Some(BEFORE));
+        assert!(machine.is_past_over());
+        machine.publisher.ends.insert(BEFORE, Duration::ZERO);
+        assert!(!machine.is_past_over(), "it is not ended yet");
     }
 }

@@ -8,6 +8,8 @@ pub const UNREACHABLE_AFTER: Duration = Duration::from_secs(2);
 pub const OFFLINE_HOLD: Duration = Duration::from_secs(5);
 /// How many ticks of its own a node reads, and none of another's, until that one is dead. Also the ticks of one lease.
 pub const TICKS_PER_LEASE: u32 = 5;
+/// A node whose last tick is older than this many intervals between ticks is silent: it has missed two.
+pub const SILENT_AFTER_TICKS: u32 = 3;
 /// How much later than agreed a grace period ends, so that a session that began elsewhere in time is known.
 pub const GRACE_LATE: Duration = Duration::from_millis(200);
 /// How much later than agreed a report ends: a refresh that came in time may still be under way.

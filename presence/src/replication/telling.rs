@@ -6,9 +6,10 @@ use crate::replication::build::SessionLimitReached;
 use crate::replication::effect::Effect;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
-use crate::replication::settings::Rule;
-use crate::replication::state::State;
+use crate::replication::settings::{Rule, UNREACHABLE_AFTER};
+use crate::replication::state::{Command, State};
 use crate::revision::Revision;
+use crate::time::Wall;
 use crate::user_id::UserId;
 
 impl Partition {
@@ -37,9 +38,9 @@ impl Partition {
             return;
         }
         let shown_state = shown.as_ref().map(Held::state).unwrap_or_default();
-        let was_present = shown_state.is_present();
+        let becomes_absent = shown_state.is_present() && !state.is_present();
         let is_holding = self.reach.is_holding(input.reading.mono) && self.settings.has(Rule::HoldTelling);
-        if was_present && !state.is_present() && is_holding {
+        if becomes_absent && is_holding && !is_by_command(&shown_state, &state) {
             return self.replica.withhold(user, shown, Some(held));
         }
         self.replica.tell(user);
@@ -47,6 +48,7 @@ impl Partition {
             user: user.clone(),
             revision,
             was_removed: shown_state.is_removed(),
+            is_seen: shown.is_none() || state.shows_change_from(&shown_state),
             state: Box::new(state),
             is_stale: false,
         });
@@ -94,7 +96,11 @@ impl Partition {
         let micros = u64::try_from(self.clock.now(input.reading).as_millis())
             .unwrap_or(0)
             .saturating_mul(1_000);
-        let revision = told.get().max(self.follower.last.get()).saturating_add(1).max(micros);
+        let revision = told
+            .get()
+            .max(self.follower.read_to().get())
+            .saturating_add(1)
+            .max(micros);
         let revision = Revision::new(revision.min(Revision::MAX.get()));
         self.replica.tell_locally(user, Held::new(revision, &state.encode()));
         self.push(Effect::Show {
@@ -103,6 +109,7 @@ impl Partition {
             state: Box::new(state),
             is_stale: true,
             was_removed: false,
+            is_seen: true,
         });
     }
 
@@ -175,6 +182,7 @@ impl Partition {
                         state,
                         is_stale: false,
                         was_removed: false,
+                        is_seen: true,
                     });
                 }
                 Some(_) => {}
@@ -182,8 +190,18 @@ impl Partition {
             }
         }
         if self.timers.retry_full_at.is_none() {
-            let mut held_back = std::mem::take(&mut self.publisher.held_back);
-            self.publisher.pending.append(&mut held_back);
+            self.publisher.free_held_back();
         }
     }
+}
+
+/// Whether the user is absent since a command that was not known to what was told: nobody is waited for then. Who came back and
+/// left later may have moved.
+fn is_by_command(shown: &State, state: &State) -> bool {
+    let is_new = |command: &Command| shown.command.is_none_or(|known| known.at < command.at);
+    state.command.filter(is_new).is_some_and(|command| {
+        // The command was given up if it took longer.
+        let is_since = |since: Wall| since.since(command.at) <= UNREACHABLE_AFTER;
+        state.since.is_none_or(is_since)
+    })
 }

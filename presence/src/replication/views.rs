@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::node_info::{NodeInfo, Tick};
 use crate::replication::partition::{Input, Partition};
-use crate::replication::settings::Rule;
+use crate::replication::settings::{Rule, SILENT_AFTER_TICKS, TICKS_PER_LEASE};
 use crate::replication::state::State;
 use crate::revision::Revision;
 use crate::time::{Mono, Reading, Wall};
@@ -24,6 +24,14 @@ pub struct Member {
     pub tick: Tick,
     /// How long a tick of the node takes through the log and back to it, as far as is known here.
     pub lag: Duration,
+}
+
+impl Member {
+    /// Whether clients that leave another node may come to this one, as far as its last tick says.
+    #[must_use]
+    pub fn takes_clients(&self, lease: Duration) -> bool {
+        self.tick.takes_clients() && self.tick_age <= lease / TICKS_PER_LEASE * SILENT_AFTER_TICKS
+    }
 }
 
 impl Partition {

@@ -62,16 +62,16 @@ impl Partition {
             .then(|| self.replica.told_revision(user));
         let changed = base.changed();
         let is_told = told.is_none_or(|told| Some(told) < changed) || !self.settings.has(Rule::OfferAboveTold);
+        let has_sessions = knowledge.contribution.is_present();
         let is_wanted = match (&base.state, base.revision) {
-            // A state of before the user left is told anew by the node that it names, and by no other.
             (Some(stored), Some(_)) => {
-                let is_mine = stored.share_of(self.own).is_some() || !stored.is_present();
-                differs(stored, &built) || !is_told && (is_mine || self.replica.is_told_present(user))
+                // Those of who has sessions here go with ticks.
+                let has_later_times = !has_sessions && knowledge.is_later_than(stored, self.clock.now(input.reading));
+                differs(stored, &built) || has_later_times || !is_told
             }
             // Of an earlier epoch: whoever has sessions of the user, or knows of a command, offers at once, the others after
             // a lease.
             (Some(kept), None) => {
-                let has_sessions = knowledge.contribution.is_present();
                 let is_first = has_sessions || has_own && !built.is_present();
                 let is_due = is_first || self.timers.offer_kept_at.is_none();
                 let is_other = built.is_present() || differs(kept, &built);
@@ -80,12 +80,24 @@ impl Partition {
             (None, _) => {
                 // A durable part that was loaded once may be an old one: the database has the user.
                 let is_unpublished = self.parts.contains_key(user) && built.durable.part.version > Version::NONE;
-                knowledge.contribution.is_present() || is_unpublished || is_commanded || told.is_some()
+                has_sessions || is_unpublished || is_commanded || told.is_some() || knowledge.has_unlogged_times
             }
         };
         let is_seen = base.state.as_ref().is_none_or(|stored| built.shows_change_from(stored));
         built.changed = if is_seen || !is_told { None } else { changed };
+        let is_other = is_commanded || told.is_some() || self.parts.contains_key(user);
+        if base.state.is_none() && !built.is_present() && !is_other {
+            // The times alone are new: the record is told at the revision that the database has.
+            built.changed = Some(knowledge.revision).filter(|revision| *revision > Revision::NEVER);
+        }
         Ok(is_wanted.then_some(built))
+    }
+
+    /// Whether the state may be one of before the user left. The node that it names says so, or tells it anew, and the others
+    /// wait for that.
+    pub(super) fn may_have_left(&self, user: &UserId, stored: &State) -> bool {
+        let is_mine = stored.share_of(self.own).is_some() || !stored.is_present();
+        !is_mine && self.replica.is_told_apart(user) && !self.replica.is_told_present(user)
     }
 
     /// What the sessions here and the database tell together.

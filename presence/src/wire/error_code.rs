@@ -37,6 +37,10 @@ pub enum Code {
     RateLimited,
     /// The store is unavailable: nothing was changed.
     StoreUnavailable,
+    /// Redis can't be reached, or has not taken a change in time: it is not known to be made.
+    ClusterUnavailable,
+    /// The node that was asked through the log has not answered in time: it may have done it all the same.
+    NodeSilent,
     /// No such path.
     NotFound,
     /// No node of this name takes part in the cluster.
@@ -95,7 +99,8 @@ impl Code {
             Self::UpgradeRequired => 426,
             Self::TooMany | Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::StoreUnavailable | Self::AtCapacity | Self::Draining => 503,
+            Self::StoreUnavailable | Self::ClusterUnavailable | Self::AtCapacity | Self::Draining => 503,
+            Self::NodeSilent => 504,
         }
     }
 }

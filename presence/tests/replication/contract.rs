@@ -23,6 +23,8 @@ pub(crate) trait Subject {
     fn lose_lists(&mut self);
     /// Somebody else lists a user as present.
     fn add_to_online(&mut self, user: &UserId);
+    /// The memory of the server is full, or has room again.
+    fn fill(&mut self, is_full: bool);
     /// The custom status that other services see.
     fn custom_status(&mut self, user: &UserId) -> Option<CustomStatus>;
 }

@@ -10,7 +10,7 @@ use presence::{CustomStatus, Revision};
 use super::contract::{ANN, Check, Subject, an_offer, caller, head, offer, register, taken, tick, user};
 
 /// All tests, with their names.
-pub(crate) const ALL: [(&str, Check); 6] = [
+pub(crate) const ALL: [(&str, Check); 7] = [
     ("a tick tells what is listed", a_tick_tells_what_is_listed),
     ("users at their revision are listed", users_at_their_revision_are_listed),
     ("strangers are removed", strangers_are_removed),
@@ -23,6 +23,7 @@ pub(crate) const ALL: [(&str, Check); 6] = [
         "a node that is behind lists no custom status",
         a_node_that_is_behind_lists_no_custom_status,
     ),
+    ("a full memory takes no new list", a_full_memory_takes_no_new_list),
 ];
 
 fn list(subject: &mut dyn Subject, from: Caller, listing: Listing) -> ListOutcome {
@@ -225,4 +226,38 @@ fn a_node_that_is_behind_lists_no_custom_status(subject: &mut dyn Subject) {
     );
     list(subject, own, Listing::Complete);
     assert_eq!(subject.custom_status(&user(ANN)), Some(CustomStatus::Idle));
+}
+
+fn a_full_memory_takes_no_new_list(subject: &mut dyn Subject) {
+    register(subject, 1, 1);
+    let own = caller(1, 1);
+    let revision = taken(&offer(subject, own, vec![an_offer(ANN, None, b"a")])[0]);
+    let old = offer(subject, own, vec![with_custom("old", CustomStatus::Idle)]);
+    assert!(matches!(old.as_slice(), [Outcome::Taken(_)]));
+    let users = [("absent", None, CustomStatus::Idle)];
+    let read_to = head(subject).0;
+    list(subject, own, Listing::Begin);
+    subject.fill(true);
+    assert_eq!(list(subject, own, custom(&users, read_to)), ListOutcome::Full);
+    assert_eq!(list(subject, own, custom(&users, read_to)), ListOutcome::Refused);
+    assert_eq!(list(subject, own, Listing::Begin), ListOutcome::Full);
+    let absent = Listing::Present(vec![(user(ANN), revision, false)]);
+    assert_eq!(list(subject, own, absent), ListOutcome::Done);
+    assert_eq!(subject.online(), vec![], "removals work");
+    let present = Listing::Present(vec![(user(ANN), revision, true)]);
+    assert_eq!(list(subject, own, present.clone()), ListOutcome::Done);
+    assert_eq!(subject.online(), vec![], "additions are refused");
+    subject.fill(false);
+    assert_ne!(listed(subject, own).1, ListedCustom::UnderWay(Incarnation(1)));
+    list(subject, own, present);
+    assert_eq!(subject.online(), vec![user(ANN)]);
+    assert_eq!(
+        subject.custom_status(&user("old")),
+        Some(CustomStatus::Idle),
+        "it stays"
+    );
+    assert!(matches!(list(subject, own, Listing::Begin), ListOutcome::Begun(_)));
+    assert_eq!(list(subject, own, custom(&users, read_to)), ListOutcome::Done);
+    assert_eq!(list(subject, own, Listing::Complete), ListOutcome::Done);
+    assert_eq!(subject.custom_status(&user("absent")), Some(CustomStatus::Idle));
 }

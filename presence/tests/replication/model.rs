@@ -67,6 +67,11 @@ pub(crate) enum ScriptRule {
     ReadTo,
 }
 
+impl ScriptRule {
+    /// Every rule, in the order above.
+    pub(crate) const ALL: [Self; 5] = [Self::RunId, Self::Connection, Self::Compare, Self::Floor, Self::ReadTo];
+}
+
 impl Default for Partition {
     fn default() -> Self {
         Self {
@@ -145,7 +150,7 @@ impl Partition {
             }),
             Call::List { caller, listing } => self.if_registered(*caller, |partition| Answer::Listed {
                 time: server.time(),
-                outcome: partition.list(caller.incarnation, listing),
+                outcome: partition.list(server, caller.incarnation, listing),
             }),
             Call::End { caller, ended, grace } => self.if_registered(*caller, |partition| {
                 partition.end(server, caller.incarnation, *ended, *grace)

@@ -42,6 +42,10 @@ impl Subject for Model {
         self.partition.online.insert(user.clone());
     }
 
+    fn fill(&mut self, is_full: bool) {
+        self.server.is_full = is_full;
+    }
+
     fn custom_status(&mut self, user: &UserId) -> Option<CustomStatus> {
         self.partition.custom.get(user).copied()
     }

@@ -44,12 +44,13 @@ impl Partition {
         }
     }
 
-    pub(crate) fn list(&mut self, by: Incarnation, listing: &Listing) -> ListOutcome {
+    pub(crate) fn list(&mut self, server: Server, by: Incarnation, listing: &Listing) -> ListOutcome {
         let lister = self.new_custom.as_ref().map(|(by, _)| *by);
         match listing {
             Listing::Present(users) => {
                 for (user, revision, is_present) in users {
                     match self.state.get(user).is_some_and(|(stored, _)| stored == revision) {
+                        true if *is_present && server.is_full => {}
                         true if *is_present => drop(self.online.insert(user.clone())),
                         true => drop(self.online.remove(user)),
                         false => {}
@@ -63,12 +64,19 @@ impl Partition {
                 if is_others {
                     return ListOutcome::Refused;
                 }
+                if server.is_full {
+                    return ListOutcome::Full;
+                }
                 self.new_custom = Some((by, BTreeMap::new()));
                 ListOutcome::Begun(self.head)
             }
             _ if lister != Some(by) => ListOutcome::Refused,
             Listing::Custom { read_to, .. } if *read_to < self.dropped && self.without != Some(ScriptRule::ReadTo) => {
                 ListOutcome::Behind
+            }
+            Listing::Custom { .. } if server.is_full => {
+                self.new_custom = None;
+                ListOutcome::Full
             }
             Listing::Custom { users, .. } => {
                 for (user, base, custom) in users {

@@ -270,6 +270,9 @@ impl Rest {
                 (_, Some(seconds)) => Failure::failed(message).next(format_args!("retry in {} s", escape(seconds))),
                 ("store_unavailable", _) => Failure::failed(message)
                     .next("the change was not acknowledged; `presencectl doctor` reports the store's error"),
+                ("cluster_unavailable", _) => {
+                    Failure::failed(message).next("`presencectl doctor` reports what is wrong with Redis")
+                }
                 ("misdirected_request", _) => {
                     Failure::failed(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
                 }

@@ -78,27 +78,17 @@ fn named<'a>(answer: &'a NodesResponse, name: &str) -> Result<&'a NodeStats, Fai
     })
 }
 
-/// How many more connections the other nodes take; none if some of them don't tell.
-fn room_beside(answer: &NodesResponse, node: &NodeStats) -> Option<u64> {
-    let others = answer
-        .nodes
-        .iter()
-        .filter(|other| other.incarnation != node.incarnation && !other.draining);
-    others
-        .map(|other| (other.capacity > 0).then(|| other.capacity.saturating_sub(other.connections)))
-        .sum()
-}
-
 /// Whoever drains a node though the others have no room for its clients must say so.
 fn check_room(answer: &NodesResponse, node: &NodeStats, args: &Drain) -> Result<(), Failure> {
-    let Some(room) = room_beside(answer, node).filter(|room| *room < node.connections) else {
+    let room = answer.room_beside(node);
+    if room >= node.connections {
         return Ok(());
-    };
+    }
     let name = escape(&node.name);
     let warning = format!(
-        "{name} has {} connections and the other nodes take {room} more: clients beyond that are refused, and shown as OFFLINE \
+        "{name} has {} and the other nodes take {room} more: clients beyond that are refused, and shown as OFFLINE \
          when the restart grace is over.",
-        node.connections
+        counted(node.connections)
     );
     if args.yes {
         let _ = writeln!(std::io::stderr(), "presencectl: {warning}");
@@ -107,26 +97,38 @@ fn check_room(answer: &NodesResponse, node: &NodeStats, args: &Drain) -> Result<
     confirmation::confirm_unless(false, &format!("{warning} Drain {name}?"))
 }
 
-/// Waits until the node has no connections, and shows how many are left. How many are, and how many there were at most: what is
-/// known of another node is of its last tick.
+/// Waits until the node has no connections, and shows how many are left. How many are, and how many there were at most.
 async fn wait(rest: &Rest, node: &NodeStats) -> Result<(u64, u64), Failure> {
     let mut progress = DrainProgress::new(node);
+    let waited = watch(rest, node, &mut progress).await;
+    progress.finish();
+    waited
+}
+
+/// The same: what is known of another node is of its last tick.
+async fn watch(rest: &Rest, node: &NodeStats, progress: &mut DrainProgress<'_>) -> Result<(u64, u64), Failure> {
     let (mut most, mut least, mut since) = (node.connections, u64::MAX, Duration::ZERO);
     let mut looks = interval(LOOK_EVERY);
     loop {
         looks.tick().await;
-        let answer = rest.nodes().await?;
+        since += LOOK_EVERY;
+        let answer = match rest.nodes().await {
+            Ok(answer) => answer,
+            // The one that is asked may be away for a moment.
+            Err(_) if since < STUCK_AFTER => continue,
+            Err(failure) => return Err(failure.but("the node goes on draining")),
+        };
         let now = answer.nodes.iter().find(|now| now.incarnation == node.incarnation);
         let Some(now) = now else {
             let left = least.min(most);
-            let what = format!("{} has left the cluster with {left} connections", escape(&node.name));
+            let what = format!("{} has left the cluster with {}", escape(&node.name), counted(left));
             return Err(Failure::failed(what));
         };
         if !now.draining {
             let what = format!(
-                "the drain of {} was cancelled with {} connections left",
+                "the drain of {} was cancelled with {} left",
                 escape(&node.name),
-                now.connections
+                counted(now.connections)
             );
             return Err(Failure::failed(what));
         }
@@ -136,15 +138,12 @@ async fn wait(rest: &Rest, node: &NodeStats) -> Result<(u64, u64), Failure> {
         most = most.max(now.connections);
         progress.show(now.connections, most);
         if now.connections == 0 {
-            progress.finish();
             return Ok((0, most));
         }
-        since += LOOK_EVERY;
         if since >= STUCK_AFTER {
-            progress.finish();
             let what = format!(
-                "{} connections are left, and none of them went for {} s",
-                now.connections,
+                "{} left, and none of them went for {} s",
+                counted(now.connections),
                 STUCK_AFTER.as_secs()
             );
             return Err(Failure::failed(what).next("the node goes on draining; its log says how far it is"));
@@ -188,7 +187,8 @@ impl<'a> DrainProgress<'a> {
             let name = escape(&self.node.name);
             let _ = writeln!(
                 std::io::stderr(),
-                "presencectl: {name} has {left} of {most} connections left"
+                "presencectl: {name} has {left} of {} left",
+                counted(most)
             );
         }
     }
@@ -215,15 +215,27 @@ fn show(session: &mut Session, document: &DrainDocument<'_>) -> Result<(), Failu
     session.output.show(clock::wall(), &report)
 }
 
+/// `1 connection`, `2 connections`.
+fn counted(connections: u64) -> String {
+    match connections {
+        1 => "1 connection".to_owned(),
+        more => format!("{more} connections"),
+    }
+}
+
 fn sentence(document: &DrainDocument<'_>) -> String {
     let node = escape(document.node);
     match (document.draining, document.connections) {
         (false, _) => format!("{node} takes clients again\n"),
         (true, 0) => format!(
-            "{node} is drained: {} connections moved in {:.1} s; it takes no clients until it is restarted, or `presencectl drain {node} --cancel`\n",
-            document.moved, document.seconds
+            "{node} is drained: {} moved in {:.1} s; it takes no clients until it is restarted, or `presencectl drain {node} --cancel`\n",
+            counted(document.moved),
+            document.seconds
         ),
-        (true, left) => format!("{node} drains {left} connections; `presencectl nodes` shows how far it is\n"),
+        (true, left) => format!(
+            "{node} drains {}; `presencectl nodes` shows how far it is\n",
+            counted(left)
+        ),
     }
 }
 
@@ -257,16 +269,17 @@ mod tests {
 
     #[test]
     fn the_room_is_that_of_the_others_that_take_clients() {
+        let room_beside = |answer: &NodesResponse, node| answer.room_beside(node);
         let a = node("a", 500, 1_000, false);
         let (b, c) = (node("b", 900, 1_000, false), node("c", 700, 1_000, false));
-        assert_eq!(room_beside(&answer(&[a.clone(), b.clone(), c.clone()]), &a), Some(400));
+        assert_eq!(room_beside(&answer(&[a.clone(), b.clone(), c.clone()]), &a), 400);
         let draining = node("c", 0, 1_000, true);
-        assert_eq!(room_beside(&answer(&[a.clone(), b, draining]), &a), Some(100));
+        assert_eq!(room_beside(&answer(&[a.clone(), b, draining]), &a), 100);
         let full = node("b", 1_200, 1_000, false);
-        assert_eq!(room_beside(&answer(&[a.clone(), full, c]), &a), Some(300));
+        assert_eq!(room_beside(&answer(&[a.clone(), full, c]), &a), 300);
         let silent = node("b", 0, 0, false);
-        assert_eq!(room_beside(&answer(&[a.clone(), silent]), &a), None);
-        assert_eq!(room_beside(&answer(std::slice::from_ref(&a)), &a), Some(0));
+        assert_eq!(room_beside(&answer(&[a.clone(), silent]), &a), 0);
+        assert_eq!(room_beside(&answer(std::slice::from_ref(&a)), &a), 0);
     }
 
     #[test]
@@ -302,5 +315,6 @@ mod tests {
             "{drained}"
         );
         assert!(sentence(&document(true, 12)).starts_with("b drains 12 connections;"));
+        assert!(sentence(&document(true, 1)).starts_with("b drains 1 connection;"));
     }
 }

@@ -117,7 +117,7 @@ fn above(explain: &Explain, colour: Colour) -> String {
             let _ = writeln!(text, "{name} {idle}.");
         }
     }
-    for node in &explain.nodes {
+    for node in explain.nodes.iter().filter(|node| !is_listed(explain, node)) {
         let _ = writeln!(text, "{}.", node_text(node));
     }
     if let Some(grace) = explain.grace {
@@ -129,14 +129,24 @@ fn above(explain: &Explain, colour: Colour) -> String {
     text
 }
 
-/// What the user's sessions on another node add up to.
+/// Whether the connections on the node are rows of the table, and it has nothing else.
+fn is_listed(explain: &Explain, node: &ExplainNode) -> bool {
+    let is_there = |session: &ExplainSession| session.node.as_ref() == Some(&node.node);
+    node.error.is_none() && explain.sessions.iter().any(is_there)
+}
+
+/// What the user's sessions on another node add up to, and why they are not in the table.
 fn node_text(node: &ExplainNode) -> String {
     let name = escape(&node.node);
     let idle = if node.idle { ", idle" } else { "" };
+    let error = match &node.error {
+        Some(error) => format!("; not listed, because the node does not answer: {}", escape(error)),
+        None => String::new(),
+    };
     match node.connections {
-        0 => format!("On node {name}: lost sessions in grace{idle}"),
-        1 => format!("On node {name}: 1 connection{idle}"),
-        count => format!("On node {name}: {count} connections{idle}"),
+        0 => format!("On node {name}: lost sessions in grace{idle}{error}"),
+        1 => format!("On node {name}: 1 connection{idle}{error}"),
+        count => format!("On node {name}: {count} connections{idle}{error}"),
     }
 }
 
@@ -198,6 +208,7 @@ mod tests {
                 connections: 2,
                 idle: true,
                 grace: None,
+                error: Some("no way\u{1b}".into()),
             }],
             grace: Some(ExplainGrace {
                 until: now.after(std::time::Duration::from_secs(4)),
@@ -227,7 +238,7 @@ mod tests {
              Custom status: ONLINE (default, never set).\n\
              It counts like an active session until 2001-09-09 01:47:40Z (in 1m).\n\
              report:app\\u{1b} says IDLE, which does not count: the custom status is newer.\n\
-             On node b\\u{1b}: 2 connections, idle.\n\
+             On node b\\u{1b}: 2 connections, idle; not listed, because the node does not answer: no way\\u{1b}.\n\
              Grace period for 1 lost session until 2001-09-09 01:46:44Z (in 4s).\n\n"
         );
         assert_eq!(
@@ -253,6 +264,22 @@ mod tests {
             text.contains("\nCustom status: taken for ONLINE, because") && !text.contains("never set"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_node_whose_connections_are_rows_has_no_line() {
+        let mut explain = explanation();
+        let on_node = |explain: &Explain| above(explain, Colour::Plain).contains("On node b");
+        explain.nodes[0].error = None;
+        assert!(on_node(&explain), "an older daemon lists none of them");
+        let now = explain.now;
+        explain.sessions.push(ExplainSession {
+            node: Some(explain.nodes[0].node.clone()),
+            ..connection("s1", now)
+        });
+        assert!(!on_node(&explain));
+        explain.nodes[0].error = Some("no answer".into());
+        assert!(on_node(&explain));
     }
 
     #[test]

@@ -1,21 +1,29 @@
 //! Authorization, as extractors: a handler that takes one of these as an argument is reached by no other caller. They come
 //! before the path, the query string and the body, so an unauthorized request is rejected before anything else is parsed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use presence::UserId;
 use presence::wire::error_code::Code;
 use presence::wire::record::Viewer;
 
 use super::AppState;
-use crate::auth::{AuthError, CallerIdentity};
+use crate::auth::{AuthError, CallerIdentity, NODE_HEADER, NodeRequest};
 use crate::engine::Engine;
 use crate::server::{ApiError, ConnectionPermit, Peer};
 
 /// An internal caller.
 pub(super) struct Internal;
+
+/// An internal caller, or another node of the cluster.
+pub(super) enum InternalOrNode {
+    Internal,
+    Node,
+}
 
 /// An internal caller, with the user on whose behalf it calls.
 pub(super) struct InternalFor(pub(super) UserId);
@@ -55,16 +63,38 @@ impl AnyCaller {
 }
 
 fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError> {
-    let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
-        tracing::error!("a request has no peer address");
-        return Err(ApiError::internal());
-    };
-    let identity = state.admission.authenticate(peer.ip(), &parts.headers, None)?;
-    // A request that is not from a socket, in tests, has no permit.
+    let identity = state.admission.authenticate(peer_of(parts)?, &parts.headers, None)?;
+    note_authenticated(parts);
+    Ok(identity)
+}
+
+fn peer_of(parts: &Parts) -> Result<IpAddr, ApiError> {
+    match parts.extensions.get::<Peer>() {
+        Some(Peer(peer)) => Ok(peer.ip()),
+        None => {
+            tracing::error!("a request has no peer address");
+            Err(ApiError::internal())
+        }
+    }
+}
+
+/// A request that is not from a socket, in tests, has no permit.
+fn note_authenticated(parts: &Parts) {
     if let Some(permit) = parts.extensions.get::<Arc<ConnectionPermit>>() {
         permit.note_authenticated();
     }
-    Ok(identity)
+}
+
+/// Another node asks this run for just this.
+fn identify_node(parts: &Parts, state: &AppState) -> Result<(), ApiError> {
+    let run = state.engine.incarnation().to_string();
+    let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let request = NodeRequest { run: &run, path };
+    state
+        .admission
+        .authenticate_node(peer_of(parts)?, &parts.headers, request)?;
+    note_authenticated(parts);
+    Ok(())
 }
 
 fn internal(identity: &CallerIdentity) -> Result<(), ApiError> {
@@ -87,6 +117,17 @@ impl FromRequestParts<Arc<AppState>> for Internal {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
         internal(&identify(parts, state)?).map(|()| Self)
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for InternalOrNode {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
+        match parts.headers.contains_key(NODE_HEADER) {
+            true => identify_node(parts, state).map(|()| Self::Node),
+            false => internal(&identify(parts, state)?).map(|()| Self::Internal),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use presence::wire::error_code::Code;
 
 use super::cors::Sharing;
 use super::{AppState, SharedState, routes};
+use crate::auth::NODE_HEADER;
 use crate::clock::Stopwatch;
 use crate::server::{ApiError, Exceeded, Peer, RequestOrder, catching_panics};
 
@@ -36,8 +37,10 @@ pub(super) async fn handle_request(State(state): SharedState, request: Request, 
 
 fn check_host(state: &AppState, route: &str, request: &Request) -> Result<(), ApiError> {
     check_host_lines(request)?;
-    // Probes and scrapers reach the daemon by whatever address they find it at, and HTTP/1.0 has no `Host`.
-    match [routes::HEALTH, routes::READY, routes::METRICS].contains(&route) {
+    // Probes and scrapers reach the daemon by whatever address they find it at, and HTTP/1.0 has no `Host`. Other nodes do so by
+    // the address that this one advertises, and with a credential that no page has.
+    let is_from_node = route == routes::EXPLAIN && request.headers().contains_key(NODE_HEADER);
+    match is_from_node || [routes::HEALTH, routes::READY, routes::METRICS].contains(&route) {
         true => Ok(()),
         false => Ok(state.auth.check_host(request.headers())?),
     }

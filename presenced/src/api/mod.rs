@@ -12,12 +12,12 @@ mod metrics;
 mod middleware;
 mod nodes;
 mod path;
+mod peers;
 mod readiness;
 mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use answers::AnswerPlaces;
 pub(crate) use metrics::ApiMetrics;
+pub(crate) use peers::Peers;
 pub(crate) use readiness::{HealthCheck, Readiness};
 
 use crate::auth::Auth;
@@ -52,6 +53,8 @@ pub(crate) struct AppState {
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) answers: AnswerPlaces,
+    /// The other nodes as they are asked.
+    pub(crate) peers: Peers,
     pub(crate) node_info: NodeInfo,
     pub(crate) metrics: ApiMetrics,
     /// All metrics of the daemon, for `/metrics`.
@@ -62,8 +65,8 @@ pub(crate) struct AppState {
 #[derive(Debug, Clone)]
 pub(crate) struct NodeInfo {
     pub(crate) node: String,
-    /// Where the API listens.
-    pub(crate) address: SocketAddr,
+    /// Where the API is reached: host and port.
+    pub(crate) address: String,
     /// The kind of database.
     pub(crate) store: &'static str,
     pub(crate) schema_version: u32,

@@ -38,7 +38,7 @@ impl AppState {
         NodeStats {
             name: self.node_info.node.clone(),
             incarnation: self.engine.incarnation().to_string(),
-            address: Some(self.node_info.address.to_string()),
+            address: Some(self.node_info.address.clone()),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             connections: sessions.connections + sessions.observers,
             capacity: u64::try_from(self.connection_limit.max()).unwrap_or(u64::MAX),

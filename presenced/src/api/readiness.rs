@@ -10,6 +10,9 @@ use presence::wire::rest::{Health, ReloadStats};
 pub(crate) struct HealthCheck {
     /// Why the store can't write, if it can't. Unauthenticated callers read it, so it names no paths.
     pub(crate) store_error: Option<String>,
+    /// Whether the store is one that all nodes of a cluster share. If it fails, all of them go on without it: a balancer that
+    /// took each of them out would refuse every client.
+    pub(crate) is_store_shared: bool,
     /// What else keeps the daemon from serving, such as a stalled timer loop, a sentence each.
     pub(crate) problems: Vec<String>,
     /// What is wrong and doesn't keep it from serving, such as a clock that went back, a sentence each.
@@ -62,11 +65,16 @@ impl Readiness {
         let store = health_check
             .store_error
             .map(|error| format!("the store can't write: {error}"));
+        let (store, shared_store) = match health_check.is_store_shared {
+            true => (None, store),
+            false => (store, None),
+        };
         let problems: Vec<String> = draining.into_iter().chain(store).chain(health_check.problems).collect();
+        let warnings = shared_store.into_iter().chain(health_check.warnings);
         Health {
             ok: problems.is_empty(),
             problems,
-            warnings: health_check.warnings.into_iter().chain(failed_reload).collect(),
+            warnings: warnings.chain(failed_reload).collect(),
         }
     }
 }

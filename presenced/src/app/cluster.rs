@@ -73,12 +73,12 @@ pub(super) async fn reach_redis(
     Ok(Some(ReachedRedis { servers, facts }))
 }
 
-/// How many files the connections to Redis take: two for each partition, and as many while they are opened, since each asks
-/// first where the partition is.
+/// How many files the connections to Redis take: two for each partition, a third while PostgreSQL is away, and as many while they
+/// are opened, since each asks first where the partition is.
 pub(super) fn open_files(config: &Config) -> u64 {
     match config.cluster.redis.is_empty() {
         true => 0,
-        false => 4 * u64::from(config.cluster.partitions),
+        false => 6 * u64::from(config.cluster.partitions),
     }
 }
 
@@ -131,10 +131,17 @@ impl ClusterParts<'_> {
             // A disk that is full keeps nobody from being served.
             tracing::error!(%error, "the next start can't end what this run leaves: that takes a lease then");
         }
+        if self.address.ip().is_unspecified() && self.config.cluster.advertise.is_none() {
+            tracing::warn!(
+                address = %self.address,
+                "the other nodes can't reach this one at the address it listens on, so explain there has no details of its \
+                 sessions: name one that leads here with --advertise http://HOST:PORT"
+            );
+        }
         let options = SharedOptions {
             node: NodeInfo {
                 name,
-                address: self.address.to_string(),
+                address: advertised(self.config, self.address),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 format: FORMAT,
             },
@@ -168,6 +175,11 @@ fn settings_of(config: &Config) -> Settings {
         sessions_max: config.limits.sessions_per_user,
         without: &[],
     }
+}
+
+/// Host and port at which the other nodes reach this one.
+pub(super) fn advertised(config: &Config, bound: SocketAddr) -> String {
+    config.cluster.advertise.clone().unwrap_or_else(|| bound.to_string())
 }
 
 /// The name that was configured, else that of the host.

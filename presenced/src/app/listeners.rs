@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::cluster;
 use super::reload::LastReload;
-use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
+use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Peers, Readiness};
 use crate::auth::Auth;
 use crate::clock::{Clock, STALL};
 use crate::config::Config;
@@ -154,7 +154,7 @@ impl ListenerOptions<'_> {
     ) -> Arc<AppState> {
         let node_info = NodeInfo {
             node: self.engine.node().to_owned(),
-            address,
+            address: cluster::advertised(self.config, address),
             store: self.store.kind(),
             schema_version: u32::try_from(self.store.health().schema_version).unwrap_or(0),
             open_files: self.open_files,
@@ -169,6 +169,7 @@ impl ListenerOptions<'_> {
             connection_limit: Arc::clone(&shared.connection_limit),
             readiness,
             answers: AnswerPlaces::default(),
+            peers: Peers::default(),
             node_info,
             metrics: ApiMetrics::register(&mut registry, shared.exceeded.clone()),
             registry: Arc::new(registry),
@@ -270,7 +271,7 @@ fn serve_metrics(
 /// may lose.
 fn cluster_warnings(engine: &Engine) -> Vec<String> {
     let stale = engine.stale_partitions();
-    let text = || format!("Redis can't be reached about {stale} partitions: records may be stale");
+    let text = || format!("Redis can't be reached, or is full, for {stale} partitions: records may be stale");
     let unreachable = (stale > 0).then(text);
     let servers = engine.redis();
     unreachable
@@ -300,10 +301,11 @@ fn build_readiness(store: Store, engine: Arc<Engine>, clock: Arc<Clock>, last_re
         let stall = clock.since_beat();
         let stalled = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
         let moving = engine
-            .is_draining()
+            .is_moving_clients()
             .then(|| "no clients are taken: they move to other nodes (presencectl drain)".to_owned());
         HealthCheck {
             store_error: store_error(&store.health()),
+            is_store_shared: engine.is_shared() && store.is_on_server(),
             problems: stalled.into_iter().chain(moving).collect(),
             warnings: clock_warning(&clock)
                 .into_iter()

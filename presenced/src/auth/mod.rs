@@ -7,6 +7,7 @@ mod allowed_origins;
 pub(crate) mod fixture;
 mod forwarded;
 mod jwt;
+mod node_token;
 mod origin;
 mod pem;
 mod proxies;
@@ -30,11 +31,14 @@ use crate::percent::{self, Plus};
 use crate::revocation::Revocation;
 
 pub(crate) use self::jwt::JwtKey;
-pub(crate) use self::origin::Origin;
+pub(crate) use self::node_token::NodeRequest;
+pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::proxies::{LimitedClient, TrustedProxies};
 
 /// The header of the internal secret.
 const SECRET_HEADER: &str = "x-secret-token";
+/// The header of another node's tokens.
+pub(crate) const NODE_HEADER: &str = "x-node-token";
 /// The header of a user id in raw UTF-8.
 const USER_HEADER: &str = "x-user-id";
 /// The header of a user id in percent-encoded UTF-8, for callers whose HTTP library can't send raw UTF-8.
@@ -270,6 +274,26 @@ impl Auth {
                 revocation: internal.cloned(),
             }),
             (None, None) => Err(AuthError::Unauthenticated),
+        }
+    }
+
+    /// The value of [`NODE_HEADER`] for a request to another node.
+    pub(crate) fn node_tokens(&self, request: NodeRequest<'_>) -> String {
+        self.checks().secrets.tokens(request)
+    }
+
+    /// Authenticates another node by [`NODE_HEADER`].
+    pub(crate) fn authenticate_node(&self, headers: &HeaderMap, request: NodeRequest<'_>) -> Result<(), AuthError> {
+        let tokens = match Given::of(headers, NODE_HEADER) {
+            Given::Absent => return Err(AuthError::Unauthenticated),
+            Given::Repeated => return Err(invalid_header("duplicate header: x-node-token")),
+            Given::Once(tokens) => tokens.to_str().unwrap_or_default(),
+        };
+        match self.checks().secrets.allow(request, tokens) {
+            true => Ok(()),
+            false => Err(forbidden(
+                "invalid x-node-token: the nodes of a cluster need the same secret, and one asks another at its own address",
+            )),
         }
     }
 

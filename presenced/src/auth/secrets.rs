@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::node_token::NodeRequest;
 use crate::revocation::Revocation;
+
+/// As many secrets as a node has during a rotation.
+const TOKENS_MAX: usize = 2;
 
 /// Digests of the valid secrets, each with its mark.
 pub(super) struct Secrets(Vec<([u8; 32], Revocation)>);
@@ -34,6 +38,27 @@ impl Secrets {
             }
         }
         found
+    }
+
+    /// The tokens for a request to another node, one by each secret, for [`Self::allow`] of that.
+    pub(super) fn tokens(&self, request: NodeRequest<'_>) -> String {
+        let token = |(secret, _): &([u8; 32], Revocation)| {
+            let bytes = request.token(secret);
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        self.0.iter().map(token).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether one of these tokens is by one of the secrets. Compares in constant time.
+    pub(super) fn allow(&self, request: NodeRequest<'_>, tokens: &str) -> bool {
+        let own = self.tokens(request);
+        let mut is_known = Choice::from(0);
+        for given in tokens.split(',').take(TOKENS_MAX) {
+            for token in own.split(',').filter(|token| !token.is_empty()) {
+                is_known |= token.as_bytes().ct_eq(given.as_bytes());
+            }
+        }
+        is_known.into()
     }
 
     /// Takes the place of `before`: secrets that stay keep their marks, the others are revoked.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
+use crate::auth::{Host, Origin};
 use crate::redis_url::{RedisTransport, RedisUrl};
 
 /// The most partitions: each costs a node two connections to Redis.
@@ -27,6 +28,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) password_file: Option<PathBuf>,
     /// Certificates in PEM that a server's may be signed with, if not those that the system trusts.
     pub(crate) ca_file: Option<PathBuf>,
+    /// Host and port at which the other nodes reach this one, if not the bound address.
+    pub(crate) advertise: Option<String>,
     /// Into how many partitions the users are split.
     pub(crate) partitions: u16,
     /// For how long a node may be silent.
@@ -44,6 +47,7 @@ impl ClusterSettings {
             redis: Vec::new(),
             password_file: None,
             ca_file: None,
+            advertise: None,
             partitions: 0,
             lease: Duration::ZERO,
             node_grace: Duration::ZERO,
@@ -58,8 +62,11 @@ impl ClusterSettings {
             if self.password_file.is_some() {
                 return fail("--redis-password-file is of no use without --redis");
             }
-            return match self.ca_file {
-                Some(_) => fail("--redis-ca-file is of no use without --redis"),
+            if self.ca_file.is_some() {
+                return fail("--redis-ca-file is of no use without --redis");
+            }
+            return match self.advertise {
+                Some(_) => fail("--advertise is of no use without --redis: a node alone is asked by no other"),
                 None => Ok(()),
             };
         };
@@ -87,6 +94,25 @@ pub(super) fn redis(texts: &[String]) -> Result<Vec<RedisUrl>, String> {
     // An empty text is how a flag or a variable names none.
     let named = texts.iter().filter(|text| !text.is_empty());
     named.map(|text| RedisUrl::parse(text)).collect()
+}
+
+/// Host and port at which other nodes reach this one, of a URL.
+pub(super) fn advertise(text: &str) -> Result<String, String> {
+    let expected = || "expected http://HOST:PORT, where the other nodes reach this one".to_owned();
+    let origin: Origin = text.strip_suffix('/').unwrap_or(text).parse().map_err(|_| expected())?;
+    let Origin::Of { scheme, host, port } = origin else {
+        return Err(expected());
+    };
+    match (scheme.as_str(), host, port) {
+        ("https", ..) => {
+            Err("nodes ask each other without TLS: expected http://HOST:PORT of the network between them".into())
+        }
+        (_, Host::Address(address), _) if address.is_unspecified() => Err(format!(
+            "no node is reached at {address}: name an address of this machine that the others reach"
+        )),
+        ("http", host, Some(port @ 1..)) => Ok(format!("{host}:{port}")),
+        _ => Err(expected()),
+    }
 }
 
 /// A number of partitions.

@@ -46,6 +46,7 @@ fn not_set(name: &str, data_dir: &str) -> String {
         "redis-password-file" => "no password is sent to Redis".to_owned(),
         "redis-ca-file" => "the certificates that the system trusts".to_owned(),
         "node-name" => "the name of the host".to_owned(),
+        "advertise" => "the bound address".to_owned(),
         "secret-file" => format!("{data_dir}/secret, created at the first start"),
         "jwt-key" => format!("{data_dir}/jwt-key, created at the first start"),
         "jwt-issuer" => "iss is not checked".to_owned(),

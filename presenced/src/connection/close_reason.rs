@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use presence::EndReason;
+use presence::replication::CommandKind;
 use presence::wire::close_code;
 
 use crate::exceeded_limit::Limit;
@@ -49,6 +50,16 @@ pub(crate) enum CloseReason {
     },
     /// A bug, or a failure that is no fault of the client.
     Internal,
+}
+
+impl From<CommandKind> for CloseReason {
+    /// The reason of connections whose sessions a command ended.
+    fn from(kind: CommandKind) -> Self {
+        match kind {
+            CommandKind::Kick => Self::Kicked,
+            CommandKind::Forget => Self::Forgotten,
+        }
+    }
 }
 
 /// A close by the server: what the client is told.

@@ -22,6 +22,8 @@ enum DrainPhase {
     Serving,
     /// It takes no new ones, and closes those it has one after the other.
     Moving,
+    /// The same, because the daemon stops.
+    Stopping,
     /// All of them end.
     Ending,
 }
@@ -51,6 +53,16 @@ impl Drain {
     /// Connections are taken again, unless all of them end. Whether that is new.
     pub(crate) fn cancel_moving(&self) -> bool {
         self.change(DrainPhase::Moving, DrainPhase::Serving)
+    }
+
+    /// The same as [`Self::begin_moving`] before the daemon stops: no cancel takes it back.
+    pub(crate) fn begin_stop(&self) {
+        self.phase.fetch_max(DrainPhase::Stopping as u8, Ordering::SeqCst);
+    }
+
+    /// Whether the daemon stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.phase.load(Ordering::SeqCst) >= DrainPhase::Stopping as u8
     }
 
     fn change(&self, from: DrainPhase, to: DrainPhase) -> bool {
@@ -143,6 +155,9 @@ mod tests {
         assert!(drain.begin_moving() && !drain.begin_moving());
         assert!(drain.has_begun() && !drain.is_ending());
         assert!(drain.cancel_moving() && !drain.has_begun());
+        assert!(drain.begin_moving() && !drain.is_stopping());
+        drain.begin_stop();
+        assert!(!drain.cancel_moving() && drain.has_begun() && drain.is_stopping() && !drain.is_ending());
         drain.end_all();
         assert!(drain.has_begun() && drain.is_ending());
         assert!(!drain.begin_moving() && !drain.cancel_moving());

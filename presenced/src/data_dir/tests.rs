@@ -21,7 +21,8 @@ fn the_first_start_creates_private_secrets_and_keeps_them() {
     assert_ne!(secrets[0], key.trim_ascii());
     assert_eq!(secrets[0].len(), 64);
     drop(dir);
-    let dir = DataDir::open(&path).expect("a data directory");
+    let is_held = |error: &_| matches!(error, DataDirError::InUse { .. });
+    let dir = crate::files::when_free(is_held, || DataDir::open(&path)).expect("a data directory");
     assert_eq!(dir.secrets(None, IfMissing::Create).expect("a secret"), secrets);
 }
 

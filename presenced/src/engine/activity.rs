@@ -31,7 +31,7 @@ impl Engine {
     /// Whether another node shows this user too.
     fn is_among_others(&self, entry: &LockedEntry<'_>) -> bool {
         let shared = self.cluster.shared();
-        shared.is_some_and(|shared| shared.partition_of(entry.user()).has_others())
+        shared.is_some_and(|shared| shared.partition_of(entry.user()).has_others_than(shared.incarnation()))
     }
 
     /// A message arrived, other than a ping.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::profile::Stored;
-use presence::replication::UNREACHABLE_AFTER;
+use presence::replication::CLOCKS_DIFFER_MAX;
 use presence::{CustomStatus, DurablePart, Now, Profile, Report, Revision, Status, UserId, Wall};
 
 use super::persistence::UnknownOutcome;
@@ -20,15 +20,12 @@ pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Users that are loaded again together: some 5 ms of reading, which who connects meanwhile waits for.
 const RELOADED_TOGETHER_MAX: usize = 512;
 
-/// By how much the clocks of records of two nodes may differ: each follows that of Redis, by answers that take up to 2 s.
-const CLOCKS_DIFFER_BY: Duration = UNREACHABLE_AFTER;
-
 impl Engine {
     /// The user in memory with its durable part: a fallback profile does not have the version that a write must exceed.
     pub(super) async fn load_known(self: &Arc<Self>, lock: &UserLock) -> Result<UserPin, StoreError> {
         let pin = self.load_one(lock.user()).await?;
-        let is_degraded = self.users.lock(&pin).state.is_degraded();
-        if is_degraded {
+        let is_assumed = self.users.lock(&pin).state.is_assumed();
+        if is_assumed {
             self.reload(&pin, lock).await?;
         }
         Ok(pin)
@@ -68,7 +65,7 @@ impl Engine {
         let loads = &self.persistence.pending_loads;
         for pin in loads.postponed() {
             let entry = self.users.lock(&pin);
-            if !entry.is_needed() || !entry.state.is_degraded() {
+            if !entry.is_needed() || !entry.state.is_assumed() {
                 loads.finish(&pin);
             }
         }
@@ -113,7 +110,7 @@ impl Engine {
         let mut entry = self.users.lock(pin);
         let now = entry.state.now(self.clock.read_for_loads());
         let now = self.now_of_row(row.as_ref(), now);
-        if entry.state.is_degraded() {
+        if entry.state.is_assumed() {
             let stored = row.map(|row| self.stored_of(user, row, now)).unwrap_or_default();
             entry.state.load(stored, now.wall);
             self.recompute(&mut entry, now);
@@ -156,10 +153,9 @@ impl Engine {
 
     /// The present of a user who is loaded.
     pub(super) fn now_of_row(&self, row: Option<&Row>, now: Now) -> Now {
-        let latest = row.and_then(|row| row.since.max(row.last_seen).max(row.last_active));
-        match latest.filter(|_| self.is_shared()) {
-            Some(latest) => Now {
-                wall: goes_on_from(latest, now.wall),
+        match row.filter(|_| self.is_shared()) {
+            Some(row) => Now {
+                wall: goes_on_from(row.times(), now.wall),
                 ..now
             },
             None => now,
@@ -239,12 +235,11 @@ pub(super) fn durable_part(row: DurableRow, now: Now) -> DurablePart {
     }
 }
 
-/// The present of a user of whom another node has written a time: its clock of records may have had that already.
-fn goes_on_from(written: Wall, now: Wall) -> Wall {
-    match written.since(now) <= CLOCKS_DIFFER_BY {
-        true => now.max(written),
-        false => now,
-    }
+/// The present of a user of whom other nodes have written times: their clocks of records may have had them already. Those of
+/// clocks that were wrong don't count.
+fn goes_on_from(written: impl Iterator<Item = Wall>, now: Wall) -> Wall {
+    let written = written.filter(|time| time.since(now) <= CLOCKS_DIFFER_MAX);
+    written.fold(now, Wall::max)
 }
 
 fn restored(row: ReportRow, now: Now) -> Report {
@@ -270,9 +265,10 @@ mod tests {
     #[test]
     fn a_time_that_the_clock_of_another_node_had_is_gone_on_from() {
         let now = Wall::from_millis(100_000);
-        let written = [99_000, 100_300, 102_000, 102_001].map(Wall::from_millis);
-        let presents = written.map(|written| goes_on_from(written, now).as_millis());
+        let written = [99_000, 100_300, 102_200, 102_201].map(Wall::from_millis);
+        let presents = written.map(|written| goes_on_from(std::iter::once(written), now).as_millis());
         // The last one is of a clock that was wrong.
-        assert_eq!(presents, [100_000, 100_300, 102_000, 100_000]);
+        assert_eq!(presents, [100_000, 100_300, 102_200, 100_000]);
+        assert_eq!(goes_on_from(written.into_iter(), now).as_millis(), 102_200);
     }
 }

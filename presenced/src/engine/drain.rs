@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::replication::{Member, NodeLoad, Tick};
+use presence::replication::{Incarnation, Member, NodeLoad};
 use tokio::task::AbortHandle;
 
 use super::Engine;
+use super::nodes::KnownNodes;
 use crate::cluster::Shared;
 use crate::connection::Connection;
 use crate::connection::drain::Drain;
@@ -21,6 +22,9 @@ const CLOSE_EVERY: Duration = Duration::from_millis(50);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 /// How often the other nodes are told of the load, if it changed: about three times between two ticks.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Nodes tell of draining and of their load in this partition first, and are told of it there.
+pub(super) const TOLD_IN: u16 = 0;
 
 /// What a node tells of its clients, and whether it moves them.
 #[derive(Debug, Default)]
@@ -43,24 +47,44 @@ impl Engine {
         self.context.drain.has_begun()
     }
 
+    /// Whether the listeners take connections by now.
+    pub(super) fn takes_connections(&self) -> bool {
+        self.moving.capacity.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether clients are moved to other nodes and the daemon does not stop.
+    pub(crate) fn is_moving_clients(&self) -> bool {
+        self.is_draining() && !self.context.drain.is_stopping()
+    }
+
     /// Whether the daemon closes all connections because it stops.
     pub(super) fn is_ending(&self) -> bool {
         self.context.drain.is_ending()
     }
 
-    /// The listeners take so many connections.
+    /// The listeners take so many connections from now on: other nodes may move clients here.
     pub(crate) fn set_capacity(&self, connections: usize) {
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         self.moving.capacity.store(connections, Ordering::Relaxed);
+        if let Some(shared) = self.cluster.shared() {
+            self.tell_load(shared);
+        }
     }
 
     /// The daemon stops: its clients move to other nodes, if there are any, for this long at most; whoever is left then is told
     /// to come back a little later. Ends when all connections are condemned.
     pub(crate) async fn drain_to_stop(&self, within: Duration) {
-        let Some(shared) = self.cluster.shared().filter(|shared| shared.has_others()) else {
+        let Some(shared) = self.cluster.shared().filter(|shared| self.others_take_clients(shared)) else {
             return self.begin_drain();
         };
-        self.context.drain.begin_moving();
+        {
+            let mut mover = self.moving.mover.lock();
+            self.context.drain.begin_stop();
+            // Else both would close connections at the rate.
+            if let Some(mover) = mover.take() {
+                mover.abort();
+            }
+        }
         self.tell_load(shared);
         self.warn_of_lacking_room();
         let _ = tokio::time::timeout(within, self.move_clients()).await;
@@ -69,8 +93,8 @@ impl Engine {
 
     /// Condemns the connections that are left. Their clients return as if they were moved at the rate.
     pub(crate) fn end_soon(&self) {
-        let is_among_others = self.cluster.shared().is_some_and(Shared::has_others);
-        if !is_among_others {
+        let shared = self.cluster.shared();
+        if !shared.is_some_and(|shared| self.others_take_clients(shared)) {
             return self.begin_drain();
         }
         let left = self.open_connections();
@@ -90,7 +114,21 @@ impl Engine {
         let Some(shared) = self.cluster.shared() else {
             return false;
         };
+        if !self.switch_mover(is_wanted) {
+            return false;
+        }
+        self.tell_load(shared);
+        match is_wanted {
+            true => self.warn_of_lacking_room(),
+            false => tracing::info!("the drain is cancelled: clients are taken again"),
+        }
+        true
+    }
+
+    /// Whether that is new. The phase changes together with the mover: of a drain that is cancelled at once, none is left.
+    pub(super) fn switch_mover(self: &Arc<Self>, is_wanted: bool) -> bool {
         let drain = &self.context.drain;
+        let mut mover = self.moving.mover.lock();
         let is_new = match is_wanted {
             true => drain.begin_moving(),
             false => drain.cancel_moving(),
@@ -98,29 +136,31 @@ impl Engine {
         if !is_new {
             return false;
         }
-        let mover = is_wanted.then(|| {
+        let next = is_wanted.then(|| {
             let engine = Arc::clone(self);
             tokio::spawn(async move { engine.keep_moving().await }).abort_handle()
         });
-        if mover.is_none() {
-            tracing::info!("the drain is cancelled: clients are taken again");
-        }
-        if let Some(before) = std::mem::replace(&mut *self.moving.mover.lock(), mover) {
+        if let Some(before) = std::mem::replace(&mut *mover, next) {
             before.abort();
         }
-        self.tell_load(shared);
-        if is_wanted {
-            self.warn_of_lacking_room();
-        }
         true
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_mover(&self) -> bool {
+        self.moving.mover.lock().is_some()
+    }
+
+    /// Whether clients that leave this node have somewhere to go.
+    fn others_take_clients(&self, shared: &Shared) -> bool {
+        takes_clients_beside(&self.members(), shared.incarnation(), shared.lease())
     }
 
     /// The other nodes may be too full for the clients that move there.
     fn warn_of_lacking_room(&self) {
         let open = self.open_connections();
-        let own = self.incarnation();
-        let room = room_of(self.members().iter().filter(|member| member.incarnation != own));
-        if room.is_some_and(|room| room < open) {
+        let room = room_beside(&self.members(), self.incarnation());
+        if room < open {
             tracing::warn!(
                 connections = open,
                 room,
@@ -185,7 +225,15 @@ impl Engine {
 
     /// Tells the other nodes, again and again, what this one serves.
     pub(super) async fn run_load(&self, shared: &Shared) {
+        let (mut registrations, mut known) = (0, KnownNodes::default());
         loop {
+            let read = shared.partition(TOLD_IN).registrations();
+            if read != registrations {
+                // A node that has just come has read nothing of this one's load.
+                registrations = read;
+                self.moving.told.lock().take();
+                known.note(&self.members(), self.incarnation());
+            }
             self.tell_load(shared);
             tokio::time::sleep(TELL_EVERY).await;
         }
@@ -206,24 +254,24 @@ impl Engine {
                 .partition(number)
                 .tell(move |machine, _| machine.handle_load(load));
         }
-        // One partition tells at once how far the node is with draining.
-        if load.is_draining || before.is_some_and(|before| before.is_draining) {
-            shared.partition(0).tell(|machine, input| machine.tick_now(input));
+        // One partition tells at once how far the node is with draining, and whether clients may come.
+        let is_as_before = |before: NodeLoad| !before.is_draining && before.capacity == load.capacity;
+        if load.is_draining || !before.is_some_and(is_as_before) {
+            shared.partition(TOLD_IN).tell(|machine, input| machine.tick_now(input));
         }
     }
 }
 
-/// How many more connections these nodes take; none if some of them have not said.
-fn room_of<'a>(members: impl Iterator<Item = &'a Member>) -> Option<u64> {
-    let taking = members.filter(|member| !member.tick.is_draining);
-    taking
-        .map(|member| {
-            let Tick {
-                connections, capacity, ..
-            } = member.tick;
-            (capacity > 0).then(|| u64::from(capacity.saturating_sub(connections)))
-        })
-        .sum()
+/// Whether clients that leave one of these nodes have somewhere to go.
+pub(super) fn takes_clients_beside(members: &[Member], leaves: Incarnation, lease: Duration) -> bool {
+    let mut others = members.iter().filter(|member| member.incarnation != leaves);
+    others.any(|member| member.takes_clients(lease))
+}
+
+/// How many more connections the nodes other than this one take.
+fn room_beside(members: &[Member], own: Incarnation) -> u64 {
+    let others = members.iter().filter(|member| member.incarnation != own);
+    others.map(|member| u64::from(member.tick.room())).sum()
 }
 
 /// How many connections to close together, and how long to wait then, for so many a second.
@@ -239,16 +287,15 @@ fn steps_of(rate: u32) -> (usize, Duration) {
 
 #[cfg(test)]
 mod tests {
-    use presence::replication::Incarnation;
+    use presence::replication::Tick;
 
     use super::*;
 
-    #[test]
-    fn the_room_is_that_of_nodes_that_take_clients_and_have_said_so() {
-        let member = |connections, capacity, is_draining| Member {
+    fn member(connections: u32, capacity: u32, is_draining: bool, tick_age: u64) -> Member {
+        Member {
             incarnation: Incarnation(1),
             info: None,
-            tick_age: Duration::ZERO,
+            tick_age: Duration::from_secs(tick_age),
             tick: Tick {
                 connections,
                 capacity,
@@ -256,12 +303,28 @@ mod tests {
                 ..Tick::default()
             },
             lag: Duration::ZERO,
-        };
-        let room = |members: &[Member]| room_of(members.iter());
-        let (some, full) = (member(900, 1_000, false), member(1_001, 1_000, false));
-        assert_eq!(room(&[some.clone(), full, member(0, 1_000, true)]), Some(100));
-        assert_eq!(room(&[some, member(0, 0, false)]), None);
-        assert_eq!(room(&[]), Some(0));
+        }
+    }
+
+    #[test]
+    fn the_room_is_that_of_the_other_nodes_that_take_clients() {
+        let room = |members: &[Member]| room_beside(members, Incarnation(2));
+        let (some, full) = (member(900, 1_000, false, 0), member(1_001, 1_000, false, 0));
+        assert_eq!(room(&[some.clone(), full, member(0, 1_000, true, 0)]), 100);
+        assert_eq!(room(&[some.clone(), member(0, 0, false, 0)]), 100);
+        assert_eq!(room(&[]), 0);
+        assert_eq!(room_beside(&[some], Incarnation(1)), 0, "its own");
+    }
+
+    #[test]
+    fn nodes_that_start_drain_or_are_silent_take_no_clients() {
+        let takes = |member: Member| takes_clients_beside(&[member], Incarnation(2), Duration::from_secs(15));
+        assert!(takes(member(1, 10, false, 9)) && takes(member(10, 10, false, 0)));
+        assert!(!takes(member(0, 0, false, 0)), "it starts");
+        assert!(!takes(member(0, 10, true, 0)), "it drains");
+        assert!(!takes(member(0, 10, false, 10)), "it is silent");
+        let own = [member(0, 10, false, 0)];
+        assert!(!takes_clients_beside(&own, Incarnation(1), Duration::from_secs(15)));
     }
 
     #[test]

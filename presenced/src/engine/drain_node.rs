@@ -8,10 +8,9 @@ use presence::Freshness;
 use presence::replication::{DrainOrder, Incarnation, Member, UNREACHABLE_AFTER};
 
 use super::Engine;
+use super::drain::{TOLD_IN, takes_clients_beside};
 use crate::cluster::Shared;
 
-/// Nodes tell of draining in this partition first, and are told of it there.
-const ASKED_IN: u16 = 0;
 /// How long a node may take to say that it does what was asked: its tick is through the log within 2 s, or it can't reach
 /// Redis, and the same for the order.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2 * UNREACHABLE_AFTER.as_secs());
@@ -23,9 +22,9 @@ pub(crate) enum DrainError {
     UnknownNode,
     #[error("no other node takes clients, so they would have nowhere to go")]
     NoOtherNode,
-    #[error("Redis can't be reached, so it is not known which nodes are there; try again later")]
+    #[error("Redis can't be reached, so it is not known which nodes are there; nothing was done")]
     Unreachable,
-    #[error("the node has not said that it does so; try again later")]
+    #[error("the node has not said that it does so, and may do it all the same; GET /api/nodes shows whether it does")]
     NoAnswer,
 }
 
@@ -38,7 +37,7 @@ struct OpenOrder<'a> {
 impl Drop for OpenOrder<'_> {
     fn drop(&mut self) {
         let of = self.of;
-        let partition = self.shared.partition(ASKED_IN);
+        let partition = self.shared.partition(TOLD_IN);
         partition.tell(move |machine, _| machine.withdraw_drain_order(of));
     }
 }
@@ -55,11 +54,10 @@ impl Engine {
         let members = self.members();
         let of = run_of(&members, name).ok_or(DrainError::UnknownNode)?;
         let is_own = of == shared.incarnation();
-        if shared.partition(ASKED_IN).freshness() == Freshness::Stale && (is_wanted || !is_own) {
+        if shared.partition(TOLD_IN).freshness() == Freshness::Stale && (is_wanted || !is_own) {
             return Err(DrainError::Unreachable);
         }
-        let takes_clients = |member: &Member| member.incarnation != of && !member.tick.is_draining;
-        if is_wanted && !members.iter().any(takes_clients) {
+        if is_wanted && !takes_clients_beside(&members, of, shared.lease()) {
             return Err(DrainError::NoOtherNode);
         }
         if is_own {
@@ -72,7 +70,7 @@ impl Engine {
         };
         let obeyed = self.waiting.for_drain(order);
         let _open = OpenOrder { shared, of };
-        let partition = shared.partition(ASKED_IN);
+        let partition = shared.partition(TOLD_IN);
         partition.tell(move |machine, input| machine.handle_drain_order(input, order));
         match tokio::time::timeout(ANSWERS_WITHIN, obeyed).await {
             Ok(Ok(())) => Ok(()),

@@ -63,7 +63,7 @@ impl Engine {
         self.users.find(user).is_some_and(|entry| {
             let reports = entry.state.profile().reports();
             reports.iter().any(|report| report.source == *source)
-                || entry.state.is_degraded()
+                || entry.state.is_assumed()
                 || self.persistence.unknown_outcomes.concerns(entry.at())
         })
     }

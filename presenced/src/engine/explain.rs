@@ -7,7 +7,7 @@ use presence::wire::rest::Explain;
 use presence::{CustomStatus, UserId};
 
 use super::users::LockedEntry;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, SessionAnswers};
 use crate::store::StoreError;
 
 impl Engine {
@@ -54,11 +54,25 @@ impl Engine {
         Ok(record.custom_status.unwrap_or_default())
     }
 
-    /// Why the user is shown so, and what will change it next.
+    /// Why the user is shown so, and what will change it next, as far as this node knows by itself.
     pub(crate) async fn explain(self: &Arc<Self>, user: &UserId) -> Result<Explain, EngineError> {
-        self.wait_for_own_changes(std::slice::from_ref(user)).await;
-        let pin = self.load_one(user).await?;
-        let others = self.sessions_elsewhere(user);
+        self.explain_with(user, async { SessionAnswers::new() }).await
+    }
+
+    /// Why the user is shown so, and what will change it next. The sessions of other nodes are those that they tell meanwhile;
+    /// of a node that does not, how many there are.
+    pub(crate) async fn explain_with(
+        self: &Arc<Self>,
+        user: &UserId,
+        told: impl Future<Output = SessionAnswers>,
+    ) -> Result<Explain, EngineError> {
+        let loaded = async {
+            self.wait_for_own_changes(std::slice::from_ref(user)).await;
+            self.load_one(user).await
+        };
+        let (pin, told) = tokio::join!(loaded, told);
+        let pin = pin?;
+        let others = self.sessions_elsewhere(user, told);
         let entry = self.users.lock(&pin);
         let name_of = |id| {
             let conn = entry.connections().iter().find(|conn| conn.id() == id);

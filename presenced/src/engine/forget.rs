@@ -8,7 +8,6 @@ use presence::{Profile, Reason, Revision, Status, UserId};
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
 use super::{Engine, EngineError};
-use crate::connection::close_reason::CloseReason;
 use crate::connection::user_pin::UserPin;
 
 /// What forgetting a user in memory came to.
@@ -113,9 +112,7 @@ impl Engine {
         let was_known = *profile != Profile::default() || !entry.connections().is_empty();
         let was_present = entry.listing.status();
         let ended = entry.state.forget() as u64;
-        for conn in entry.take_connections() {
-            conn.close_with(CloseReason::Forgotten);
-        }
+        entry.close_connections(CommandKind::Forget);
         self.recompute(&mut entry, now);
         if let Some(status) = was_present {
             self.metrics.transition(status, Status::Offline, Reason::NoSession);

@@ -9,7 +9,6 @@ use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
 use super::{Engine, EngineError};
-use crate::connection::close_reason::CloseReason;
 use crate::connection::user_pin::UserPin;
 use crate::store::{DurableRow, StoreError};
 
@@ -43,9 +42,7 @@ impl Engine {
         let mut entry = self.users.lock(&pin);
         let now = self.now_of(&entry);
         let ended = entry.state.kick(now, reports_ended.map(|row| durable_part(row, now)));
-        for conn in entry.take_connections() {
-            conn.close_with(CloseReason::Kicked);
-        }
+        entry.close_connections(CommandKind::Kick);
         self.limits.forgive_published_changes(lock.user());
         self.recompute(&mut entry, now);
         Ok(ended as u64)

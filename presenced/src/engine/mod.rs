@@ -53,18 +53,19 @@ pub(crate) use self::drain_node::DrainError;
 pub(crate) use self::lifecycle::{DOWN_MAX, Running};
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::metrics::EngineMetrics;
+pub(crate) use self::nodes::AskedNode;
 use self::persistence::Persistence;
 use self::presence_index::PresenceIndex;
 use self::publisher::Publisher;
-pub(crate) use self::replication::NameTaken;
-use self::replication::{PresentRequests, Staleness, Unwritten, Waiting};
+use self::replication::{ChosenRequests, PresentRequests, Staleness, StoredReads, Unwritten, Waiting};
+pub(crate) use self::replication::{NameTaken, SessionAnswers};
 use self::session_counts::SessionCounts;
 use self::stalls::Stalls;
 use self::throughput::Throughput;
 use self::user_rate_limits::UserRateLimits;
 use self::users::{UserLocks, Users};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Shared};
 use crate::connection::drain::Drain;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::connection::ready::Ready;
@@ -106,7 +107,7 @@ pub(crate) enum EngineError {
         limit: WatchLimit,
     },
     /// The other nodes can't be told.
-    #[error("the cluster can't be reached; try again later")]
+    #[error("Redis can't be reached, or has not taken the change in time: it may be made all the same")]
     Unreachable,
     /// A task of the daemon failed, which is a bug. What it had written is on disk.
     #[error("internal error: a task panicked")]
@@ -119,7 +120,8 @@ impl EngineError {
         match self {
             // Trying again is of no use: this can't be stored, whatever the state of the disk.
             Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
-            Self::Store(_) | Self::Unreachable => Code::StoreUnavailable,
+            Self::Store(_) => Code::StoreUnavailable,
+            Self::Unreachable => Code::ClusterUnavailable,
             Self::RateLimited { .. } | Self::TooManyLookups { .. } => Code::RateLimited,
             Self::TooManyReports | Self::TooManySessions { .. } => Code::TooMany,
             Self::TooManyWatched { .. } => Code::TooManyWatched,
@@ -205,6 +207,8 @@ pub(crate) struct Engine {
     /// Users whose record in the database is behind the log.
     unwritten: Unwritten,
     present_requests: PresentRequests,
+    chosen_requests: ChosenRequests,
+    stored_reads: StoredReads,
     staleness: Staleness,
     moving: Moving,
     metrics: Arc<EngineMetrics>,
@@ -245,12 +249,13 @@ impl Engine {
             Arc::clone(&throughput),
             Arc::clone(&metrics),
         );
+        let partitions = cluster.shared().map(Shared::partitions);
         Arc::new(Self {
             limits: UserRateLimits::new(options.custom_statuses, options.lookups),
             options,
             clock,
             cluster,
-            users: Users::new(),
+            users: Users::new(partitions),
             user_locks: UserLocks::new(),
             index: PresenceIndex::new(),
             publisher,
@@ -265,6 +270,8 @@ impl Engine {
             waiting: Waiting::default(),
             unwritten: Unwritten::default(),
             present_requests: PresentRequests::default(),
+            chosen_requests: ChosenRequests::default(),
+            stored_reads: StoredReads::default(),
             staleness: Staleness::default(),
             moving: Moving::default(),
             metrics,

@@ -5,40 +5,70 @@ use presence::{Mono, Now, Published};
 
 use super::Engine;
 use super::deadlines::DeadlineOf;
+use super::publisher::Publishing;
 use super::users::LockedEntry;
 
 impl Engine {
-    /// Applies the rule to a user after something happened to it, and lets everything follow. What was published, if
-    /// anything.
+    /// Lets everything follow after something happened to a user: alone the rule is applied here and now; among others the log
+    /// is told, and it takes effect when it comes back. What was published, if anything.
     pub(super) fn recompute(&self, entry: &mut LockedEntry<'_>, now: Now) -> Option<Published> {
-        if let Some(shared) = self.cluster.shared() {
-            self.offer(shared, entry, now);
-            return None;
-        }
         entry.overtake_loads();
         self.expire(entry, now);
+        let published = match self.cluster.shared() {
+            None => self.take_effect(entry, now),
+            Some(shared) => {
+                self.offer(shared, entry, now);
+                None
+            }
+        };
+        self.arm(entry, now);
+        published
+    }
+
+    /// What happened to a user on a node that is alone takes effect.
+    fn take_effect(&self, entry: &mut LockedEntry<'_>, now: Now) -> Option<Published> {
         let publishing = self.publisher.begin(entry);
         let published = self.cluster.offer(now.wall, |revisions| {
             entry.state.apply_rule(now.wall);
-            let may_publish = self.may_publish(entry, now);
-            may_publish.then(|| entry.state.publish(revisions)).flatten()
+            let is_pending = entry.state.profile().is_publication_pending();
+            let may_leave = self.may_leave(entry, now, is_pending);
+            may_leave.then(|| entry.state.publish(revisions)).flatten()
         });
+        self.deliver(publishing, entry, now, published);
+        let has_changed = published.is_some() || entry.publication.held_until().is_some();
+        self.persistence.note_change(entry, has_changed);
+        published
+    }
+
+    /// The record is as it is told from here on, and watchers are told, if they are to be.
+    pub(super) fn deliver(
+        &self,
+        publishing: Publishing<'_>,
+        entry: &mut LockedEntry<'_>,
+        now: Now,
+        published: Option<Published>,
+    ) {
         self.index.update(entry);
         if let Some(published) = published {
             self.metrics.transition(published.from, published.to, published.reason);
             self.publisher.publish(&publishing, entry, now, published.audience);
         }
         drop(publishing);
-        let has_changed = published.is_some() || entry.publication.held_until().is_some();
-        self.persistence.note_change(entry, has_changed);
-        self.deadlines.arm_user(entry, now.mono);
-        published
     }
 
-    /// Whether what is pending, if anything, may be published now. If the user published too much of late, the wheel brings it
-    /// back when the limit allows: what changes until then leaves as one change, and the last state is told.
-    fn may_publish(&self, entry: &mut LockedEntry<'_>, now: Now) -> bool {
-        let held_until = match entry.state.profile().is_publication_pending() {
+    /// Arms the wheel for what is due of the user next: among others the log ends what all nodes have.
+    pub(super) fn arm(&self, entry: &mut LockedEntry<'_>, now: Now) {
+        let deadline = match self.cluster.shared() {
+            None => entry.state.next_deadline(),
+            Some(_) => entry.state.next_shared_deadline(),
+        };
+        self.deadlines.arm_user(entry, deadline, now.mono);
+    }
+
+    /// Whether a change of the user, if there is one, may leave now. If the user published too much of late, the wheel brings
+    /// it back when the limit allows: what changes until then leaves as one change, and the last state is told.
+    pub(super) fn may_leave(&self, entry: &mut LockedEntry<'_>, now: Now, is_changed: bool) -> bool {
+        let held_until = match is_changed {
             true => self.limits.take_published_change(entry.user(), now.mono).err(),
             false => None,
         };

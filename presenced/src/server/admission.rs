@@ -8,13 +8,13 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
 use presence::wire::error_code::Code;
-use presence::{SlidingWindow, TokenBucket};
+use presence::{SlidingWindow, SystemWall, TokenBucket};
 
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
 use super::problem::ApiError;
 use super::{ConnectionPermit, RequestOrder};
-use crate::auth::{Auth, AuthError, CallerIdentity, LimitedClient};
+use crate::auth::{Auth, AuthError, CallerIdentity, LimitedClient, NodeRequest};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::exceeded_limit::Limit;
@@ -92,6 +92,27 @@ impl Admission {
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
     ) -> Result<CallerIdentity, ApiError> {
+        self.limit_failures(peer, headers, |now| {
+            self.auth.authenticate(peer, headers, bearer_subprotocol, now)
+        })
+    }
+
+    /// Authenticates another node of the cluster, with the same limit.
+    pub(crate) fn authenticate_node(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        request: NodeRequest<'_>,
+    ) -> Result<(), ApiError> {
+        self.limit_failures(peer, headers, |_| self.auth.authenticate_node(headers, request))
+    }
+
+    fn limit_failures<T>(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        authenticate: impl FnOnce(SystemWall) -> Result<T, AuthError>,
+    ) -> Result<T, ApiError> {
         let LimitedClient { address, is_exempt } = self.auth.client(peer, headers);
         let limited = !is_exempt;
         let now = self.clock.read();
@@ -99,7 +120,7 @@ impl Admission {
             let allowed = self.failed_logins.lock().check(address, now.mono);
             allowed.map_err(|wait| self.rate_limited(Limit::FailedLogins, wait))?;
         }
-        let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.system);
+        let identity = authenticate(now.system);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
             // The limit may be exceeded by now, through another login; this one still gets its own error.
             let _ = self.failed_logins.lock().take(address, now.mono);

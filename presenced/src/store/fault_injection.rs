@@ -2,26 +2,14 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::postgres::{PostgresHold, PostgresStore};
 use super::sqlite::{SqliteHold, SqliteStore};
 use super::{OpenError, OpenOptions, PostgresPlace, Store, StoreMetrics};
-use crate::clock::Clock;
 
-/// For how long a lock may outlive its file's close.
-const FREED_WITHIN: Duration = Duration::from_secs(5);
-
-/// Opens a database that was closed just now. A process that another test is starting has every open file of this one, and so
-/// its locks, until it has become another program (`fork` copies descriptors, close-on-exec ones too).
-pub(crate) fn when_free<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    let clock = Clock::new();
-    loop {
-        match open() {
-            Err(OpenError::InUse { .. }) if clock.elapsed() < FREED_WITHIN => std::thread::yield_now(),
-            opened => return opened,
-        }
-    }
+/// Opens a database that was closed just now.
+pub(crate) fn when_free<T>(open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    crate::files::when_free(|error| matches!(error, OpenError::InUse { .. }), open)
 }
 
 /// While it lives, some operation of the store stands still.

@@ -75,6 +75,11 @@ pub(crate) enum Store {
 }
 
 impl Store {
+    /// Whether several nodes may use it.
+    pub(crate) const fn is_on_server(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Opens the SQLite database at `path`, or makes it; brings an older one up to date. Blocks.
     pub(crate) fn open(
         path: &Path,

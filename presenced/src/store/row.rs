@@ -21,6 +21,21 @@ pub(crate) struct Row {
     pub(crate) revision: Revision,
 }
 
+impl Row {
+    /// Every time in it that was the present when it was written.
+    pub(crate) fn times(&self) -> impl Iterator<Item = Wall> {
+        let reports = self.durable.reports.iter();
+        let of_reports = reports.flat_map(|report| [Some(report.since), Some(report.heard), report.last_active]);
+        let own = [
+            self.since,
+            self.last_seen,
+            self.last_active,
+            self.durable.preference.set_at,
+        ];
+        own.into_iter().chain(of_reports).flatten()
+    }
+}
+
 /// What a read of one user came to. A row that can't be understood fails alone.
 pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 

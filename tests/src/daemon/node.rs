@@ -2,14 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
 use super::LogTarget;
-use crate::process::Process;
+use crate::process::{OwnedChild, Process};
 use crate::wait::{wait_until, within_deadline};
 
 const FIRST_LINE: &str = "presenced listening on http://";
@@ -22,10 +22,10 @@ pub struct StartFailure {
     pub stderr: String,
 }
 
-/// A process that listens.
+/// A process that listens; killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Node {
-    child: Child,
+    child: OwnedChild,
     pub(super) address: SocketAddr,
 }
 
@@ -36,7 +36,7 @@ impl Node {
         target: LogTarget,
         log: &Arc<Mutex<String>>,
     ) -> Result<Self, StartFailure> {
-        let mut child = command.spawn().unwrap();
+        let mut child = OwnedChild::spawn(&mut command);
         let mut lines = read_lines(child.stdout.take().unwrap());
         let logged = match target {
             LogTarget::Kept => Some(keep_log(child.stderr.take().unwrap(), Arc::clone(log))),
@@ -72,8 +72,7 @@ impl Node {
     }
 
     pub(super) fn kill(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.child.end();
     }
 
     /// Waits for the exit.

@@ -1,6 +1,8 @@
 //! How a daemon under test is started: its flags, what it listens on, and the servers that it shares.
 
-use std::net::TcpListener;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tempfile::TempDir;
 use super::{Daemon, StartFailure};
 use crate::binaries;
 use crate::catch_up::Followers;
+use crate::ports::free_port;
 use crate::postgres_server::PostgresServer;
 use crate::redis_cluster::RedisCluster;
 use crate::redis_server::RedisServer;
@@ -53,7 +56,7 @@ impl Setup {
 
     /// Listens on a port that stays the same over restarts.
     pub fn on_fixed_port(mut self) -> Self {
-        self.listen = format!("127.0.0.1:{}", fixed_port());
+        self.listen = format!("127.0.0.1:{}", free_port());
         self
     }
 
@@ -108,17 +111,17 @@ impl Setup {
 
     /// Whether the tests are run on PostgreSQL, and no flag of this daemon names another database.
     pub(super) fn is_on_postgres(&self) -> bool {
-        let is_named = std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres");
-        let is_wanted = is_named || self.topology().nodes() > 1;
+        let is_wanted = is_postgres_named() || self.topology().nodes() > 1;
         is_wanted && !self.flags.iter().any(|flag| flag.starts_with("--database"))
     }
 
-    /// What it is: as the tests are run, unless a flag of this daemon names a cluster.
+    /// What it is: as the tests are run, unless a flag of this daemon names a cluster, or one node of several.
     pub(super) fn topology(&self) -> Topology {
-        let names_cluster = |flag: &String| flag.starts_with("--redis") || flag.starts_with("--node-name");
-        match self.flags.iter().any(names_cluster) {
+        let names = |name: &str| self.flags.iter().any(|flag| flag.starts_with(name));
+        let wanted = Topology::wanted();
+        match names("--redis") || (names("--node-name") && wanted.nodes() > 1) {
             true => Topology::Alone,
-            false => Topology::wanted(),
+            false => wanted,
         }
     }
 
@@ -185,6 +188,15 @@ impl Setup {
     }
 }
 
+fn is_postgres_named() -> bool {
+    std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres")
+}
+
+/// Whether daemons whose flags name no database are on a server that all tests of this process share.
+pub fn is_on_shared_postgres() -> bool {
+    is_postgres_named() || Topology::wanted().nodes() > 1
+}
+
 /// The data directory of the node with this number.
 pub(super) fn state_of(home: &Path, number: usize) -> PathBuf {
     match number {
@@ -198,12 +210,16 @@ pub(super) fn new_home() -> TempDir {
     tempfile::Builder::new().prefix("presence-test-").tempdir().unwrap()
 }
 
-/// A free port outside the ephemeral range, so that it is still free after a restart.
-fn fixed_port() -> u16 {
-    loop {
-        let port = 20_000 + (getrandom::u32().unwrap() % 12_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+/// The same with an internal secret, which the first start does not make then.
+pub(crate) fn home_with_secret(secret: &str) -> TempDir {
+    let home = new_home();
+    let state = state_of(home.path(), 0);
+    DirBuilder::new().mode(0o700).create(&state).unwrap();
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(state.join("secret"));
+    writeln!(file.unwrap(), "{secret}").unwrap();
+    home
 }

@@ -5,22 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::wire::record::Record;
-use presence::{CustomStatus, Status};
-use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
-use presence_tests::postgres_server::{Disk, PostgresServer};
+use presence_tests::postgres_server::PostgresServer;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait_until;
+use presence_tests::wait::timed;
 
 /// Within what time the lists are as they should be.
 const RIGHT_WITHIN: Duration = Duration::from_secs(10);
 
 /// The users who are present, in order, and the custom statuses of all, likewise.
 async fn lists_are(cluster: &Cluster, online: &[&str], custom: &[(&str, &str)]) {
-    let started = Stopwatch::start();
-    cluster.online_is(online).await;
-    cluster.custom_statuses_are(custom).await;
-    let took = started.elapsed();
+    let lists = async {
+        cluster.online_is(online).await;
+        cluster.custom_statuses_are(custom).await;
+    };
+    let ((), took) = timed(lists).await;
     assert!(took <= RIGHT_WITHIN, "{took:?}");
 }
 
@@ -93,38 +92,4 @@ async fn an_emptied_redis_has_the_custom_statuses_of_absent_users_again() {
     lists_are(&cluster, &["ada"], &custom).await;
     cluster.command(&["FLUSHALL"]);
     lists_are(&cluster, &["ada"], &custom).await;
-}
-
-#[tokio::test]
-async fn an_absent_user_connects_with_its_custom_status_without_postgres() {
-    let postgres = PostgresServer::start(Disk::Unsynced);
-    let cluster = Cluster::start_on(&postgres, Arc::new(RedisServer::start(&[])), &[]).await;
-    let nodes = cluster.nodes();
-    let set = cluster.a.rest().set_custom_status("gus", "DO_NOT_DISTURB").await;
-    set.ok::<Record>();
-    // The database has all of the user, so no node has.
-    wait_until("the user is in no state", async || {
-        let states = keys("state").map(|key| cluster.command(&["HGET", &key, "gus"]));
-        states.into_iter().all(|state| state.trim().is_empty()).then_some(())
-    })
-    .await;
-    postgres.stop();
-    let socket = cluster.b.socket("gus").await;
-    let shown = socket.user.as_ref().map(|user| (user.status, user.degraded));
-    assert_eq!(shown, Some((Status::DoNotDisturb, true)));
-    let record = Cluster::agree(&nodes, "gus", Status::DoNotDisturb).await;
-    assert!(record.degraded);
-    postgres.start_again();
-    wait_until("the database was read", async || {
-        (!cluster.c.rest().record("gus").await.degraded).then_some(())
-    })
-    .await;
-    let record = Cluster::agree(&nodes, "gus", Status::DoNotDisturb).await;
-    assert_eq!(
-        (record.custom_status, record.degraded),
-        (Some(CustomStatus::DoNotDisturb), false)
-    );
-    cluster.a.rest().set_custom_status("gus", "ONLINE").await.ok::<Record>();
-    Cluster::agree(&nodes, "gus", Status::Online).await;
-    cluster.custom_statuses_are(&[]).await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use presence_tests::bare_node::BareNode;
 use presence_tests::clean_up::CleanUp;
 use presence_tests::clock::Stopwatch;
-use presence_tests::cluster_cost::RedisBytes;
+use presence_tests::cluster_cost::{Cpu, RedisBytes};
 use presence_tests::cluster_load::ClusterLoad;
 use presence_tests::cluster_phase::Phase;
 use presence_tests::many_users::{list_all, watch_all};
@@ -47,17 +47,31 @@ async fn a_change_reaches_other_nodes_as_fast_as_its_own() {
     assert!(bytes <= 250, "{bytes} bytes of Redis a user");
 }
 
+/// Of three measurements the median: what else the machine does in one of them does not count.
+async fn cost_of_change(cluster: &Cluster, load: &mut ClusterLoad) -> Cpu {
+    let mut costs = Vec::new();
+    for _ in 0..3 {
+        let phase = Phase::run(cluster, load, 50, Duration::from_secs(3)).await;
+        costs.push(phase.each_change);
+    }
+    Cpu::median(&costs)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_costs_the_same_however_many_are_present() {
     let _lock = file_lock::heavy().await;
     let cluster = start().await;
     let mut load = ClusterLoad::start(&cluster.nodes(), 100, 5).await;
-    let few = Phase::run(&cluster, &mut load, 50, Duration::from_secs(6)).await;
+    let few = cost_of_change(&cluster, &mut load).await;
     make_present_on_all(&cluster.nodes(), 0..5_000).await;
-    let many = Phase::run(&cluster, &mut load, 50, Duration::from_secs(6)).await;
+    let many = cost_of_change(&cluster, &mut load).await;
+    assert!(
+        few.redis > Duration::ZERO && few.nodes > Duration::ZERO,
+        "changes cost something: {few:?}"
+    );
     let (redis, nodes) = (
-        many.each_change.redis.as_secs_f64() / few.each_change.redis.as_secs_f64(),
-        many.each_change.nodes.as_secs_f64() / few.each_change.nodes.as_secs_f64(),
+        many.redis.as_secs_f64() / few.redis.as_secs_f64(),
+        many.nodes.as_secs_f64() / few.nodes.as_secs_f64(),
     );
     println!("with 51 times as many users {redis:.2} x of Redis, {nodes:.2} x of the nodes");
     // What other work on the machine does to the caches is in these figures, a pass over all users would be 51 times.

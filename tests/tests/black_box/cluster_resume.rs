@@ -177,6 +177,34 @@ async fn a_session_of_a_crashed_node_is_continued_also_once_it_is_found_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_was_taken_before_its_node_is_found_dead_is_over_then() {
+    let mut cluster = Cluster::start(&PATIENT).await;
+    let users = ["stays", "leaves"];
+    let (stays, leaves) = (cluster.a.socket("stays").await, cluster.a.socket("leaves").await);
+    for user in users {
+        Cluster::agree(&cluster.nodes(), user, Status::Online).await;
+    }
+    cluster.a.kill();
+    let (_stays, is_resumed) = resume_at(&cluster.b, "stays", &stays.session).await;
+    assert!(is_resumed);
+    let (again, is_resumed) = resume_at(&cluster.c, "leaves", &leaves.session).await;
+    assert!(is_resumed);
+    again.close(Some(1000)).await;
+    let nodes = [&cluster.b, &cluster.c];
+    // Nothing else happens to either of them, and the grace of the dead node is minutes.
+    Cluster::agree(&nodes, "leaves", Status::Offline).await;
+    for node in nodes {
+        wait_until("nothing of the dead node is left", async || {
+            let record = node.rest().record("stays").await;
+            let explain = node.rest().explain("stays").await;
+            let is_over = explain.nodes.iter().all(|other| other.node != "a") && explain.grace.is_none();
+            (is_over && record.nodes == Some(vec!["b".to_owned()])).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_session_of_a_node_that_restarts_is_continued_there_or_elsewhere() {
     let mut cluster = Cluster::start(&PATIENT).await;
     let (here, there) = (cluster.a.socket("here").await, cluster.a.socket("there").await);

@@ -14,8 +14,6 @@ use std::time::Duration;
 const QUICK: [&str; 6] = ["--ping-interval", "2s", "--ping-timeout", "500ms", "--grace", "500ms"];
 /// Ping interval, ping timeout, grace period, and the tolerance of one second.
 const DETECTED_WITHIN_MILLIS: u128 = 4_000;
-/// A minute, and the tick after it.
-const TIMES_TOLD_WITHIN_MILLIS: u128 = 63_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_peer_is_offline_in_time_with_its_last_seen() {
@@ -49,16 +47,24 @@ async fn a_silent_peer_without_activity_was_active_when_it_connected() {
     let daemon = Daemon::start(&QUICK).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
+    let connects = wall_now();
     let mut alice = RawClient::user(daemon.address(), "alice").await;
+    let connected = wall_now();
     let came = bob.wait_for_status("alice", Status::Online).await;
     assert!(alice.is_served().await);
     let told = bob.wait_for_status("alice", Status::Offline).await;
     // A ping and its answer tell nothing of the user.
     let (active, since) = (told.last_active.unwrap(), came.since.unwrap());
-    // Among others the status is of the moment of the offer, a little later.
-    let offered_within = if daemon.is_in_cluster() { 150 } else { 0 };
-    let later = since.since(active).as_millis();
-    assert!(active <= since && later <= offered_within, "{active} {since}");
+    if daemon.is_in_cluster() {
+        // The status is of the moment of the offer, a little later.
+        assert!(active <= since, "{active} {since}");
+        assert!(
+            connects <= active && active <= connected,
+            "{connects} {active} {connected}"
+        );
+    } else {
+        assert_eq!(active, since);
+    }
     assert!(told.last_seen >= told.last_active);
 }
 
@@ -111,17 +117,17 @@ async fn any_frame_answers_a_keepalive_ping() {
         );
     }
     assert!(!ponging.is_finished() && !talking.is_finished());
-    let record = daemon.home_of("ponger").await.record("ponger").await;
-    let seen = record.last_seen.unwrap();
-    // Times that move alone go to all nodes together.
-    let told_within = if daemon.nodes() > 1 {
-        TIMES_TOLD_WITHIN_MILLIS
-    } else {
-        0
-    };
-    let age = wall_now().since(seen).as_millis();
-    assert!(age < DETECTED_WITHIN_MILLIS + told_within, "{age} ms");
-    assert!(record.last_active <= Some(seen), "a pong is no activity");
+    let home = daemon.home_of("ponger").await;
+    let heard = home.explain("ponger").await.sessions[0].last_heard;
+    let age = wall_now().since(heard).as_millis();
+    assert!(age < DETECTED_WITHIN_MILLIS, "{age} ms");
+    let record = home.record("ponger").await;
+    // Times that move alone go to all nodes together, once a minute.
+    if daemon.nodes() == 1 {
+        let age = wall_now().since(record.last_seen.unwrap()).as_millis();
+        assert!(age < DETECTED_WITHIN_MILLIS, "{age} ms");
+    }
+    assert!(record.last_active <= record.last_seen, "a pong is no activity");
     ponging.abort();
     talking.abort();
 }
@@ -175,7 +181,8 @@ const LINK_BUFFER_BYTES: usize = 4096;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_on_a_slow_link_is_not_lost() {
     let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "500ms", "--grace", "0s"]).await;
-    let mut slow = RawClient::connect_with_buffer(daemon.address(), LINK_BUFFER_BYTES)
+    // Not through a load balancer, which takes bytes that the client does not have yet.
+    let mut slow = RawClient::connect_with_buffer(daemon.address_of_node(), LINK_BUFFER_BYTES)
         .await
         .with_headers(&[("x-user-id", "slow")])
         .await;

@@ -320,7 +320,7 @@ async fn strangers_that_poll_a_probe_keep_no_user_out() {
 fn files_of_redis() -> u32 {
     match Topology::wanted() {
         Topology::Alone => 0,
-        Topology::OneNode | Topology::ThreeNodes | Topology::RedisCluster => 64,
+        Topology::OneNode | Topology::ThreeNodes | Topology::RedisCluster => 96,
     }
 }
 

@@ -10,6 +10,7 @@ mod authentication;
 mod autobahn;
 mod cluster;
 mod cluster_doctor;
+mod cluster_explain;
 mod cluster_faults;
 mod cluster_limits;
 mod cluster_lists;

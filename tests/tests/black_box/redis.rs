@@ -235,7 +235,7 @@ async fn an_outage_of_redis_makes_records_stale_and_nobody_offline() {
     assert_eq!(rest.record("carol").await.status, Status::Online);
     let saved: Record = rest.set_custom_status("alice", "DO_NOT_DISTURB").await.ok();
     assert_eq!((saved.status, saved.stale), (Status::DoNotDisturb, true));
-    rest.try_kick("carol").await.rejected(503, "store_unavailable");
+    rest.try_kick("carol").await.rejected(503, "cluster_unavailable");
 
     redis.start_again();
     wait_until("records are right again", async || {

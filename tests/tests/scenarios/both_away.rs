@@ -28,7 +28,8 @@ async fn both_go_away(postgres: &PostgresServer) -> Watched {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_that_is_back_before_postgres_makes_no_event() {
     let postgres = PostgresServer::start(Disk::Unsynced);
-    let watched = both_go_away(&postgres).await;
+    let mut watched = both_go_away(&postgres).await;
+    watched.fault_of_redis_ends();
     watched.cluster.redis().start_again();
     let_time_pass(AWAY).await;
     watched.writes_are_refused().await;
@@ -41,9 +42,10 @@ async fn redis_that_is_back_before_postgres_makes_no_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_that_is_back_before_redis_makes_no_event() {
     let postgres = PostgresServer::start(Disk::Unsynced);
-    let watched = both_go_away(&postgres).await;
+    let mut watched = both_go_away(&postgres).await;
     postgres.start_again();
     let_time_pass(AWAY).await;
+    watched.fault_of_redis_ends();
     watched.cluster.redis().start_again();
     watched.is_right_again().await;
     watched.writes_are_taken().await;

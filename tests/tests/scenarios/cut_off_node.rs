@@ -8,21 +8,26 @@ use presence::wire::record::Record;
 use presence_tests::Daemon;
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
+use presence_tests::poller::Poller;
 use presence_tests::postgres_server::PostgresServer;
 use presence_tests::proxy::Flow;
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
 use presence_tests::report_load;
-use presence_tests::wait::{let_time_pass, wait_for, within};
+use presence_tests::wait::{let_time_pass, timed, wait_for, within};
 
+use crate::silence::{Silence, partitions_of_all};
+
+/// How often each node is asked of all users.
+const POLL: Duration = Duration::from_secs(1);
 /// Clients of the node that stay.
 const STAYING: usize = 50;
+/// By then its users are OFFLINE elsewhere: within 30 s.
+const FOUND_DEAD: Duration = Duration::from_secs(32);
 /// For how long its link is held.
 const HELD: Duration = Duration::from_secs(60);
-/// The first and the last moment at which users of a node that is silent may become OFFLINE on the others. Others end a node
-/// that has been silent for four fifths of a lease, and it ticks once in a fifth: from 9 to 15 s after; then 12 s of grace.
-const OFFLINE_FROM: Duration = Duration::from_secs(21);
-const OFFLINE_UNTIL: Duration = Duration::from_secs(30);
+/// For how long after that it is looked whether users stay away: longer than nobody else becomes OFFLINE (5 s).
+const SETTLED: Duration = Duration::from_secs(8);
 /// A node says within this time that it may be out of date.
 const STALE_WITHIN: Duration = Duration::from_secs(3);
 /// Sessions that were ended elsewhere end within this time.
@@ -61,35 +66,37 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     recorders.all_show(&all, Status::Online, RIGHT_WITHIN).await;
     let others = recorders.of(&["b", "c"]);
     let own = recorders.of(&["a"]);
+    let partitions = partitions_of_all(&cluster);
+    let pollers = [("a", a), ("b", b), ("c", c)].map(|(name, node)| Poller::start(clock, name, node, &all, POLL));
 
     cluster.link(0).set(Flow::Hold);
     let held = clock.elapsed();
     let until = |at: Duration| let_time_pass((held + at).saturating_sub(clock.elapsed()));
     says_that_it_may_be_out_of_date(a, &stay[0]).await;
-    let changing = report_load::make_present(b, 0..changes);
-    let meanwhile = async {
-        until(Duration::from_secs(10)).await;
-        let asked = clock.elapsed();
-        assert_eq!(b.rest().kick("dan").await, 1);
-        others.all_show(&["dan"], Status::Offline, AT_ONCE).await;
-        assert!(clock.elapsed() - asked <= AT_ONCE);
-        until(Duration::from_secs(15)).await;
-        let asked = clock.elapsed();
-        assert_eq!(c.rest().forget("eva").await, 1);
-        others.all_show(&["eva"], Status::Offline, AT_ONCE).await;
-        assert!(clock.elapsed() - asked <= AT_ONCE);
-        // What happens to its own clients is told among them.
-        sockets[0].set_custom_status("DO_NOT_DISTURB").await;
-        own.all_show(&stay[..1], Status::DoNotDisturb, AT_ONCE).await;
-        until(HELD).await;
-    };
-    tokio::join!(changing, meanwhile);
-    left_in_time(&others, &stay, held);
+    let silence = Silence::of("a", &cluster, b, partitions).await;
+    until(Duration::from_secs(10)).await;
+    are_ended_elsewhere(b, "dan", Ended::Kicked, &others).await;
+    until(Duration::from_secs(15)).await;
+    are_ended_elsewhere(c, "eva", Ended::Forgotten, &others).await;
+    let removals = others.changes("eva", held);
+    assert!(removals.iter().all(|change| change.record.is_none()), "{removals:?}");
+    // What happens to its own clients is told among them.
+    sockets[0].set_custom_status("DO_NOT_DISTURB").await;
+    own.all_show(&stay[..1], Status::DoNotDisturb, AT_ONCE).await;
+    until(FOUND_DEAD).await;
+    silence.took_away(&stay, &others, held);
+    // The log loses what ended both, too.
+    report_load::make_present(b, 0..changes).await;
+    if changes > 0 {
+        silence.was_trimmed(&cluster, 0);
+    }
+    until(HELD).await;
 
     let healed = clock.elapsed();
     cluster.link(0).set(Flow::Pass);
     let ended = async { (dan.goodbye().await.0, eva.goodbye().await.0) };
     assert_eq!(within("both are ended", ENDED_WITHIN, ended).await, (4003, 4010));
+    let both_ended = clock.elapsed();
     let left = (healed + RIGHT_WITHIN).saturating_sub(clock.elapsed());
     others.all_show(&stay[1..], Status::Online, left).await;
     let left = (healed + RIGHT_WITHIN).saturating_sub(clock.elapsed());
@@ -97,13 +104,32 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     let left = (healed + RIGHT_WITHIN).saturating_sub(clock.elapsed());
     all_show_the_same(&cluster, &all, left).await;
     came_once(&others, &stay, healed);
-    for user in ["dan", "eva"] {
-        let changes = recorders.changes(user, held);
-        let are_gone = changes.iter().all(|change| change.to == Status::Offline);
-        assert!(are_gone && changes.len() == 3, "{changes:?}");
-    }
+    until(HELD + SETTLED).await;
+    stayed_away(&recorders, &pollers, held, both_ended);
+    others.are_current(held);
+    own.were_stale_once(held, healed);
     recorders.revisions_grew();
     drop(sockets);
+}
+
+/// How the sessions of a user end.
+enum Ended {
+    Kicked,
+    Forgotten,
+}
+
+/// A node ends the one session of the user, which is at the one that is cut off: the others tell so at once.
+async fn are_ended_elsewhere(node: &Daemon, user: &str, how: Ended, others: &Recorders) {
+    let told = async {
+        let ended = match how {
+            Ended::Kicked => node.rest().kick(user).await,
+            Ended::Forgotten => node.rest().forget(user).await,
+        };
+        assert_eq!(ended, 1);
+        others.all_show(&[user], Status::Offline, RIGHT_WITHIN).await;
+    };
+    let ((), took) = timed(told).await;
+    assert!(took <= AT_ONCE, "{took:?}");
 }
 
 async fn says_that_it_may_be_out_of_date(node: &Daemon, user: &str) {
@@ -121,16 +147,16 @@ async fn says_that_it_may_be_out_of_date(node: &Daemon, user: &str) {
     .await;
 }
 
-/// On the other nodes the users of the silent one became OFFLINE once, in time.
-fn left_in_time(others: &Recorders, users: &[String], held: Duration) {
-    for user in users {
-        let left: Vec<_> = others.changes(user, held).into_iter().collect();
-        let left: Vec<_> = left.iter().filter(|change| change.to == Status::Offline).collect();
-        assert_eq!(left.len(), 2, "{left:?}");
-        for change in left {
-            let after = change.at - held;
-            assert!((OFFLINE_FROM..=OFFLINE_UNTIL).contains(&after), "{after:?}: {change:?}");
-        }
+/// No node tells that one whose session was ended elsewhere is back, and none shows so once the sessions have ended.
+fn stayed_away(recorders: &Recorders, pollers: &[Poller], held: Duration, ended: Duration) {
+    for user in ["dan", "eva"] {
+        let changes = recorders.changes(user, held);
+        let are_gone = changes.iter().all(|change| change.to == Status::Offline);
+        assert!(are_gone && changes.len() == 3, "{changes:?}");
+    }
+    for poller in pollers {
+        poller.was_answered_but_for(&[]);
+        poller.never(&["dan", "eva"], Status::Online, ended, recorders.now());
     }
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL goes away and comes back: presence goes on, and all is written then.
+//! PostgreSQL goes away and comes back: presence goes on, and all is written then. Many nodes write the same users at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,27 @@ use presence_tests::poller::Poller;
 use presence_tests::postgres_server::{Disk, PostgresServer};
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
+use presence_tests::report_load;
 use presence_tests::wait::{let_time_pass, timed, wait_until};
-use presence_tests::{DEADLINE, Daemon};
+use presence_tests::{DEADLINE, Daemon, Socket};
 use serde_json::json;
+
+use crate::scene::named;
 
 /// For how long PostgreSQL is away.
 const AWAY: Duration = Duration::from_secs(60);
 /// Within what time after it is back nothing is made without it, and all is written.
 const RIGHT_WITHIN: Duration = Duration::from_secs(5);
+/// For how long a connect waits for Redis when the database is away.
+const REDIS_ANSWERS: Duration = Duration::from_millis(150);
 /// Users who come and go meanwhile, and how many of them at once.
 const VISITORS: usize = 2_000;
 const AT_ONCE: usize = 64;
+/// Users who change on all nodes at once, and for how long.
+const CHANGING: usize = 5_000;
+const CHANGE_FOR: Duration = Duration::from_secs(30);
+/// At least so many changes are made in that time: some of the users change twice.
+const CHANGED_MIN: u64 = 2_000;
 
 /// The first database of a server.
 const DATABASE: &str = "presence_0";
@@ -37,6 +47,7 @@ struct Row {
     last_seen: Option<i64>,
     last_active: Option<i64>,
     revision: u64,
+    custom_status: String,
 }
 
 impl Row {
@@ -48,6 +59,7 @@ impl Row {
             last_seen: millis(record.last_seen),
             last_active: millis(record.last_active),
             revision: record.revision.get(),
+            custom_status: record.custom_status.unwrap_or_default().to_string(),
         }
     }
 
@@ -58,13 +70,14 @@ impl Row {
             last_seen: columns[2].parse().ok(),
             last_active: columns[3].parse().ok(),
             revision: columns[4].parse().unwrap(),
+            custom_status: columns[5].to_owned(),
         }
     }
 }
 
 fn rows(postgres: &PostgresServer, prefix: &str) -> BTreeMap<String, Row> {
     let sql = format!(
-        "SELECT user_id, status, since, last_seen, last_active, revision FROM profile WHERE user_id LIKE '{prefix}%'"
+        "SELECT user_id, status, since, last_seen, last_active, revision, custom_status FROM profile WHERE user_id LIKE '{prefix}%'"
     );
     let text = postgres.sql(DATABASE, &sql);
     let columns = text.lines().map(|line| line.split('|').collect::<Vec<_>>());
@@ -112,6 +125,38 @@ async fn refuse_writes(nodes: [&Daemon; 3]) {
     }
 }
 
+/// These users, who are absent, set DO_NOT_DISTURB, and are in no node's memory then: the database has all of them.
+async fn are_in_no_memory(cluster: &Cluster, users: &[String]) {
+    for user in users {
+        let set = cluster.a.rest().set_custom_status(user, "DO_NOT_DISTURB").await;
+        set.ok::<Record>();
+    }
+    wait_until("the users are in no state", async || {
+        let states = (0..cluster.partitions()).map(|number| format!("presence:{{{number}}}:state"));
+        let mut held = states.map(|state| cluster.command(&["HKEYS", &state]));
+        held.all(|held| !held.lines().any(|user| users.iter().any(|one| one == user)))
+            .then_some(())
+    })
+    .await;
+}
+
+/// Connects the first of the users, whom no memory has: with the custom status that Redis has. Where Redis takes long to answer
+/// ONLINE is right, and the next user is tried.
+async fn connected_from_redis(node: &Daemon, users: &[String]) -> (String, Socket) {
+    for user in users {
+        let connecting = Stopwatch::start();
+        let socket = node.socket(user).await;
+        let took = connecting.elapsed();
+        let shown = socket.user.as_ref().map(|user| (user.status, user.degraded));
+        if shown == Some((Status::DoNotDisturb, true)) {
+            return (user.clone(), socket);
+        }
+        let is_late = took >= REDIS_ANSWERS && shown == Some((Status::Online, true));
+        assert!(is_late, "{shown:?} after {took:?}");
+    }
+    panic!("Redis never answered in time");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
     let postgres = PostgresServer::start(Disk::Unsynced);
@@ -123,6 +168,8 @@ async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
     let mut fay = a.socket("fay").await;
     fay.set_custom_status("DO_NOT_DISTURB").await;
     recorders.all_show(&["fay"], Status::DoNotDisturb, RIGHT_WITHIN).await;
+    let absent = named("gus", 5);
+    are_in_no_memory(&cluster, &absent).await;
     let polled = ["fay".to_owned()];
     let pollers = [("a", a), ("b", b), ("c", c)]
         .map(|(name, node)| Poller::start(clock, name, node, &polled, Duration::from_secs(1)));
@@ -132,6 +179,8 @@ async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
     let second = b.socket("fay").await;
     let shown = second.user.as_ref().map(|user| (user.status, user.degraded));
     assert_eq!(shown, Some((Status::DoNotDisturb, false)));
+    let (gus, of_gus) = connected_from_redis(c, &absent).await;
+    recorders.all_show(&[&gus], Status::DoNotDisturb, RIGHT_WITHIN).await;
     refuse_writes(nodes).await;
     let visitors: Vec<String> = (0..VISITORS).map(|number| format!("visitor-{number}")).collect();
     for some in visitors.chunks(AT_ONCE) {
@@ -147,7 +196,8 @@ async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
     refuse_writes(nodes).await;
 
     postgres.start_again();
-    let all = [polled.as_slice(), &visitors].concat();
+    let present = ["fay".to_owned(), gus.clone()];
+    let all = [present.as_slice(), &visitors].concat();
     are_written(&cluster, &postgres, &visitors, "visitor-").await;
     recorders.all_show(&visitors, Status::Offline, RIGHT_WITHIN).await;
     assert_eq!(rows(&postgres, "visitor-").len(), VISITORS);
@@ -156,12 +206,65 @@ async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
         assert_eq!(degraded, None);
     }
     recorders.no_change(&polled, stopped);
+    let shown = recorders.shown(&gus);
+    assert_eq!(shown, [Status::DoNotDisturb; 3]);
+    recorders.are_current(stopped);
     recorders.revisions_grew();
     for poller in &pollers {
         poller.was_answered_but_for(&[]);
     }
     // Written again, without a restart.
     a.rest().set_custom_status("fay", "IDLE").await.ok::<Record>();
+    for user in &absent {
+        a.rest().set_custom_status(user, "ONLINE").await.ok::<Record>();
+    }
     recorders.all_show(&polled, Status::Idle, RIGHT_WITHIN).await;
-    drop((fay, second));
+    recorders.all_show(&[&gus], Status::Online, RIGHT_WITHIN).await;
+    cluster.custom_statuses_are(&[("fay", "IDLE")]).await;
+    drop((fay, second, of_gus));
+}
+
+/// The rows of these users that are not as each node says, with what the nodes say.
+async fn unlike_rows(cluster: &Cluster, postgres: &PostgresServer, users: &[String]) -> Vec<String> {
+    let rows = rows(postgres, "user-");
+    let mut unlike = Vec::new();
+    for (name, node) in ["a", "b", "c"].iter().zip(cluster.nodes()) {
+        for record in records(node, users).await {
+            let (told, row) = (Row::of(&record), rows.get(record.user_id.as_str()));
+            // Some were never reported.
+            let is_right = row.map_or(record.revision.get() == 0, |row| *row == told);
+            if record.degraded || !is_right {
+                unlike.push(format!("{}: {row:?}, {name} has {told:?}", record.user_id));
+            }
+        }
+    }
+    unlike
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_write_the_same_users_at_once_agree_with_the_rows() {
+    let postgres = PostgresServer::start(Disk::Unsynced);
+    let cluster = Cluster::start_linked(&postgres, Arc::new(RedisServer::start(&[])), &[]).await;
+    let users: Vec<String> = (0..CHANGING).map(report_load::user).collect();
+    let made = report_load::change_on_all(&cluster.nodes(), CHANGING, CHANGE_FOR).await;
+    assert!(made > CHANGED_MIN, "{made} changes in {CHANGE_FOR:?}");
+    let stopwatch = Stopwatch::start();
+    loop {
+        let unlike = unlike_rows(&cluster, &postgres, &users).await;
+        if unlike.is_empty() {
+            break;
+        }
+        assert!(
+            stopwatch.elapsed() < DEADLINE,
+            "{} of {made} changes: {unlike:#?}",
+            unlike.len()
+        );
+        let_time_pass(Duration::from_millis(500)).await;
+    }
+    let log = postgres.log();
+    assert!(!log.contains("deadlock"), "{log}");
+    for node in cluster.nodes() {
+        let log = node.log();
+        assert!(!log.contains("in the future"), "{log}");
+    }
 }

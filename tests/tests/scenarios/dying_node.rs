@@ -50,6 +50,7 @@ async fn a_custom_status_of_a_dying_node_is_shown() {
         .await;
     scene.until(scene.now() + seconds(20)).await;
     others.no_change(&users, told);
+    others.are_current(held);
     assert_eq!(
         others.changes("ann", held).len(),
         2,

@@ -8,6 +8,7 @@ use presence::wire::record::Record;
 use presence::{Status, Wall};
 use presence_tests::Daemon;
 use presence_tests::clock::wall_now;
+use presence_tests::lister::Lister;
 use presence_tests::recorder::Change;
 use serde_json::json;
 
@@ -66,16 +67,19 @@ async fn an_empty_redis_and_a_dead_node_take_no_other_users_away() {
     let (died, began) = (wall_now(), scene.now());
     scene.cluster.c.kill();
     scene.until(began + seconds(1)).await;
+    let lost = scene.now();
     scene.cluster.redis().kill();
     scene.until(began + seconds(3)).await;
     let _moved = connect(&scene.cluster.a, &users.moved).await;
     report(&scene.cluster.b, &users.ended[..25], "OFFLINE").await;
     report(&scene.cluster.a, &users.ended[25..], "OFFLINE").await;
     scene.until(began + seconds(11)).await;
+    let over = scene.now();
     scene.cluster.redis().start_again();
     let returned = scene.now();
     scene.until(returned + seconds(1)).await;
     let d = scene.start_further("d").await;
+    let lister = Lister::start(scene.recorders.clock(), "d", &d);
     shows_the_living(&d, &users.living()).await;
 
     let nodes = [&scene.cluster.a, &scene.cluster.b, &d];
@@ -89,7 +93,10 @@ async fn an_empty_redis_and_a_dead_node_take_no_other_users_away() {
     scene.online_is(&users.living()).await;
     scene.all_is_well(&nodes, &users.all()).await;
     scene.recorders.of(&["a", "b"]).no_change(&users.living(), began);
+    scene.recorders.of(&["a", "b"]).were_stale_once(lost, over);
     never_shown_as_offline(&scene, &users.living());
+    lister.never_twice();
+    assert_ne!(lister.always_had(&users.living(), began, scene.now()), 0);
 }
 
 /// The new node shows nobody of these as OFFLINE.
@@ -131,7 +138,8 @@ async fn are_told(scene: &Scene, users: &Users, returned: Duration, died: Wall) 
         was_told_within(&changes, returned + seconds(27), returned + seconds(40));
         for change in changes {
             let record = change.record.expect("a record");
-            assert!(record.last_seen <= Some(died), "{record:?}, died at {died:?}");
+            let last_seen = record.last_seen.expect("a time");
+            assert!(last_seen <= died, "{record:?}, died at {died:?}");
         }
     }
 }

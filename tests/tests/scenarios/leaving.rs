@@ -46,6 +46,7 @@ async fn a_user_who_leaves_in_an_outage_is_offline_after_it() {
     scene.all_is_well(&nodes, &users).await;
     left_once(&scene, &["a", "b", "c"], returned, closed);
     scene.recorders.no_change(&["stays"], began);
+    scene.recorders.were_stale_once(began, returned);
     scene.online_is(&users[1..]).await;
     drop(stays);
 }
@@ -87,6 +88,7 @@ async fn a_user_who_leaves_in_an_outage_is_offline_though_the_node_stops() {
     scene.all_is_well(&nodes, &users).await;
     left_once(&scene, &["b", "c"], returned, closed);
     others.no_change(&["stays"], began);
+    others.were_stale_once(began, returned);
     scene.online_is(&users[1..]).await;
     drop(stays);
 }

@@ -10,6 +10,7 @@
 mod both_away;
 mod cut_off_node;
 mod database;
+mod database_failover;
 mod dying_node;
 mod empty_redis;
 mod forgotten;
@@ -17,6 +18,8 @@ mod leaving;
 mod memory_and_keys;
 mod moving;
 mod redis_faults;
+mod restarted_node;
 mod scene;
+mod silence;
 mod stopped_node;
 mod watched;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use presence::Status;
 use presence_tests::postgres_server::PostgresServer;
+use presence_tests::presencectl::run;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::let_time_pass;
+use presence_tests::wait::{let_time_pass, wait_until};
 
 use crate::watched::Watched;
 
@@ -29,9 +30,29 @@ async fn redis_without_memory_takes_departures_alone() {
     }
     watched.some_change().await;
     let_time_pass(FULL).await;
+    doctor_says(&watched, "redis-memory", "of its maxmemory", "raise maxmemory").await;
     watched.cluster.command(&["CONFIG", "SET", "maxmemory", "0"]);
     watched.is_right_again().await;
     watched.made_no_event();
+    // With room enough that nothing is removed.
+    for [setting, value] in [["maxmemory", "1gb"], ["maxmemory-policy", "allkeys-lfu"]] {
+        watched.cluster.command(&["CONFIG", "SET", setting, value]);
+    }
+    doctor_says(&watched, "eviction", "allkeys-lfu", "maxmemory-policy noeviction").await;
+}
+
+/// `presencectl doctor` finds this on any node, and says how it is mended.
+async fn doctor_says(watched: &Watched, name: &str, found: &str, fix: &str) {
+    for node in watched.cluster.nodes() {
+        wait_until("doctor has found it", async || {
+            let document = run(node, &["doctor", "-o", "json"]).await.json();
+            let checks = document["checks"].as_array().unwrap();
+            let check = checks.iter().find(|check| check["name"] == name)?;
+            let says = |field: &str, text: &str| check[field].as_str().is_some_and(|said| said.contains(text));
+            (says("found", found) && says("fix", fix)).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ async fn moving_makes_no_event(outage: Outage) {
     scene.until(returned + seconds(15)).await;
 
     scene.recorders.no_change(&all, began);
-    scene.recorders.were_stale(began..began + seconds(3), over);
+    scene.recorders.were_stale_once(began, over);
     was_served_stale(&scene, &all, began, over, returned);
     welcomes.sort();
     let longest = welcomes.last().expect("welcomes");

@@ -23,8 +23,10 @@ async fn redis_killed_for_a_minute_and_empty_then_makes_no_event() {
     watched.begin();
     watched.cluster.redis().kill();
     watched.is_stale().await;
+    watched.commands_are_refused().await;
     watched.some_change().await;
     let_time_pass(2 * AWAY).await;
+    watched.fault_of_redis_ends();
     watched.cluster.redis().start_again();
     watched.is_right_again().await;
     watched.made_no_event();
@@ -51,7 +53,7 @@ async fn redis_that_stands_still_for_three_seconds_makes_no_event() {
     watched.begin();
     let mut sleeping = watched.cluster.redis().begin_command(&["DEBUG", "SLEEP", "3"]);
     watched.is_stale().await;
-    sleeping.wait().unwrap();
+    assert!(sleeping.wait().unwrap().success(), "Redis slept");
     watched.is_right_again().await;
     watched.made_no_event();
 }
@@ -66,6 +68,7 @@ async fn links_that_swallow_everything_make_no_event() {
     watched.is_stale().await;
     watched.some_change().await;
     let_time_pass(AWAY).await;
+    watched.fault_of_redis_ends();
     for node in 0..3 {
         watched.cluster.link(node).set(Flow::Pass);
     }
@@ -109,6 +112,7 @@ async fn a_password_that_is_wrong_for_a_while_makes_no_event() {
     watched.is_stale().await;
     watched.some_change().await;
     let_time_pass(AWAY).await;
+    watched.fault_of_redis_ends();
     watched
         .cluster
         .command(&["-a", "other", "CONFIG", "SET", "requirepass", ""]);

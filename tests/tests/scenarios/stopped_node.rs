@@ -8,12 +8,15 @@ use presence::wire::record::Record;
 use presence::wire::rest::QueryResponse;
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
+use presence_tests::lister::Lister;
 use presence_tests::poller::Poller;
 use presence_tests::postgres_server::PostgresServer;
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::{let_time_pass, wait_for};
+use presence_tests::wait::{let_time_pass, timed, wait_for};
 use presence_tests::{Daemon, Socket};
+
+use crate::silence::{Silence, partitions_of_all};
 
 /// Clients that stay, as many that close their connection, and as many that move.
 const EACH: usize = 100;
@@ -21,10 +24,6 @@ const EACH: usize = 100;
 const STOPPED: Duration = Duration::from_secs(40);
 /// When clients leave it.
 const LEAVES: Duration = Duration::from_secs(5);
-/// The first and the last moment at which users of a node that is silent may become OFFLINE. Others end a node that has been
-/// silent for four fifths of a lease, and it ticks once in a fifth: from 9 to 15 s after the stop; then 12 s of grace.
-const OFFLINE_FROM: Duration = Duration::from_secs(21);
-const OFFLINE_UNTIL: Duration = Duration::from_secs(30);
 /// After the node goes on.
 const BACK_WITHIN: Duration = Duration::from_secs(3);
 /// After that nothing is out of date.
@@ -67,16 +66,21 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
     recorders.all_show(&all, Status::Online, RIGHT_WITHIN).await;
     let others = recorders.of(&["b", "c"]);
     let pollers = [("b", b), ("c", c)].map(|(name, node)| Poller::start(clock, name, node, &all, POLL));
+    let listers = [("a", a), ("b", b), ("c", c)].map(|(name, node)| Lister::start(clock, name, node));
+    let partitions = partitions_of_all(&cluster);
 
     a.process().stop();
     let stopped = clock.elapsed();
+    let silence = Silence::of("a", &cluster, b, partitions).await;
     let until = |at: Duration| let_time_pass((stopped + at).saturating_sub(clock.elapsed()));
     until(LEAVES).await;
     closing.into_iter().for_each(|socket| socket.close_without_answer(1000));
     moving.into_iter().for_each(Socket::reset);
     let moved = connect(b, &moves).await;
     until(STOPPED - POLL).await;
-    left_in_time(&others, &[stay.clone(), close.clone()].concat(), stopped);
+    let left = [stay.clone(), close.clone()].concat();
+    silence.took_away(&left, &others, stopped);
+    others.are_current(stopped);
     let truth = records(b, &all).await;
     // Sent while the node stands still: answered as soon as it goes on.
     let early = async { records(a, &all).await };
@@ -87,7 +91,8 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
     };
     let (early, resumed) = tokio::join!(early, resume);
     tells_nothing_older(&early, &truth);
-    others.all_show(&stay, Status::Online, BACK_WITHIN).await;
+    let ((), took) = timed(others.all_show(&stay, Status::Online, RIGHT_WITHIN)).await;
+    assert!(took <= BACK_WITHIN, "{took:?}");
     while clock.elapsed() < resumed + BACK_WITHIN {
         tells_nothing_older(&records(a, &all).await, &truth);
     }
@@ -95,27 +100,18 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
     all_show_the_same(&cluster, &all).await;
     others.no_change(&close, resumed);
     recorders.no_change(&moves, stopped);
-    told_nothing_older(&recorders.of(&["a"]), &truth, stopped);
+    recorders.of(&["a"]).told_nothing_older(&truth, stopped);
     recorders.revisions_grew();
+    for lister in &listers {
+        lister.lists_again(clock).await;
+        lister.never_twice();
+    }
     for poller in &pollers {
         poller.was_answered_but_for(&[]);
         poller.never(&moves, Status::Offline, stopped, clock.elapsed());
     }
     is_listed_once(&cluster, &stay).await;
     drop((staying, moved));
-}
-
-/// On the other nodes these users of the silent one became OFFLINE once, in time.
-fn left_in_time(others: &Recorders, users: &[String], stopped: Duration) {
-    for user in users {
-        let changes = others.changes(user, stopped);
-        assert_eq!(changes.len(), 2, "{changes:?}");
-        for change in changes {
-            let after = change.at - stopped;
-            let is_in_time = (OFFLINE_FROM..=OFFLINE_UNTIL).contains(&after);
-            assert!(change.to == Status::Offline && is_in_time, "{after:?}: {change:?}");
-        }
-    }
 }
 
 async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
@@ -129,15 +125,6 @@ async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
         (shown[0] == shown[1] && shown[1] == shown[2]).then_some(())
     })
     .await;
-}
-
-/// The last that was told of each user is not older than what another node showed before.
-fn told_nothing_older(told: &Recorders, truth: &[Record], after: Duration) {
-    for known in truth {
-        let changes = told.changes(known.user_id.as_str(), after);
-        let last = changes.last().and_then(|change| change.record.as_ref());
-        assert!(last.is_none_or(|last| last.revision >= known.revision), "{changes:?}");
-    }
 }
 
 /// The node that was away is registered once, and has its users once.

@@ -46,8 +46,9 @@ pub(crate) struct Watched {
     left: Vec<String>,
     pub(crate) sockets: BTreeMap<String, Socket>,
     pollers: Vec<Poller>,
-    /// When Redis began to fail.
-    redis_failed: Stopwatch,
+    /// When Redis began to fail, and until when it did at least, once that was noticed.
+    redis_failed: Duration,
+    redis_failed_until: Option<Duration>,
     /// When the fault began, and what each node's process was and had taken by then.
     begun: Duration,
     processes: Vec<(i32, Duration)>,
@@ -79,7 +80,8 @@ impl Watched {
             left: Vec::new(),
             sockets,
             pollers: Vec::new(),
-            redis_failed: clock,
+            redis_failed: Duration::ZERO,
+            redis_failed_until: None,
             begun: Duration::ZERO,
             processes: Vec::new(),
         }
@@ -97,7 +99,12 @@ impl Watched {
 
     /// Redis is about to fail.
     pub(crate) fn fault_of_redis_begins(&mut self) {
-        self.redis_failed = Stopwatch::start();
+        self.redis_failed = self.recorders.now();
+    }
+
+    /// Redis, which all nodes have noticed to fail, is about to be as before.
+    pub(crate) fn fault_of_redis_ends(&mut self) {
+        self.redis_failed_until = Some(self.recorders.now());
     }
 
     /// Each node refuses what must be stored.
@@ -105,6 +112,15 @@ impl Watched {
         for rest in self.rests() {
             let answer = rest.set_custom_status("a-1", "ONLINE").await;
             answer.rejected(503, "store_unavailable");
+        }
+    }
+
+    /// Each node refuses to end sessions, which the others would not be told of.
+    pub(crate) async fn commands_are_refused(&self) {
+        for rest in self.rests() {
+            let answer = rest.try_kick("a-1").await;
+            assert_eq!(answer.status, 503, "{}", answer.body);
+            assert_eq!(rest.get("/readyz").await.status, 200);
         }
     }
 
@@ -154,11 +170,12 @@ impl Watched {
     }
 
     /// Every node says of every user within 3 s that it may be out of date.
-    pub(crate) async fn is_stale(&self) {
-        let before = self.redis_failed.elapsed();
+    pub(crate) async fn is_stale(&mut self) {
+        let before = self.recorders.now() - self.redis_failed;
         let ((), took) = timed(self.until_stale()).await;
         let took = before + took;
         assert!(took <= STALE_WITHIN, "said after {took:?}");
+        self.fault_of_redis_ends();
     }
 
     async fn until_stale(&self) {
@@ -259,6 +276,10 @@ impl Watched {
         }
         self.recorders.no_change(&self.present, self.begun);
         self.recorders.revisions_grew();
+        match self.redis_failed_until {
+            Some(until) => self.recorders.were_stale_once(self.redis_failed, until),
+            None => self.recorders.are_current(self.begun),
+        }
         for poller in &self.pollers {
             poller.was_answered_but_for(&[]);
             poller.never(&self.present, Status::Offline, self.begun, now);

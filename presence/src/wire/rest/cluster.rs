@@ -24,7 +24,8 @@ pub struct NodeStats {
     pub name: String,
     /// The run of the node: 16 hexadecimal digits.
     pub incarnation: String,
-    /// Where its API listens, as the node sees it; null if that can't be read.
+    /// Where the other nodes reach its API, host and port: the advertised address, else the bound one; null if that can't be
+    /// read.
     pub address: Option<String>,
     /// The version of its program; null if that can't be read.
     pub version: Option<String>,
@@ -45,9 +46,39 @@ pub struct NodeStats {
     pub lag_seconds: Option<f64>,
 }
 
+impl NodesResponse {
+    /// How many more connections the nodes other than this one take.
+    #[must_use]
+    pub fn room_beside(&self, node: &NodeStats) -> u64 {
+        room_beside(&self.nodes, node)
+    }
+}
+
+/// How many more connections these nodes take but for one of them.
+fn room_beside(nodes: &[NodeStats], node: &NodeStats) -> u64 {
+    let others = nodes.iter().filter(|other| other.incarnation != node.incarnation);
+    others.map(NodeStats::room).sum()
+}
+
 impl NodeStats {
+    /// How many more connections the node takes: none while it drains, or before it listens.
+    #[must_use]
+    pub const fn room(&self) -> u64 {
+        if self.draining {
+            return 0;
+        }
+        self.capacity.saturating_sub(self.connections)
+    }
+
     /// A node whose ticks take longer shows changes late, in seconds. After 2 s it takes a partition for unreachable.
     const LAG_USUAL_SECONDS: f64 = 1.0;
+
+    /// Whether its address leads to it from no other node: it listens on all addresses and advertises none.
+    #[must_use]
+    pub fn has_no_way(&self) -> bool {
+        let host = self.address.as_deref().and_then(|address| address.rsplit_once(':'));
+        host.is_some_and(|(host, _)| matches!(host, "0.0.0.0" | "[::]" | "[::ffff:0.0.0.0]"))
+    }
 
     /// Whether its ticks take long through the log and back.
     #[must_use]
@@ -76,6 +107,12 @@ pub struct ClusterStats {
 impl ClusterStats {
     /// A node ticks every fifth of a lease: after three of them it has missed two.
     const SILENT_LEASES: f64 = 3.0 / 5.0;
+
+    /// How many more connections the nodes other than this one take.
+    #[must_use]
+    pub fn room_beside(&self, node: &NodeStats) -> u64 {
+        room_beside(&self.nodes, node)
+    }
 
     /// Whether the last tick of a node is old.
     #[must_use]

@@ -25,7 +25,7 @@ pub struct Explain {
     /// Whether all this was made without the store's answer, so that the custom status may be wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
-    /// The connections, oldest first, then the reports.
+    /// The connections on all nodes, oldest first, then the reports.
     pub sessions: Vec<ExplainSession>,
     /// What the user's sessions on other nodes add up to; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,6 +50,9 @@ pub struct ExplainNode {
     pub idle: bool,
     /// The grace period of sessions that were lost there, or of all of them if the node is gone; null if there is none.
     pub grace: Option<ExplainGrace>,
+    /// Why its connections are not among the sessions, for people: the node did not tell them. Absent if it did, or has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// One session of an explanation.

@@ -64,8 +64,10 @@ impl World {
                 revision.get()
             ));
         }
-        let was_present = told.is_some_and(|told| told.status != Status::Offline);
-        if was_present && status == Status::Offline {
+        let commanded = state.command.map(|command| command.at);
+        let was_present = told.as_ref().is_some_and(|told| told.status != Status::Offline);
+        let is_by_command = commanded > told.and_then(|told| told.commanded);
+        if was_present && status == Status::Offline && !is_by_command {
             self.check_offline_told(index, partition, user);
         }
         if state.last_active > state.last_seen || state.last_seen > Some(self.latest()) {
@@ -77,6 +79,7 @@ impl World {
             status,
             version,
             last_seen: state.last_seen,
+            commanded,
         };
         self.nodes[index].told.insert(user.clone(), told);
         let node = &mut self.nodes[index];
@@ -84,7 +87,8 @@ impl World {
             if shell.durable.as_ref().is_some_and(|known| known.part.version < version) {
                 shell.durable = Some(state.durable.clone());
             }
-            if status == Status::Offline && !shell.sessions.is_present() {
+            shell.note_logged(state.last_seen, state.last_active);
+            if status == Status::Offline && !shell.sessions.is_present() && !shell.has_unlogged_times {
                 node.users.remove(user);
             }
         }
@@ -123,12 +127,14 @@ impl World {
                 row.status
             ));
         }
+        let commanded = told.as_ref().and_then(|told| told.commanded);
         let known = told.map_or(Revision::NEVER, |told| told.revision);
         let told = ToldState {
             revision: row.revision.max(known),
             status: row.status,
             version: row.durable.part.version,
             last_seen: row.last_seen,
+            commanded,
         };
         self.nodes[index].told.insert(user.clone(), told);
     }

@@ -101,7 +101,7 @@ impl World {
             .filter_map(|node| node.epoch_since.get(&partition))
             .map(|(_, since)| *since);
         let wait = self.settings.lease.as_micros() as u64 + 5 * SECOND;
-        since.min().is_none_or(|since| since + wait + 10 * SECOND > self.now)
+        since.max().is_none_or(|since| since + wait + 10 * SECOND > self.now)
     }
 
     /// Other services read who is present, but for some users.

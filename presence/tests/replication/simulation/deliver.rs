@@ -56,7 +56,7 @@ impl World {
             }
             Delivery::Deadline => self.on_deadline(index),
             Delivery::Sweep => self.sweep(index),
-            Delivery::Committed(user, part) => self.commit(index, &user, part),
+            Delivery::Committed(user, part, heard) => self.commit(index, &user, part, heard),
             Delivery::Write(user, revision, state) => self.write(index, user, revision, state),
             Delivery::Delete(user, revision, version) => self.delete(index, user, revision, version),
             Delivery::Load(user) => self.load(index, user),
@@ -78,6 +78,7 @@ impl World {
                 self.change(index, &user, |shell, now| {
                     shell.unconfirmed.remove(&id);
                     shell.sessions.handle_end(now, id, reason, TIMERS.grace);
+                    shell.take_times(None);
                 });
                 self.write_times(index, &user);
             }
@@ -161,12 +162,22 @@ impl World {
         self.resume_session(index, &user, id);
     }
 
-    fn commit(&mut self, index: usize, user: &UserId, part: presence::replication::SharedPart) {
+    fn commit(
+        &mut self,
+        index: usize,
+        user: &UserId,
+        part: presence::replication::SharedPart,
+        heard: Option<presence::Wall>,
+    ) {
         let version = part.part.version;
         let acknowledged = self.acknowledged.entry(user.clone()).or_default();
         *acknowledged = version.max(*acknowledged);
         let now = self.now;
         let node = &mut self.nodes[index];
+        if heard.is_some() {
+            // Whoever is reported is in memory.
+            node.users.entry(user.clone()).or_default().take_times(heard);
+        }
         if let Some(shell) = node.users.get_mut(user)
             && shell.durable.as_ref().is_none_or(|known| known.part.version < version)
         {
@@ -179,7 +190,7 @@ impl World {
             // Set by a request: it counts like an active session for a while.
             shell.chosen_until = Some(at.wall.after(TIMERS.idle_after));
             shell.last_active = shell.last_active.max(Some(at.wall));
-            shell.last_seen = shell.last_seen.max(Some(at.wall));
+            shell.take_times(Some(at.wall));
         }
         let partition = node.partition_index(user);
         node.input(now, partition, |machine, input| {

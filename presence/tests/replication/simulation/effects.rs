@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence::replication::{CommandKind, Effect};
+use presence::replication::{CommandKind, Effect, MovedTimes};
 use presence::{EndReason, UserId};
 
 use super::node::{Delivery, UserShell};
@@ -107,11 +107,18 @@ impl World {
             Effect::Stale(is_stale) => {
                 self.note(|| format!("node {index}: partition {partition} stale {is_stale}"));
             }
+            Effect::Times(times) => self.note_times(index, &times),
             Effect::Continued(user, sessions) => self.give_up_places(index, &user, &sessions),
             Effect::Stopped | Effect::CommandFailed(_) => {}
             Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
             // Carried out before.
             _ => {}
+        }
+    }
+
+    fn note_times(&mut self, index: usize, times: &MovedTimes) {
+        if let Some(shell) = self.nodes[index].users.get_mut(&times.user) {
+            shell.note_logged(Some(times.last_seen), times.last_active);
         }
     }
 

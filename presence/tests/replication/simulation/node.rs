@@ -23,6 +23,8 @@ pub(crate) struct UserShell {
     pub(crate) revision: Revision,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) last_active: Option<Wall>,
+    /// Whether they moved here since the log was read last.
+    pub(crate) has_unlogged_times: bool,
     pub(crate) chosen_until: Option<Wall>,
     /// Connections that nothing came from since the registration was ended, and until when they count as in grace.
     pub(crate) unconfirmed: BTreeSet<SessionId>,
@@ -55,7 +57,7 @@ impl UserShell {
         Knowledge {
             contribution,
             grace_until: None,
-            since: None,
+            shown: None,
             places: sessions.grace().map_or(0, presence::GracePeriod::places),
             sessions: sessions.named_places().collect(),
             durable: self.durable.clone(),
@@ -63,8 +65,24 @@ impl UserShell {
             chosen_until: self.chosen_until,
             last_seen: self.last_seen.max(contribution.last_seen),
             last_active: self.last_active.max(contribution.last_active),
+            has_unlogged_times: self.has_unlogged_times,
             revision: self.revision,
         }
+    }
+
+    /// The user was heard here: the log is to have it.
+    pub(crate) fn take_times(&mut self, heard: Option<Wall>) {
+        let contribution = self.sessions.contribution();
+        self.last_seen = self.last_seen.max(contribution.last_seen).max(heard);
+        self.last_active = self.last_active.max(contribution.last_active);
+        self.has_unlogged_times = true;
+    }
+
+    /// The log has these times.
+    pub(crate) fn note_logged(&mut self, last_seen: Option<Wall>, last_active: Option<Wall>) {
+        self.has_unlogged_times &= self.last_seen > last_seen || self.last_active > last_active;
+        self.last_seen = self.last_seen.max(last_seen);
+        self.last_active = self.last_active.max(last_active);
     }
 
     /// Whether the node counts a connection or a grace period.
@@ -82,6 +100,8 @@ pub(crate) struct ToldState {
     pub(crate) status: Status,
     pub(crate) version: presence::Version,
     pub(crate) last_seen: Option<Wall>,
+    /// When the last command was given.
+    pub(crate) commanded: Option<Wall>,
 }
 
 /// What comes to a node. Waits while the node is stopped.
@@ -95,8 +115,8 @@ pub(crate) enum Delivery {
     Heard(UserId, SessionId),
     Away(UserId, SessionId),
     Active(UserId, SessionId),
-    /// A durable part that this node wrote, or loaded; acknowledged now if so.
-    Committed(UserId, SharedPart),
+    /// A durable part that this node wrote; acknowledged now. With when a gateway was heard of the user.
+    Committed(UserId, SharedPart, Option<Wall>),
     /// A record to write to the database.
     Write(UserId, Revision, Box<State>),
     Delete(UserId, Revision, presence::Version),

@@ -1,14 +1,15 @@
 //! What a plan is written with: users by number, times in ms from the beginning.
 
+use presence::replication::{CommandKind, State};
 use presence::{CustomStatus, EndReason, Status, UserId, Wall};
 
-use super::node::{Delivery, ToldState};
+use super::node::{Delivery, Node, ToldState};
 use super::world::{BEGIN, Event, SECOND, World};
 
 impl World {
     /// Does `what` after so many ms.
-    pub(crate) fn plan(&mut self, millis: u64, what: fn(&mut Self)) {
-        self.at(millis * 1_000, Event::Planned(what));
+    pub(crate) fn plan(&mut self, millis: u64, what: impl FnOnce(&mut Self) + 'static) {
+        self.at(millis * 1_000, Event::Planned(Box::new(what)));
     }
 
     /// When what must hold at the end is checked.
@@ -40,8 +41,15 @@ impl World {
 
     /// A report without an end.
     pub(crate) fn gateway_reports(&mut self, user: usize, node: usize) {
+        self.gateway_reported(user, node, 0);
+    }
+
+    /// The same, which has waited for the database for so many ms.
+    pub(crate) fn gateway_reported(&mut self, user: usize, node: usize, before: u64) {
         let user = self.user(user);
-        self.report(&user, node, CustomStatus::Online, None);
+        let now = self.nodes[node].now_of(self.now, &user).wall;
+        let heard = now.before(std::time::Duration::from_millis(before));
+        self.report_at(&user, node, (CustomStatus::Online, None), heard);
     }
 
     pub(crate) fn gateway_ends(&mut self, user: usize, node: usize) {
@@ -65,29 +73,45 @@ impl World {
         }
     }
 
-    /// The user sets the custom status as soon as some node has read the database to list custom statuses.
-    pub(crate) fn set_when_read(&mut self, user: usize, custom: CustomStatus) {
-        let is_page = |event: &Event| matches!(event, Event::Deliver(_, _, Delivery::Chosen(..)));
-        if self.queue.values().any(is_page) {
-            let user = self.user(user);
-            let part = self.database.set_custom(&user, self.now, custom);
-            let incarnation = self.nodes[2].incarnation;
-            self.at(0, Event::Deliver(2, incarnation, Delivery::Committed(user, part)));
-        } else {
-            self.at(
+    /// Does `what`, given the node that asked, as soon as the database was read to list custom statuses, with that of the user
+    /// among them. Never, if that does not happen.
+    pub(crate) fn when_read(&mut self, user: usize, what: impl FnOnce(&mut Self, usize) + 'static) {
+        let named = self.user(user);
+        let reader = self.queue.values().find_map(|event| match event {
+            Event::Deliver(node, _, Delivery::Chosen(_, page)) => {
+                page.users.iter().any(|(user, _)| *user == named).then_some(*node)
+            }
+            _ => None,
+        });
+        match reader {
+            Some(node) => what(self, node),
+            None => self.at(
                 1_000,
-                Event::Planned(|world| world.set_when_read(0, CustomStatus::Online)),
-            );
+                Event::Planned(Box::new(move |world| world.when_read(user, what))),
+            ),
+        }
+    }
+
+    /// What the database was read to have comes so much later.
+    pub(crate) fn delay_what_was_read(&mut self, millis: u64) {
+        let is_page = |event: &Event| matches!(event, Event::Deliver(_, _, Delivery::Chosen(..)));
+        let at = self.queue.iter().find(|(_, event)| is_page(event)).map(|(at, _)| *at);
+        if let Some((at, number)) = at
+            && let Some(event) = self.queue.remove(&(at, number))
+        {
+            self.queue.insert((at + millis * 1_000, number), event);
         }
     }
 
     /// Redis is restarted with what it had so many ms ago.
     pub(crate) fn roll_back(&mut self, millis: u64) {
-        let older = self
-            .history
-            .iter()
-            .rev()
-            .find(|(at, _)| at + millis * 1_000 <= self.now);
+        self.roll_back_to((self.now - BEGIN) / 1_000 - millis);
+    }
+
+    /// The same, so many ms after the beginning.
+    pub(crate) fn roll_back_to(&mut self, millis: u64) {
+        let until = BEGIN + millis * 1_000;
+        let older = self.history.iter().rev().find(|(at, _)| *at <= until);
         let copy = older.map(|(_, copy)| copy.clone()).unwrap();
         self.stop_server();
         self.start_server(Some(copy));
@@ -141,6 +165,13 @@ impl World {
         }
     }
 
+    pub(crate) fn expect_offline(&mut self, user: usize, node: usize) {
+        let told = self.nodes[node].told.get(&self.users[user]).cloned();
+        if told.as_ref().is_some_and(|told| told.status != Status::Offline) {
+            self.fail(format!("L1: node {node} tells {told:?} of who has left"));
+        }
+    }
+
     /// The node tells that the user is OFFLINE, last seen at about that time.
     pub(crate) fn expect_last_seen(&mut self, user: usize, node: usize, millis: u64) {
         let told = self.nodes[node].told.get(&self.users[user]).cloned();
@@ -149,6 +180,31 @@ impl World {
         let is_right = |told: &ToldState| told.status == Status::Offline && told.last_seen.is_some_and(is_near);
         if !told.as_ref().is_some_and(is_right) {
             self.fail(format!("S8: node {node} tells {told:?} of who was last seen at {at:?}"));
+        }
+    }
+
+    /// The database has when the user was seen last, and neither the state nor a node that has the user says otherwise.
+    pub(crate) fn expect_agreed_times(&mut self, user: usize) {
+        let user = self.user(user);
+        let row = self.database.rows.get(&user).and_then(|row| row.last_seen);
+        let copied = |node: &Node| node.partitions[0].copied(&user).map(|(_, state)| state.last_seen);
+        let stored = self.partitions[0].state.get(&user);
+        let stored = stored.map(|(_, bytes)| State::decode(bytes).unwrap().last_seen);
+        let copies: Vec<_> = self.nodes.iter().filter_map(copied).chain(stored).collect();
+        if row.is_none() || copies.iter().any(|copy| *copy != row) {
+            self.fail(format!("S8: {user} was last seen at {row:?}, nodes have {copies:?}"));
+        }
+    }
+
+    pub(crate) fn kick(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        self.command(&user, node, CommandKind::Kick);
+    }
+
+    pub(crate) fn expect_told(&mut self, user: usize, node: usize, status: Status) {
+        let told = self.nodes[node].told.get(&self.users[user]).map(|told| told.status);
+        if told != Some(status) {
+            self.fail(format!("S11: node {node} tells {told:?} of u{user}, who is {status:?}"));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Plans of faults, each of which aims at one rule of replication: without it, something that must hold does not.
 
-use presence::CustomStatus;
+use presence::{CustomStatus, Status};
 
 use super::world::World;
 
@@ -60,6 +60,17 @@ pub(crate) fn redis_is_restored_from_an_older_copy(world: &mut World) {
     world.until(30_000);
 }
 
+/// Redis goes back twice, the second time to before the epoch that began after the first: its log has a user who has left
+/// since, and of whom the copies know nothing any more.
+pub(crate) fn redis_is_restored_from_older_copies_twice(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(6_000, |world| world.close(0, 0));
+    world.plan(8_150, |world| world.roll_back(1_000));
+    // To what it was between the first restart and the epoch that followed.
+    world.plan(9_700, |world| world.roll_back_to(8_250));
+    world.until(30_000);
+}
+
 /// A user leaves while a node that was cut off for a moment tells nobody as OFFLINE; a client there keeps its cursor.
 pub(crate) fn a_cursor_is_taken_while_offline_is_withheld(world: &mut World) {
     world.plan(3_000, |world| world.join(0, 1));
@@ -75,6 +86,7 @@ pub(crate) fn a_report_ends_while_a_node_is_behind(world: &mut World) {
     world.plan(5_000, |world| world.hold_follower(0, 8_000));
     world.plan(6_500, |world| world.gateway_reports(0, 0));
     world.plan(7_000, |world| world.gateway_ends(0, 1));
+    world.plan(12_000, |world| world.expect_offline(0, 1));
     world.until(22_000);
 }
 
@@ -177,6 +189,29 @@ pub(crate) fn a_report_ends_before_its_offer_comes(world: &mut World) {
     world.until(30_000);
 }
 
+/// A gateway reports a user by two nodes; the first of the two was heard last, and its offer comes last.
+pub(crate) fn a_report_overtakes_one_that_was_heard_later(world: &mut World) {
+    world.plan(4_000, |world| world.hold_publisher(0, 1_500));
+    world.plan(4_100, |world| world.gateway_reports(0, 0));
+    world.plan(4_101, |world| world.gateway_reported(0, 1, 50));
+    world.plan(8_000, |world| world.expect_agreed_times(0));
+    world.until(30_000);
+}
+
+/// A session begins and ends before its node has offered anything of it. The database is away.
+pub(crate) fn a_session_ends_before_it_is_offered(world: &mut World) {
+    world.plan(4_000, |world| {
+        world.database.is_up = false;
+        world.hold_publisher(0, 1_500);
+        world.join(1, 0);
+    });
+    world.plan(4_100, |world| world.join(0, 0));
+    world.plan(4_200, |world| world.close(0, 0));
+    world.plan(7_000, |world| world.database.is_up = true);
+    world.plan(9_000, |world| world.expect_agreed_times(0));
+    world.until(30_000);
+}
+
 /// A node starts under the name of one that is alive.
 pub(crate) fn a_node_starts_under_the_name_of_another(world: &mut World) {
     world.plan(5_000, |world| world.boot_namesake(1));
@@ -207,6 +242,105 @@ pub(crate) fn a_custom_status_changes_while_all_are_listed(world: &mut World) {
         (0..8).for_each(|user| world.set(user, 0, CustomStatus::Idle));
     });
     world.plan(10_000, World::delete_lists);
-    world.plan(10_001, |world| world.set_when_read(0, CustomStatus::Online));
+    world.plan(10_001, |world| {
+        world.when_read(0, |world, _| world.set(0, 2, CustomStatus::Online));
+    });
     world.until(30_000);
+}
+
+/// The same, and the node that lists them learns too late that the user changed, and was dropped since.
+pub(crate) fn a_user_is_dropped_while_all_are_listed(world: &mut World) {
+    world.plan(3_000, |world| {
+        (0..8).for_each(|user| world.set(user, 0, CustomStatus::Idle));
+    });
+    world.plan(10_000, World::delete_lists);
+    world.plan(10_001, |world| {
+        world.when_read(0, |world, reader| {
+            world.hold_follower(reader, 1_500);
+            world.delay_what_was_read(600);
+            world.set(0, (reader + 1) % 3, CustomStatus::Online);
+        });
+    });
+    world.until(30_000);
+}
+
+/// Redis is emptied with its clock set back, and begins anew by a node that has read nothing: a user comes there, below what the
+/// others have read.
+pub(crate) fn a_node_that_starts_begins_an_epoch_below_the_others(world: &mut World) {
+    world.plan(5_000, |world| {
+        for node in 0..3 {
+            world.hold_follower(node, 2_500);
+            world.hold_publisher(node, 2_500);
+        }
+        world.skew = -50_000_000;
+        world.flush();
+        world.boot_as(3, None, "node-3".to_owned());
+    });
+    world.plan(6_000, |world| world.join(0, 3));
+    world.until(30_000);
+}
+
+/// A user is kicked while a node is cut off. What the node reads then holds at that entry: nobody waits for who may have moved.
+pub(crate) fn a_user_is_kicked_while_a_node_is_cut_off(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 1));
+    world.plan(5_000, |world| {
+        world.hold_follower(2, 4_000);
+        world.hold_publisher(2, 4_000);
+    });
+    world.plan(7_500, |world| {
+        world.expect_stale(2);
+        world.kick(0, 0);
+    });
+    world.plan(10_000, |world| {
+        (0..3).for_each(|node| world.expect_told(0, node, Status::Offline));
+    });
+    world.until(60_000);
+}
+
+/// The same, with a session on the node that is cut off.
+pub(crate) fn a_user_of_a_node_that_is_cut_off_is_kicked(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 2));
+    world.plan(5_000, |world| {
+        world.hold_follower(2, 4_000);
+        world.hold_publisher(2, 4_000);
+    });
+    world.plan(7_500, |world| {
+        world.set(0, 2, CustomStatus::Idle);
+        world.kick(0, 0);
+    });
+    world.plan(10_000, |world| {
+        (0..3).for_each(|node| world.expect_told(0, node, Status::Offline));
+    });
+    world.until(60_000);
+}
+
+/// A user comes and leaves while Redis is away: only this node told so, and the state has nothing of it.
+pub(crate) fn a_user_comes_and_leaves_in_an_outage(world: &mut World) {
+    world.plan(5_000, World::stop_server);
+    world.plan(8_000, |world| world.join(0, 0));
+    world.plan(8_500, |world| {
+        world.expect_told(0, 0, Status::Online);
+        world.close(0, 0);
+    });
+    world.plan(9_000, |world| world.start_server(None));
+    world.plan(20_000, |world| world.expect_told(0, 0, Status::Offline));
+    world.until(60_000);
+}
+
+/// Redis goes back to before a user left, and the node that knows so is cut off for a moment: nobody else tells what was.
+pub(crate) fn redis_is_restored_to_before_a_user_left(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 1));
+    world.plan(7_000, |world| world.close(0, 1));
+    world.plan(8_000, |world| {
+        world.hold_follower(1, 3_000);
+        world.hold_publisher(1, 3_000);
+    });
+    world.plan(8_100, |world| world.roll_back_to(6_900));
+    for millis in [9_000, 9_500, 10_000, 10_500, 11_000, 12_000] {
+        world.plan(millis, |world| {
+            world.expect_told(0, 0, Status::Offline);
+            world.expect_told(0, 2, Status::Offline);
+        });
+    }
+    world.until(60_000);
 }

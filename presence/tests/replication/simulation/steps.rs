@@ -101,12 +101,23 @@ impl World {
                 part.part.version.get()
             )
         });
-        self.committed(user, index, part);
+        self.committed(user, index, part, None);
     }
 
     /// With how many seconds it holds; none if until it is ended.
     pub(crate) fn report(&mut self, user: &UserId, index: usize, custom: CustomStatus, ttl: Option<u64>) {
         let wall = self.nodes[index].now_of(self.now, user).wall;
+        self.report_at(user, index, (custom, ttl), wall);
+    }
+
+    /// The gateway was heard at `wall`.
+    pub(crate) fn report_at(
+        &mut self,
+        user: &UserId,
+        index: usize,
+        (custom, ttl): (CustomStatus, Option<u64>),
+        wall: Wall,
+    ) {
         let report = Report {
             source: "gateway".parse().unwrap(),
             status: custom,
@@ -120,18 +131,21 @@ impl World {
         let end: Option<Wall> = ttl.map(|seconds| wall.after(Duration::from_secs(seconds)));
         let part = self.database.set_report(user, self.now, report, end);
         self.note(|| format!("node {index}: {user} is reported {custom} until {end:?}"));
-        self.committed(user, index, part);
+        self.database.write_times(user, Some(wall), None);
+        self.committed(user, index, part, Some(wall));
     }
 
     pub(crate) fn end_reports(&mut self, user: &UserId, index: usize) {
+        let wall = self.nodes[index].now_of(self.now, user).wall;
         let part = self.database.end_reports(user, self.now);
         self.note(|| format!("node {index}: the reports of {user} end"));
-        self.committed(user, index, part);
+        self.database.write_times(user, Some(wall), None);
+        self.committed(user, index, part, Some(wall));
     }
 
-    fn committed(&mut self, user: &UserId, index: usize, part: SharedPart) {
+    fn committed(&mut self, user: &UserId, index: usize, part: SharedPart, heard: Option<Wall>) {
         let incarnation = self.nodes[index].incarnation;
-        let delivery = Delivery::Committed(user.clone(), part);
+        let delivery = Delivery::Committed(user.clone(), part, heard);
         self.at(2_000, Event::Deliver(index, incarnation, delivery));
     }
 

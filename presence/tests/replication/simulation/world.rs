@@ -36,7 +36,7 @@ pub(crate) enum Event {
     /// All must agree by now, if no fault has come back.
     Soon,
     /// What a plan does at this moment.
-    Planned(fn(&mut World)),
+    Planned(Box<dyn FnOnce(&mut World)>),
 }
 
 pub(crate) struct Reader {

@@ -82,6 +82,9 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
     Reachability::Yes
 }
 
+/// What helps a node that an operator has drained.
+const IS_DRAINED: &str = "it was drained: restart it, or `presencectl drain NODE --cancel`";
+
 async fn ready(rest: &Rest) -> Check {
     match rest.health("readyz").await {
         Ok(health) if health.ok && health.warnings.is_empty() => Check::ok("ready", "the daemon is ready"),
@@ -89,10 +92,16 @@ async fn ready(rest: &Rest) -> Check {
             let fix = warning_fix(&health.warnings);
             Check::warn("ready", health.warnings.join("; ")).fix(fix)
         }
-        Ok(health) => {
-            Check::fail("ready", health.problems.join("; ")).fix("see the daemon's log and docs/operations.md")
-        }
+        Ok(health) => Check::fail("ready", health.problems.join("; ")).fix(problem_fix(&health.problems)),
         Err(failure) => Check::of_failure("ready", &failure),
+    }
+}
+
+/// What helps a daemon that is not ready.
+fn problem_fix(problems: &[String]) -> &'static str {
+    match problems {
+        [problem] if problem.contains("presencectl drain") => IS_DRAINED,
+        _ => "see the daemon's log and docs/operations.md",
     }
 }
 
@@ -104,6 +113,10 @@ fn warning_fix(warnings: &[String]) -> String {
             "correct what the log names, and reload again: `pkill -HUP -x presenced`",
         ),
         ("clock", "see \"Clocks\" in docs/operations.md"),
+        (
+            "the store can't write",
+            "the check of the store says what helps; all nodes go on without it",
+        ),
         (
             "Redis can't be reached",
             "see whether Redis runs and can be reached from the daemon: `redis-cli -h HOST ping`",
@@ -263,7 +276,11 @@ async fn web_socket(target: &Target) -> Check {
         }
         Err(error) => {
             let mut check = Check::of_failure("websocket", &error.failure(target));
-            check.fix = Some("REST works: check that proxies forward the WebSocket upgrade of GET /ws".to_owned());
+            let fix = match check.found.contains("(draining)") {
+                true => IS_DRAINED,
+                false => "REST works: check that proxies forward the WebSocket upgrade of GET /ws",
+            };
+            check.fix = Some(fix.to_owned());
             check
         }
     }

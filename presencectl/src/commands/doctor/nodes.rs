@@ -15,6 +15,7 @@ pub(super) fn check(cluster: &ClusterStats) -> Vec<Check> {
         silent(cluster),
         lagging(cluster),
         namesakes(cluster),
+        unadvertised(cluster),
         capacity(cluster),
     ]
     .into_iter()
@@ -121,19 +122,31 @@ fn namesakes(cluster: &ClusterStats) -> Option<Check> {
     })
 }
 
-/// The clients of each node must have room on the others when it stops. Of a node that does not tell how many it takes,
-/// nothing is known.
+/// Nodes that the others can't ask for the sessions of a user. One alone is asked by none.
+fn unadvertised(cluster: &ClusterStats) -> Option<Check> {
+    let named: Vec<String> = cluster
+        .nodes
+        .iter()
+        .filter(|node| node.has_no_way())
+        .map(|node| format!("{} ({})", node.name, node.address.as_deref().unwrap_or_default()))
+        .collect();
+    (cluster.nodes.len() > 1 && !named.is_empty()).then(|| {
+        let found = format!(
+            "the other nodes can't reach {}, so that `explain` there only counts their sessions",
+            named.join(", ")
+        );
+        Check::warn("address", found)
+            .fix("start them with --advertise http://HOST:PORT, an address that leads to the node from the others")
+    })
+}
+
+/// The clients of each node must have room on the others when it stops.
 fn capacity(cluster: &ClusterStats) -> Option<Check> {
-    let is_told = cluster.nodes.iter().all(|node| node.capacity > 0);
-    if cluster.nodes.len() < 2 || !is_told {
+    if cluster.nodes.len() < 2 {
         return None;
     }
     let largest = cluster.nodes.iter().max_by_key(|node| node.connections)?;
-    let others = cluster
-        .nodes
-        .iter()
-        .filter(|node| node.incarnation != largest.incarnation && !node.draining);
-    let room: u64 = others.map(|node| node.capacity.saturating_sub(node.connections)).sum();
+    let room = cluster.room_beside(largest);
     (room < largest.connections).then(|| {
         let found = format!(
             "the other nodes have room for {room} of the {} clients of {}",
@@ -229,12 +242,27 @@ mod tests {
         assert_eq!(found(vec![a.clone(), b.clone(), c.clone()]).1, Outcome::Ok);
         let draining = NodeStats { draining: true, ..c };
         assert_eq!(found(vec![a.clone(), b, draining]).0, "capacity");
+        let starts = found(vec![a.clone(), with("b", 0, 0, false)]);
         assert_eq!(
-            found(vec![a.clone(), with("b", 500, 0, false)]).1,
-            Outcome::Ok,
-            "not told"
+            starts.2, "the other nodes have room for 0 of the 800 clients of a",
+            "it does not listen yet"
         );
         assert_eq!(found(vec![a]).1, Outcome::Ok, "there is no other node");
+    }
+
+    #[test]
+    fn nodes_that_the_others_can_not_reach_are_named() {
+        let at = |name: &str, address: &str| NodeStats {
+            address: Some(address.to_owned()),
+            ..node(name, "1.0", 1.0, 0.0)
+        };
+        let (a, b, c) = (at("a", "0.0.0.0:7420"), at("b", "10.0.0.2:7420"), at("c", "[::]:7420"));
+        let [(name, result, text, has_fix)] = checks(vec![a.clone(), b.clone(), c]).try_into().unwrap();
+        assert_eq!((name, result, has_fix), ("address", Outcome::Warn, true));
+        assert!(text.contains("can't reach a (0.0.0.0:7420), c ([::]:7420)"), "{text}");
+        let named = at("a", "node-a.internal:7420");
+        assert_eq!(checks(vec![named, b])[0].1, Outcome::Ok);
+        assert_eq!(checks(vec![a])[0].1, Outcome::Ok, "there is no other node");
     }
 
     #[test]

@@ -66,8 +66,10 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
             }
         }
         FollowerEvent::Changed { now, users } => lines::print(output, &tracker.on_presence(users, now))?,
-        FollowerEvent::Stale(true) => report("the daemon can't reach Redis: what follows may be out of date"),
-        FollowerEvent::Stale(false) => report("the daemon reaches Redis again: nothing is out of date"),
+        FollowerEvent::Stale(true) => {
+            report("the daemon can't reach Redis, or Redis is full: what follows may be out of date");
+        }
+        FollowerEvent::Stale(false) => report("nothing is out of date any more"),
         FollowerEvent::Lost { why, retry_in } => {
             report(&format!("{why}; retrying in {:.1} s", retry_in.as_secs_f64()));
         }

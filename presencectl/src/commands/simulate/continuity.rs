@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use presence::Revision;
+
 /// Whom a user watches, as it was told.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     is_offline: bool,
     /// How often it was told to become OFFLINE.
     times: u64,
+    /// At which revision the last time: a node that is behind another one may tell of it once more.
+    offline_at: Revision,
 }
 
 /// The user's position, over all its connections.
@@ -54,13 +58,19 @@ impl Continuity {
         }
     }
 
-    /// Another user is told to be OFFLINE, or not, who has signed out so many times. Whether it became OFFLINE without that.
-    pub(super) fn saw(&mut self, person: u64, is_offline: bool, signed_out: u64) -> bool {
+    /// Another user is told to be OFFLINE, or not, at this revision, who has signed out so many times. Whether it became OFFLINE
+    /// without that.
+    pub(super) fn saw(&mut self, person: u64, (is_offline, revision): (bool, Revision), signed_out: u64) -> bool {
         let seen = self.seen.entry(person).or_insert(Seen {
             is_offline: true,
             times: 0,
+            offline_at: Revision::NEVER,
         });
-        let became = is_offline && !seen.is_offline;
+        let is_new = revision == Revision::NEVER || revision > seen.offline_at;
+        let became = is_offline && !seen.is_offline && is_new;
+        if is_offline {
+            seen.offline_at = seen.offline_at.max(revision);
+        }
         seen.is_offline = is_offline;
         seen.times += u64::from(became);
         let is_unexpected = became && seen.times > signed_out;
@@ -101,13 +111,16 @@ mod tests {
     #[test]
     fn somebody_who_becomes_offline_more_often_than_signed_out_is_unexpected() {
         let mut user = Continuity::default();
-        assert!(!user.saw(1, true, 0), "not there yet");
-        assert!(!user.saw(1, false, 0));
-        assert!(user.saw(1, true, 0));
-        assert!(!user.saw(1, true, 0), "told once more");
-        assert!(!user.saw(1, false, 0));
-        assert!(!user.saw(1, true, 1), "signed out since");
-        assert!(!user.saw(1, false, 1));
-        assert!(user.saw(1, true, 1));
+        let mut saw = |is_offline, revision, signed_out| user.saw(1, (is_offline, Revision::new(revision)), signed_out);
+        assert!(!saw(true, 1, 0), "not there yet");
+        assert!(!saw(false, 2, 0));
+        assert!(saw(true, 3, 0));
+        assert!(!saw(true, 3, 0), "told once more");
+        assert!(!saw(false, 4, 0));
+        assert!(!saw(true, 5, 1), "signed out since");
+        assert!(!saw(false, 6, 1));
+        assert!(!saw(true, 5, 1), "by a node that is behind");
+        assert!(!saw(false, 6, 1));
+        assert!(saw(true, 7, 1));
     }
 }

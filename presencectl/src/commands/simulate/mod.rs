@@ -64,6 +64,8 @@ struct Simulation {
     arrived: Cell<u64>,
     /// How often each user has signed out.
     signed_out: RefCell<Vec<u64>>,
+    /// Until when a daemon that some user was told restarts may be away, for users who were about to connect too.
+    restart_until: Cell<Option<Instant>>,
     counters: RefCell<Counters>,
 }
 
@@ -74,6 +76,11 @@ impl Simulation {
         (1..=others)
             .map(|step| identities::name((number + step) % self.users))
             .collect()
+    }
+
+    /// Whether the daemon may be away because it restarts.
+    fn is_restarting(&self) -> bool {
+        self.restart_until.get().is_some_and(|until| clock::instant() < until)
     }
 
     /// Changes and deliveries so far.
@@ -128,6 +135,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         handshakes: Semaphore::new(HANDSHAKES_MAX),
         arrived: Cell::new(0),
         signed_out: RefCell::new(vec![0; usize::try_from(args.users).unwrap_or(usize::MAX)]),
+        restart_until: Cell::new(None),
         counters: RefCell::new(Counters::default()),
     });
     let times = LocalSet::new().run_until(phases(&simulation, args)).await?;

@@ -144,6 +144,8 @@ impl SimulatedUser {
             // Another node is tried next.
             Err(ConnectError::Unreachable(_)) if simulation.targets.len() > 1 => self.told_to_wait(),
             Err(_) if self.restart_until.is_some_and(|until| clock::instant() < until) => self.told_to_wait(),
+            // It was about to connect when others were told.
+            Err(ConnectError::Unreachable(_)) if simulation.is_restarting() => self.told_to_wait(),
             Err(error) => self.failed_to_connect(format!("connect: {error}")),
         }
         None
@@ -291,6 +293,7 @@ impl SimulatedUser {
         if lost.code == Some(close_code::RESTART) {
             self.simulation.counters.borrow_mut().restarts += 1;
             self.restart_until = Some(clock::instant() + RESTART_MAX);
+            self.simulation.restart_until.set(self.restart_until);
         } else {
             self.simulation.counters.borrow_mut().error(kind);
         }

@@ -159,6 +159,18 @@ fn sessions(model: &Model, explain: &Explain, width: usize, painter: &Painter, l
     for session in &explain.sessions {
         session_lines(model, session, width, painter, lines);
     }
+    for (node, error) in explain
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node, node.error.as_ref()?)))
+    {
+        let count = match node.connections {
+            1 => "1 connection".to_owned(),
+            count => format!("{count} connections"),
+        };
+        let text = format!("{count} on {}, not listed: {}", escape(&node.node), escape(error));
+        lines.push(Line::from(span(text, theme.unusual())));
+    }
 }
 
 /// Whether a connection said that it is idle, or is silent, and for how long.

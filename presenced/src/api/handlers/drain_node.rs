@@ -38,7 +38,8 @@ impl From<DrainError> for ApiError {
         let code = match error {
             DrainError::UnknownNode => Code::UnknownNode,
             DrainError::NoOtherNode => Code::NoOtherNode,
-            DrainError::Unreachable | DrainError::NoAnswer => Code::StoreUnavailable,
+            DrainError::Unreachable => Code::ClusterUnavailable,
+            DrainError::NoAnswer => Code::NodeSilent,
         };
         Self::new(code, error.to_string())
     }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::api::{
-    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness, metrics_router, router,
+    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Peers, Readiness, metrics_router, router,
 };
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
@@ -110,10 +110,11 @@ impl ApiFixture {
             clock,
             limits: Arc::new(limits),
             answers: AnswerPlaces::default(),
+            peers: Peers::default(),
             readiness: Arc::new(Readiness::new(move || health_check.clone())),
             node_info: NodeInfo {
                 node: "here".into(),
-                address: SocketAddr::from(([127, 0, 0, 1], 7420)),
+                address: "127.0.0.1:7420".to_owned(),
                 store: "sqlite",
                 schema_version: 4,
                 open_files: 1000,

@@ -22,6 +22,7 @@ async fn readiness_lists_the_problems() {
     let health_check = HealthCheck {
         reload: None,
         store_error: Some("the disk is full".into()),
+        is_store_shared: false,
         problems: vec!["the timer loop is stalled".into()],
         warnings: vec!["the clock went back".into()],
     };
@@ -34,6 +35,22 @@ async fn readiness_lists_the_problems() {
     let stats = unhealthy.internal("GET /api/stats").await.json();
     assert_eq!(stats["store"]["writable"], false);
     assert_eq!(stats["store"]["error"], "the disk is full");
+}
+
+#[tokio::test]
+async fn a_node_whose_database_fails_for_all_nodes_is_ready_with_a_warning() {
+    let health_check = HealthCheck {
+        store_error: Some("connection refused".into()),
+        is_store_shared: true,
+        ..HealthCheck::default()
+    };
+    let api = ApiFixture::with(Limits::default(), health_check).await;
+    let reply = api.ask("GET /readyz", &[], "").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["problems"], serde_json::json!([]));
+    assert_eq!(reply.json()["warnings"][0], "the store can't write: connection refused");
+    let stats = api.internal("GET /api/stats").await.json();
+    assert_eq!(stats["store"]["writable"], false);
 }
 
 #[tokio::test]

@@ -55,6 +55,7 @@ pub(super) fn answer(call: &Call, value: Value) -> Result<Answer, UnexpectedAnsw
                 b"begun" => ListOutcome::Begun(Revision::new(at)),
                 b"behind" => ListOutcome::Behind,
                 b"refused" => ListOutcome::Refused,
+                b"full" => ListOutcome::Full,
                 _ => return Err(UnexpectedAnswer("no outcome of a list")),
             };
             Ok(Answer::Listed { time, outcome })

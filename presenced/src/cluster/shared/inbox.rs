@@ -1,6 +1,8 @@
 //! What happens on this node to the users of one partition, on its way there: whoever changes a user holds the user's lock,
 //! and must not wait for the partition's.
 
+use std::collections::VecDeque;
+
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 use presence::UserId;
@@ -9,6 +11,10 @@ use tokio::sync::Notify;
 
 /// A message to a partition.
 type Message = Box<dyn FnOnce(&mut Partition, Input<'_>) + Send>;
+
+/// How many messages, and how many changes, one input of the partition takes: each is a few microseconds of its lock, so together
+/// some 2 ms, which whoever reads a user of the partition may wait for.
+const TAKEN_MAX: usize = 256;
 
 /// Changes and messages that wait for the partition.
 #[derive(Default)]
@@ -22,7 +28,7 @@ struct InboxContents {
     /// Users that changed: each once, however often it changed.
     touched: HashSet<UserId>,
     /// In order. Each comes from a call that is under way, or from a batch of writes.
-    messages: Vec<Message>,
+    messages: VecDeque<Message>,
 }
 
 impl Inbox {
@@ -48,7 +54,7 @@ impl Inbox {
 
     /// Gives the partition a message.
     pub(crate) fn tell(&self, message: Message) {
-        self.waiting.lock().messages.push(message);
+        self.waiting.lock().messages.push_back(message);
         self.some.notify_one();
     }
 
@@ -57,14 +63,52 @@ impl Inbox {
         self.some.notified().await;
     }
 
-    /// Hands all that waits to the partition.
-    pub(super) fn empty_into(&self, partition: &mut Partition, input: Input<'_>) {
-        let InboxContents { touched, messages } = std::mem::take(&mut *self.waiting.lock());
+    /// Hands what waits to the partition, as much as one input takes. Whether that was all.
+    pub(super) fn empty_into(&self, partition: &mut Partition, input: Input<'_>) -> bool {
+        let (messages, touched, is_all) = self.take();
         for message in messages {
             message(partition, input);
         }
         for user in touched {
             partition.handle_touch(input, &user);
         }
+        if !is_all {
+            self.some.notify_one();
+        }
+        is_all
+    }
+
+    fn take(&self) -> (Vec<Message>, Vec<UserId>, bool) {
+        let mut waiting = self.waiting.lock();
+        let count = waiting.messages.len().min(TAKEN_MAX);
+        let messages = waiting.messages.drain(..count).collect();
+        let touched = waiting.touched.extract_if(|_| true).take(TAKEN_MAX).collect();
+        let is_all = waiting.messages.is_empty() && waiting.touched.is_empty();
+        if is_all {
+            // What a burst has taken of memory is given back.
+            *waiting = InboxContents::default();
+        }
+        (messages, touched, is_all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_handed_over_some_at_a_time() {
+        let inbox = Inbox::default();
+        for number in 0..TAKEN_MAX + 1 {
+            inbox.touch(&UserId::new(&format!("user-{number}")).expect("a user id"));
+            inbox.tell(Box::new(|_, _| {}));
+        }
+        let (messages, touched, is_all) = inbox.take();
+        assert_eq!((messages.len(), touched.len(), is_all), (TAKEN_MAX, TAKEN_MAX, false));
+        assert_eq!(inbox.len(), 2);
+        let (messages, touched, is_all) = inbox.take();
+        assert_eq!((messages.len(), touched.len(), is_all), (1, 1, true));
+        let left = inbox.waiting.lock();
+        assert_eq!((left.messages.capacity(), left.touched.capacity()), (0, 0));
     }
 }

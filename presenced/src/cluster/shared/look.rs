@@ -2,6 +2,7 @@
 //! cluster can rely on it. Nothing that the node does follows from that.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,6 +18,9 @@ use crate::redis_url;
 
 /// Between two looks. Who reads them asks every second or two.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// After so many looks, a minute, the servers are tried without credentials again: a server that lets such a client connect and do
+/// nothing notes each one (`ACL LOG`).
+const LOOKS_PER_TRIAL: u64 = 12;
 
 impl RedisServers {
     /// Looks at the servers for ever; may be dropped at any time.
@@ -34,8 +38,12 @@ impl RedisServers {
 
     /// Looks at all servers now.
     pub(super) async fn look(&self) {
+        let is_trial = self
+            .looks
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(LOOKS_PER_TRIAL);
         let seen = match self.masters().await {
-            Ok(masters) => join_all(masters.into_iter().map(|place| self.look_at(place))).await,
+            Ok(masters) => join_all(masters.into_iter().map(|place| self.look_at(place, is_trial))).await,
             Err(error) => self.all_lost(&error),
         };
         self.note(seen);
@@ -79,7 +87,7 @@ impl RedisServers {
     }
 
     /// Looks at the server there; at the only one without a place.
-    async fn look_at(&self, place: Option<ConnectionAddr>) -> RedisStats {
+    async fn look_at(&self, place: Option<ConnectionAddr>, is_trial: bool) -> RedisStats {
         let Some(addr) = place.clone().or_else(|| self.seeds().next().cloned()) else {
             return RedisStats {
                 error: Some(LinkError::NoServer.to_string()),
@@ -90,16 +98,17 @@ impl RedisServers {
             .seen()
             .into_iter()
             .find(|known| known.address == redis_url::server_name(&addr));
+        let public = is_public(&addr).await;
+        let known = before.as_ref().filter(|known| known.public == public && !is_trial);
         let stats = RedisStats {
-            public: is_public(&addr).await,
-            info: before.and_then(|known| known.info),
+            public,
+            needs_password: known.and_then(|known| known.needs_password),
+            info: before.and_then(|before| before.info),
             ..blank(&addr)
         };
-        let asking = Stopwatch::start();
         match self.ask_all(place, stats.clone()).await {
             Ok(stats) => RedisStats {
                 reachable: true,
-                answer_seconds: asking.elapsed().as_secs_f64(),
                 ..stats
             },
             Err(error) => RedisStats {
@@ -111,8 +120,10 @@ impl RedisServers {
 
     async fn ask_all(&self, place: Option<ConnectionAddr>, mut stats: RedisStats) -> Result<RedisStats, LinkError> {
         let client = self.client_at(place.clone())?;
+        let asking = Stopwatch::start();
         let mut connection = connect(&client).await?;
         let info: Option<String> = ask(&mut connection, &["INFO"], &mut stats.denied).await?;
+        stats.answer_seconds = asking.elapsed().as_secs_f64();
         let save: Option<Vec<String>> = ask(&mut connection, &["CONFIG", "GET", "save"], &mut stats.denied).await?;
         let saves = save.as_ref().and_then(|pair| pair.get(1));
         if let Some(info) = info {
@@ -120,10 +131,11 @@ impl RedisServers {
         }
         let settings = client.get_connection_info().redis_settings();
         let names_nobody = settings.username().is_none() && settings.password().is_none();
-        stats.needs_password = match names_nobody {
-            true => Some(false),
-            false => self.keeps_strangers_out(place).await,
-        };
+        if names_nobody {
+            stats.needs_password = Some(false);
+        } else if stats.needs_password.is_none() {
+            stats.needs_password = self.keeps_strangers_out(place).await;
+        }
         Ok(stats)
     }
 

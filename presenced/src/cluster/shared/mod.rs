@@ -7,6 +7,7 @@ mod inbox;
 mod keys;
 mod link;
 mod look;
+mod lookup;
 mod members;
 mod meta;
 mod reach;
@@ -26,14 +27,15 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use presence::replication::{
-    Epoch, Incarnation, Input, MovedTimes, NodeInfo, Partition, Settings, Start, cluster_cursor, partition_of,
+    CLOCKS_DIFFER_MAX, Epoch, Incarnation, Input, MovedTimes, NodeInfo, Partition, Settings, Start, cluster_cursor,
+    partition_of,
 };
 use presence::wire::rest::RedisStats;
-use presence::{Cursor, CustomStatus, Freshness, NodeName, Reading, Revision, UserId, Wall};
+use presence::{Cursor, CustomStatus, Freshness, Mono, NodeName, Reading, Revision, UserId, Wall};
 
 use self::beats::Beats;
 use self::inbox::Inbox;
-use self::link::{Link, LinkError};
+use self::lookup::Lookup;
 pub(crate) use self::meta::{DatabaseFacts, SharedFacts};
 pub(crate) use self::rivals::{Company, OwnNode};
 pub(crate) use self::runner::Runner;
@@ -42,9 +44,6 @@ use self::waiters::Waiters;
 
 /// For how long a call waits for its own change to come back from the log; then it is answered from what the node knows.
 pub(crate) const OWN_CHANGE_WAITS: Duration = Duration::from_millis(150);
-
-/// How far the clock of a node's records may be from Redis's, by which the log gives revisions.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// How a node takes part in a cluster.
 pub(crate) struct SharedOptions {
@@ -85,10 +84,11 @@ pub(crate) struct SharedPartition {
     /// The nodes that are registered, as of that many changes.
     registered: Mutex<(u64, HashSet<Incarnation>)>,
     epoch: Mutex<Option<Epoch>>,
+    /// Everything up to this revision was applied, and handed to the outboxes but for records that the database has.
+    read_to: AtomicU64,
     /// Everything up to this revision was handed to the outboxes.
     told_to: AtomicU64,
-    /// A connection for single users, when one is read.
-    lookup: tokio::sync::Mutex<Option<Link>>,
+    lookup: Lookup,
 }
 
 impl Shared {
@@ -110,8 +110,9 @@ impl Shared {
             is_withholding: AtomicBool::new(false),
             registered: Mutex::default(),
             epoch: Mutex::default(),
+            read_to: AtomicU64::new(0),
             told_to: AtomicU64::new(0),
-            lookup: tokio::sync::Mutex::default(),
+            lookup: Lookup::default(),
         };
         Self {
             name: NodeName::new(&options.node.name),
@@ -169,21 +170,14 @@ impl Shared {
     /// the log yet, as of what was read: what the entry brings must be above that. A row of a later time than the log's is of before
     /// the cluster, from a clock that was wrong, and no entry brings it.
     pub(crate) fn told_of_row(&self, user: &UserId, row: Revision, now: Wall) -> Revision {
-        let read = Revision::new(self.partition_of(user).told_to.load(Ordering::SeqCst));
-        let is_of_log = read != Revision::NEVER && row.time() <= now.after(CLOCKS_DIFFER);
+        let read = Revision::new(self.partition_of(user).read_to.load(Ordering::SeqCst));
+        let is_of_log = read != Revision::NEVER && row.time() <= now.after(CLOCKS_DIFFER_MAX);
         if is_of_log { row.min(read) } else { row }
     }
 
     /// A user was removed at this revision.
     pub(crate) fn note_removal(&self, revision: Revision) {
         self.removed_to.fetch_max(revision.get(), Ordering::SeqCst);
-    }
-
-    /// Whether other nodes take part, as far as this one has read.
-    pub(crate) fn has_others(&self) -> bool {
-        let own = self.incarnation;
-        let is_other = |part: &SharedPartition| part.registered.lock().1.iter().any(|one| *one != own);
-        self.partitions.iter().any(is_other)
     }
 
     /// How many partitions there are.
@@ -198,23 +192,13 @@ impl Shared {
 
     /// The custom status that other services read of a user; none if it is none but ONLINE, or if Redis does not answer within a
     /// short while.
-    pub(crate) async fn listed_custom_status(&self, user: &UserId) -> Option<CustomStatus> {
+    pub(crate) async fn listed_custom_status(&self, user: &UserId, now: Mono) -> Option<CustomStatus> {
         let number = self.number_of(user);
         let partition = self.partition(number);
         if partition.freshness() == Freshness::Stale {
             return None;
         }
-        let lookup = async {
-            let mut idle = partition.lookup.lock().await;
-            let mut link = match idle.take() {
-                Some(link) => link,
-                None => self.servers.open(number).await?,
-            };
-            let listed = link.custom_status(user).await?;
-            // After an error, or a caller that waits no longer, it is of no further use.
-            *idle = Some(link);
-            Ok::<_, LinkError>(listed)
-        };
+        let lookup = partition.lookup.custom_status(&self.servers, number, user, now);
         let listed = tokio::time::timeout(OWN_CHANGE_WAITS, lookup).await;
         listed.ok()?.ok().flatten()
     }
@@ -331,14 +315,19 @@ impl SharedPartition {
         }
     }
 
+    /// How often a registration began or ended, as far as was read.
+    pub(crate) fn registrations(&self) -> u64 {
+        self.registered.lock().0
+    }
+
     /// Whether this run of a node is registered; if not, what it contributed is in grace.
     pub(crate) fn is_registered(&self, incarnation: Incarnation) -> bool {
         self.registered.lock().1.contains(&incarnation)
     }
 
-    /// Whether more nodes than this one are registered.
-    pub(crate) fn has_others(&self) -> bool {
-        self.registered.lock().1.len() > 1
+    /// Whether nodes other than this one are registered.
+    pub(crate) fn has_others_than(&self, own: Incarnation) -> bool {
+        self.registered.lock().1.iter().any(|one| *one != own)
     }
 
     /// What the next [`Self::wake`] is about: call it before the inbox is emptied.
@@ -358,6 +347,11 @@ impl SharedPartition {
     /// The times of a user moved alone.
     pub(crate) fn tell_times(&self, times: MovedTimes) {
         self.tell(|partition, _| partition.handle_times(times));
+    }
+
+    /// Closes the connection for single users if it was not needed for a while.
+    pub(crate) fn close_idle_lookup(&self, now: Mono) {
+        self.lookup.close_idle(now);
     }
 
     /// Whether it knows all that the cluster knows.
@@ -389,6 +383,11 @@ impl SharedPartition {
 
     pub(crate) fn note_withholding(&self, is_withholding: bool) {
         self.is_withholding.store(is_withholding, Ordering::SeqCst);
+    }
+
+    /// What was applied so far was handed to the outboxes, but for records that the database has.
+    pub(crate) fn note_read(&self, to: u64) {
+        self.read_to.store(to, Ordering::SeqCst);
     }
 
     /// What was applied so far was handed to the outboxes.

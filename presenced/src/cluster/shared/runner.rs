@@ -77,16 +77,17 @@ impl Runner {
         }
     }
 
-    /// Lets the partition take the event, carries out what it asks of Redis, and gives what it asks of the daemon.
-    pub(crate) fn handle(&mut self, partition: &mut Partition, input: Input<'_>, event: Event) -> Vec<Effect> {
+    /// Lets the partition take the event, carries out what it asks of Redis, and gives what it asks of the daemon, and whether
+    /// nothing waits for the partition any more.
+    pub(crate) fn handle(&mut self, partition: &mut Partition, input: Input<'_>, event: Event) -> (Vec<Effect>, bool) {
         match event {
             Event::Called(number, answer) => partition.handle_answer(input, number, answer),
             Event::Asked(generation, reply) => partition.handle_reply(input, generation, reply),
             Event::Here => {}
             Event::Deadline => partition.on_deadline(input),
         }
-        self.inbox.empty_into(partition, input);
-        self.carry_out(partition.take_effects())
+        let is_all = self.inbox.empty_into(partition, input);
+        (self.carry_out(partition.take_effects()), is_all)
     }
 
     /// Carries out the calls and questions among the effects; the others are the daemon's.

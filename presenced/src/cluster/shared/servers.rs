@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use presence::wire::rest::RedisStats;
@@ -44,6 +44,8 @@ pub(crate) struct RedisServers {
     places: Mutex<HashMap<u16, ConnectionAddr>>,
     /// The servers at the last look.
     pub(super) seen: Mutex<Vec<RedisStats>>,
+    /// How many looks there were.
+    pub(super) looks: AtomicU64,
 }
 
 impl RedisServers {
@@ -60,6 +62,7 @@ impl RedisServers {
             first_seed: AtomicUsize::new(0),
             places: Mutex::default(),
             seen: Mutex::default(),
+            looks: AtomicU64::new(0),
         })
     }
 

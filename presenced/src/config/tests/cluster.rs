@@ -23,6 +23,7 @@ fn a_node_is_alone_unless_it_is_given_a_redis() {
         "# redis-password-file is not set: no password is sent to Redis",
         "# redis-ca-file is not set: the certificates that the system trusts",
         "# node-name is not set: the name of the host",
+        "# advertise is not set: the bound address",
     ] {
         assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
     }
@@ -88,10 +89,59 @@ fn settings_of_a_cluster_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn the_advertised_address_is_host_and_port_of_a_url() {
+    for (url, expected) in [
+        ("http://10.0.0.1:7420", "10.0.0.1:7420"),
+        ("HTTP://Node-A.internal:7420/", "node-a.internal:7420"),
+        ("http://node-a", "node-a:80"),
+        ("http://[fd00::1]:7420", "[fd00::1]:7420"),
+    ] {
+        let named = config(&["--redis=redis://a", "--advertise", url], &[]);
+        assert_eq!(named.cluster.advertise.as_deref(), Some(expected));
+        let named = config(&["--redis=redis://a"], &[("PRESENCED_ADVERTISE", url)]);
+        assert_eq!(named.cluster.advertise.as_deref(), Some(expected));
+    }
+    let file = file("redis = [\"redis://a\"]\nadvertise = \"http://node-a:7420\"");
+    let path = file.path().to_str().expect("a path");
+    let named = config(&["--config", path], &[]);
+    assert_eq!(named.cluster.advertise.as_deref(), Some("node-a:7420"));
+}
+
+#[test]
+fn an_address_that_leads_to_no_node_is_not_advertised() {
+    for (url, part) in [
+        ("", "expected http://HOST:PORT"),
+        ("node-a:7420", "expected http://HOST:PORT"),
+        ("null", "expected http://HOST:PORT"),
+        ("http://", "expected http://HOST:PORT"),
+        ("http://a b:1", "expected http://HOST:PORT"),
+        ("http://node-a:7420/api", "expected http://HOST:PORT"),
+        ("http://ann@node-a:7420", "expected http://HOST:PORT"),
+        ("http://node-a:0", "expected http://HOST:PORT"),
+        ("http://node-a:65536", "expected http://HOST:PORT"),
+        ("ws://node-a:7420", "expected http://HOST:PORT"),
+        ("https://node-a:7420", "without TLS"),
+        ("http://0.0.0.0:7420", "no node is reached at 0.0.0.0"),
+        ("http://[::]:7420", "no node is reached at ::"),
+    ] {
+        let error = refused(&["--redis=redis://a", "--advertise", url]);
+        assert!(error.contains("--advertise") && error.contains(part), "{url}: {error}");
+    }
+    let error = refused(&["--advertise=http://node-a:7420"]);
+    assert!(error.contains("of no use without --redis"), "{error}");
+}
+
+#[test]
 fn the_settings_of_a_cluster_need_a_restart() {
     let running = config(&["--redis=redis://a", "--lease=5s"], &[]);
-    let new = config(&["--redis=redis://b", "--lease=6s", "--node-name=n"], &[]);
+    let flags = [
+        "--redis=redis://b",
+        "--lease=6s",
+        "--node-name=n",
+        "--advertise=http://n:1",
+    ];
+    let new = config(&flags, &[]);
     let (reloaded, restart_needed) = running.reloaded(new).expect("a configuration");
-    assert_eq!(restart_needed, ["redis", "node-name", "lease"]);
+    assert_eq!(restart_needed, ["redis", "node-name", "advertise", "lease"]);
     assert_eq!(reloaded.cluster, running.cluster);
 }

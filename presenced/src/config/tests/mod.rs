@@ -54,6 +54,7 @@ fn other_value(name: &str) -> &'static str {
         "redis" => "rediss://localhost/7",
         "partitions" => "17",
         "node-name" => "other",
+        "advertise" => "http://localhost:7421",
         "lease" => "21s",
         "drain-rate" => "70",
         "node-grace" => "22s",
@@ -76,7 +77,7 @@ fn other_value(name: &str) -> &'static str {
 /// What a setting is of no use without.
 fn needed_by(name: &str) -> &'static [(&'static str, &'static str)] {
     match name {
-        "redis-password-file" | "redis-ca-file" => &[("PRESENCED_REDIS", "rediss://localhost")],
+        "redis-password-file" | "redis-ca-file" | "advertise" => &[("PRESENCED_REDIS", "rediss://localhost")],
         _ => &[],
     }
 }

@@ -73,16 +73,7 @@ impl Deadlines {
 
     /// Arms the wheel for the next deadline of a user. A later one than it is armed for needs no entry: the earlier one
     /// changes nothing and arms the wheel again.
-    pub(super) fn arm_user(&self, entry: &mut LockedEntry<'_>, now: Mono) {
-        self.arm_user_for(entry, entry.state.next_deadline(), now);
-    }
-
-    /// The same on a node among others, where the log ends what all nodes have.
-    pub(super) fn arm_shared_user(&self, entry: &mut LockedEntry<'_>, now: Mono) {
-        self.arm_user_for(entry, entry.state.next_shared_deadline(), now);
-    }
-
-    fn arm_user_for(&self, entry: &mut LockedEntry<'_>, deadline: Option<Mono>, now: Mono) {
+    pub(super) fn arm_user(&self, entry: &mut LockedEntry<'_>, deadline: Option<Mono>, now: Mono) {
         let deadlines = [deadline, entry.publication.held_until()];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             return;

@@ -8,6 +8,7 @@ mod write_behind;
 use presence::{Mono, Now};
 
 pub(super) use self::retries::{PendingLoads, UnknownOutcome, UnknownOutcomes};
+pub(super) use self::write_behind::BATCH_MAX_USERS;
 use self::write_behind::WriteBehind;
 use super::users::{ExpiredSource, LockedEntry};
 use crate::connection::Connection;

@@ -38,8 +38,9 @@ struct Postponed {
 }
 
 impl PendingLoads {
+    /// One that is there already stays postponed.
     pub(in crate::engine) fn push(&self, user: UserPin) {
-        self.0.lock().insert(user, None);
+        self.0.lock().entry(user).or_insert(None);
     }
 
     /// All of them, which stay until [`Self::finish`].

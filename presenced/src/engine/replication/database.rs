@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::replication::{ChosenPage, Incarnation, MovedTimes, Share, SharedPart, State};
+use presence::replication::{Incarnation, MovedTimes, Share, SharedPart, State};
 use presence::{Activity, Contribution, DurablePart, Now, Revision, Status, UserId};
 
 use crate::clock::Stopwatch;
@@ -15,8 +15,6 @@ use crate::store::{DurableRow, ListedRow, Row, StoreError};
 
 /// Users that are loaded together.
 const LOADED_TOGETHER_MAX: usize = 512;
-/// Custom statuses of one partition that are listed together: four calls.
-const LISTED_TOGETHER_MIN: usize = 256;
 /// How often it is looked whether the log may lack a change.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The log has a change by then, if the node that wrote it is alive.
@@ -66,12 +64,15 @@ impl Engine {
     async fn all_listed(&self) -> Vec<(UserId, Row)> {
         let mut all: Vec<(UserId, Row)> = Vec::new();
         let mut last: Option<UserId> = None;
+        let mut has_failed = false;
         loop {
             let page = self.persistence.store.load_present(last.as_ref(), LOADED_TOGETHER_MAX);
             let page: Vec<ListedRow> = match page.await {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::warn!(%error, "the users that are present in the database can't be read yet");
+                    if !std::mem::replace(&mut has_failed, true) {
+                        tracing::warn!(%error, "the users that are present in the database can't be read yet");
+                    }
                     tokio::time::sleep(RETRY_AFTER).await;
                     continue;
                 }
@@ -85,71 +86,15 @@ impl Engine {
         }
     }
 
-    /// Some users of a partition who have another custom status than ONLINE, to be listed for other services. The pages of all
-    /// partitions are read one after the other.
-    pub(super) async fn load_chosen(&self, shared: &Shared, number: u16, pass: u64, after: Option<UserId>) {
-        let _reading = self.present_requests.pass.lock().await;
-        let (mut users, mut next) = (Vec::new(), after);
-        while shared.partition(number).machine().is_listing(pass) {
-            let page = match self
-                .persistence
-                .store
-                .load_chosen(next.as_ref(), LOADED_TOGETHER_MAX)
-                .await
-            {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::warn!(%error, "the custom statuses in the database can't be read yet");
-                    tokio::time::sleep(RETRY_AFTER).await;
-                    continue;
-                }
-            };
-            let is_last = page.len() < LOADED_TOGETHER_MAX;
-            next = page.last().map(|(user, _)| user.clone()).filter(|_| !is_last);
-            let readable = page.into_iter().filter_map(|(user, row)| Some((user, row.ok()?)));
-            let here = readable.filter(|(user, _)| shared.number_of(user) == number);
-            users.extend(here.map(|(user, row)| (user, row.durable.preference.custom)));
-            if is_last || users.len() >= LISTED_TOGETHER_MIN {
-                break;
-            }
-        }
-        let page = ChosenPage { pass, users, next };
-        let partition = shared.partition(number);
-        partition.tell(move |machine, input| machine.handle_chosen(input, page));
-    }
-
-    /// All users of a partition with sessions here are told to it anew, with what the database has of them.
-    pub(super) async fn offer_all(&self, shared: &Shared, number: u16) {
-        let users = self.connected_in(shared, number);
-        for some in users.chunks(LOADED_TOGETHER_MAX) {
-            for user in some {
-                shared.partition_of(user).touch(user);
-            }
-            let Ok(rows) = self.persistence.store.load_many(some).await else {
-                continue;
-            };
-            for (user, row) in some.iter().zip(rows) {
-                if let Ok(Some(row)) = row {
-                    tell_row(shared, user, row.durable);
-                }
-            }
-        }
-    }
-
-    /// The durable part of a user whom nobody has offered.
-    pub(super) async fn load_part(&self, shared: &Shared, user: &UserId) {
-        if let Ok(Some(row)) = self.persistence.store.load(user).await {
-            tell_row(shared, user, row.durable);
-        }
-    }
-
     /// The times that the database has of users of a node that is gone, as far as it answers: they don't wait for it.
     pub(super) async fn load_times(&self, shared: &Shared, number: u16, users: &[UserId]) {
         let waiting = Stopwatch::start();
+        let mut unread = 0;
         for some in users.chunks(LOADED_TOGETHER_MAX) {
             let left = TIMES_WAIT.saturating_sub(waiting.elapsed());
             let loading = tokio::time::timeout(left, self.persistence.store.load_many(some)).await;
             let rows = loading.map(Result::unwrap_or_default).unwrap_or_default();
+            unread += some.len() - rows.iter().filter(|row| row.is_ok()).count();
             let times = some.iter().zip(rows).filter_map(|(user, row)| {
                 let row = row.ok().flatten()?;
                 Some(MovedTimes {
@@ -161,6 +106,13 @@ impl Engine {
             let (users, times) = (some.to_vec(), times.collect::<Vec<_>>());
             let partition = shared.partition(number);
             partition.tell(move |machine, input| machine.handle_stored_times(input, users, &times));
+        }
+        if unread > 0 {
+            tracing::warn!(
+                partition = number,
+                users = unread,
+                "users of a node that is gone become OFFLINE with the times that it told: the database did not answer in time"
+            );
         }
     }
 
@@ -220,7 +172,7 @@ impl Engine {
 }
 
 /// The database has this of a user.
-fn tell_row(shared: &Shared, user: &UserId, row: DurableRow) {
+pub(super) fn tell_row(shared: &Shared, user: &UserId, row: DurableRow) {
     let part = shared_part_of(row);
     let of = user.clone();
     shared

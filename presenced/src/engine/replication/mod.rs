@@ -1,10 +1,14 @@
 //! A node among others: what happens to its users goes to the log of their partition, and takes effect here when it comes
 //! back, like what other nodes offer. A task per partition stands between the two.
 
+mod chosen;
 mod database;
 mod offering;
 mod showing;
 mod staleness;
+mod stored_reads;
+#[cfg(test)]
+mod tests;
 mod waiting;
 mod writing;
 
@@ -13,9 +17,13 @@ use std::time::Duration;
 
 use presence::replication::{Effect, Input};
 use presence::{Revision, UserId};
+use tokio::task::yield_now;
 
+pub(super) use self::chosen::ChosenRequests;
 pub(super) use self::database::PresentRequests;
+pub(crate) use self::showing::SessionAnswers;
 pub(super) use self::staleness::Staleness;
+pub(super) use self::stored_reads::StoredReads;
 pub(crate) use self::waiting::NameTaken;
 pub(super) use self::waiting::Waiting;
 pub(super) use self::writing::Unwritten;
@@ -23,20 +31,35 @@ use super::Engine;
 use crate::cluster::Shared;
 use crate::vital::{self, VitalTask};
 
+/// How many effects of a partition are carried out until others have a turn: some 10 to 40 us each, so about a millisecond that a
+/// request waits for.
+const EFFECTS_AT_ONCE: usize = 32;
+
 /// What a partition asks that the database must answer. It goes on beside the partition.
 enum DatabaseWork {
-    /// The user has left the state: watchers are told the stored record.
-    ShowStored(UserId),
-    LoadPart(UserId),
     LoadTimes(Vec<UserId>),
     LoadPresent,
     LoadChosen {
         pass: u64,
         after: Option<UserId>,
     },
-    OfferAll,
     /// The user was forgotten an hour ago.
     DeleteAgain(UserId),
+}
+
+/// What a node among others does all the time.
+enum Loop {
+    /// Takes part in this partition.
+    Replicate(u16),
+    /// Writes records behind.
+    Write,
+    /// Reads the users whom the log asks for.
+    Read,
+    TellStaleness,
+    /// Offers what has been marked as unpublished.
+    Sweep,
+    /// Tells the others how many connections it has.
+    TellLoad,
 }
 
 impl Engine {
@@ -57,34 +80,31 @@ impl Engine {
 
     /// Starts to take part in all partitions.
     pub(super) fn join(self: &Arc<Self>, shared: &Shared) -> Vec<VitalTask> {
-        let mut tasks = Vec::new();
-        for number in 0..shared.partitions() {
+        let partitions = (0..shared.partitions()).map(Loop::Replicate);
+        let others = [
+            Loop::Write,
+            Loop::Read,
+            Loop::TellStaleness,
+            Loop::Sweep,
+            Loop::TellLoad,
+        ];
+        let start = |one: Loop| {
             let engine = Arc::clone(self);
-            tasks.push(vital::start_task(async move {
-                if let Some(shared) = engine.cluster.shared() {
-                    engine.replicate(shared, number).await;
-                }
-            }));
+            vital::start_task(async move { engine.take_part(one).await })
+        };
+        partitions.chain(others).map(start).collect()
+    }
+
+    async fn take_part(self: Arc<Self>, one: Loop) {
+        let Some(shared) = self.cluster.shared() else { return };
+        match one {
+            Loop::Replicate(number) => self.replicate(shared, number).await,
+            Loop::Write => self.run_replicated_writes(shared).await,
+            Loop::Read => self.run_stored_reads(shared).await,
+            Loop::TellStaleness => self.run_staleness(shared).await,
+            Loop::Sweep => self.run_sweep(shared).await,
+            Loop::TellLoad => self.run_load(shared).await,
         }
-        let engine = Arc::clone(self);
-        tasks.push(vital::start_task(async move {
-            if let Some(shared) = engine.cluster.shared() {
-                engine.run_replicated_writes(shared).await;
-            }
-        }));
-        let engine = Arc::clone(self);
-        tasks.push(vital::start_task(async move {
-            if let Some(shared) = engine.cluster.shared() {
-                engine.run_sweep(shared).await;
-            }
-        }));
-        let engine = Arc::clone(self);
-        tasks.push(vital::start_task(async move {
-            if let Some(shared) = engine.cluster.shared() {
-                engine.run_load(shared).await;
-            }
-        }));
-        tasks
     }
 
     /// Waits until this node has all partitions.
@@ -135,13 +155,17 @@ impl Engine {
     async fn replicate(self: &Arc<Self>, shared: &Shared, number: u16) {
         let partition = shared.partition(number);
         let mut runner = shared.runner(number);
+        let mut heard_waiter = 0;
         loop {
             let until = partition.machine().next_deadline();
             let event = runner.next(self.clock.mono(), until).await;
             let last_waiter = partition.last_waiter();
             let (effects, position, is_withholding) = self.with_input(|input| {
                 let mut machine = partition.machine();
-                let effects = runner.handle(&mut machine, input, event);
+                let (effects, is_all) = runner.handle(&mut machine, input, event);
+                if is_all {
+                    heard_waiter = last_waiter;
+                }
                 if number == 0 {
                     self.clock.follow(machine.time(input.reading), input.reading);
                 }
@@ -149,19 +173,32 @@ impl Engine {
                 let is_withholding = partition.begin_withholding(&machine);
                 (effects, machine.position(), is_withholding)
             });
-            for effect in effects {
-                self.carry_out(shared, number, effect);
+            for (done, effect) in (1..).zip(effects) {
+                match effect {
+                    Effect::EndAllSessions => self.end_all_sessions(number).await,
+                    Effect::RegistrationEnded(grace) => self.doubt_all(number, grace).await,
+                    effect => self.carry_out(shared, number, effect),
+                }
+                if done % EFFECTS_AT_ONCE == 0 {
+                    yield_now().await;
+                }
             }
             partition.note_withholding(is_withholding);
+            partition.close_idle_lookup(self.clock.mono());
             if let Some((epoch, applied)) = position {
-                partition.note_told(applied.get());
+                partition.note_read(applied.get());
+                if !self.stored_reads.has_left(number) {
+                    partition.note_told(applied.get());
+                }
                 shared.note_epoch(number, epoch);
                 if let Some(cursor) = shared.cursor() {
                     self.publisher.share(cursor.incarnation);
                 }
                 self.publisher.pass(Revision::new(shared.told_to()));
             }
-            partition.wake(last_waiter);
+            partition.wake(heard_waiter);
+            // The next event may be there already: whoever waits for this thread comes first.
+            yield_now().await;
         }
     }
 
@@ -169,8 +206,8 @@ impl Engine {
     /// when it is there.
     fn carry_out(self: &Arc<Self>, shared: &Shared, number: u16, effect: Effect) {
         match effect {
-            // The runner has them.
-            Effect::Call { .. } | Effect::Ask { .. } => {}
+            // The runner has them, and the loop those that concern all sessions.
+            Effect::Call { .. } | Effect::Ask { .. } | Effect::EndAllSessions | Effect::RegistrationEnded(_) => {}
             Effect::Show {
                 user,
                 revision,
@@ -179,18 +216,20 @@ impl Engine {
                 ..
             } if state.is_removed() => self.show_removal(&user, state.changed.unwrap_or(revision), was_removed),
             Effect::Show {
-                user, revision, state, ..
-            } => self.show(shared, &user, revision, &state),
+                user,
+                revision,
+                state,
+                is_seen,
+                ..
+            } => self.show(shared, &user, (revision, is_seen), &state),
             Effect::Times(times) => self.show_times(&times),
             Effect::Write(user) => self.unwritten.push(user),
             Effect::EndSessions { user, kind, count } => self.end_sessions(shared, &user, kind, count),
             Effect::Continued(user, sessions) => self.give_up_places(&user, &sessions),
             Effect::CommandFailed(user) => self.waiting.command_failed(&user),
-            Effect::EndAllSessions => self.end_all_sessions(shared, number),
             Effect::DemandAnswers(user) => self.demand_answers_of(&user),
             Effect::Refuse(user) => self.refuse_newest(&user),
             Effect::ReportEnded(user, source, version) => self.persistence.end_report_of(user, source, version),
-            Effect::RegistrationEnded(grace) => self.doubt_all(shared, number, grace),
             Effect::Ready => {
                 self.set_stale(shared, number, false);
                 self.waiting.partition_is_ready(number);
@@ -204,12 +243,12 @@ impl Engine {
             Effect::DrainObeyed(order) => self.waiting.drain_is_obeyed(order),
             Effect::Published(user, version) => self.unwritten.publish(user, version),
             Effect::NameTaken(holder) => self.waiting.name_is_taken(shared.name_of(holder).as_str(), holder),
-            Effect::Left(user) => self.ask_database(number, DatabaseWork::ShowStored(user)),
-            Effect::Load(user) => self.ask_database(number, DatabaseWork::LoadPart(user)),
+            Effect::Left(user) => self.stored_reads.ask_for_record(number, user),
+            Effect::Load(user) => self.stored_reads.ask_for_parts([user]),
+            Effect::OfferAll => self.offer_all(shared, number),
             Effect::LoadTimes(users) => self.ask_database(number, DatabaseWork::LoadTimes(users)),
             Effect::LoadPresent => self.ask_database(number, DatabaseWork::LoadPresent),
             Effect::LoadChosen { pass, after } => self.ask_database(number, DatabaseWork::LoadChosen { pass, after }),
-            Effect::OfferAll => self.ask_database(number, DatabaseWork::OfferAll),
             Effect::Delete(user) => self.ask_database(number, DatabaseWork::DeleteAgain(user)),
         }
     }
@@ -219,12 +258,9 @@ impl Engine {
         tokio::spawn(async move {
             let Some(shared) = engine.cluster.shared() else { return };
             match work {
-                DatabaseWork::ShowStored(user) => engine.show_stored(&user).await,
-                DatabaseWork::LoadPart(user) => engine.load_part(shared, &user).await,
                 DatabaseWork::LoadTimes(users) => engine.load_times(shared, number, &users).await,
                 DatabaseWork::LoadPresent => engine.load_present(shared, number).await,
                 DatabaseWork::LoadChosen { pass, after } => engine.load_chosen(shared, number, pass, after).await,
-                DatabaseWork::OfferAll => engine.offer_all(shared, number).await,
                 DatabaseWork::DeleteAgain(user) => engine.delete_again(shared, &user).await,
             }
         });

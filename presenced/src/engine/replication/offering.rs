@@ -19,25 +19,15 @@ impl Engine {
     /// Something happened to a user: the log is told, unless the user publishes too much; then that is told when the limit
     /// allows.
     pub(in crate::engine) fn offer(&self, shared: &Shared, entry: &mut LockedEntry<'_>, now: Now) {
-        entry.overtake_loads();
-        entry.state.expire_sessions(now);
         let was_held = entry.publication.held_until().is_some();
-        let held_until = match entry.state.offer_changes(now.wall) {
-            true => self.limits.take_published_change(entry.user(), now.mono).err(),
-            false => None,
-        };
-        if held_until.is_some() {
-            entry.state.withdraw_offer();
+        let is_changed = entry.state.offer_changes(now.wall);
+        if !self.may_leave(entry, now, is_changed) {
+            return entry.state.withdraw_offer();
         }
-        entry.publication.hold(held_until);
-        if held_until.is_none() {
-            let partition = shared.partition_of(entry.user());
-            if was_held {
-                self.tell_part(shared, entry);
-            }
-            partition.touch(entry.user());
+        if was_held {
+            self.tell_part(shared, entry);
         }
-        self.deadlines.arm_shared_user(entry, now.mono);
+        shared.partition_of(entry.user()).touch(entry.user());
     }
 
     /// The durable part of the user was written: the log is to have it, whoever has sessions of the user.
@@ -172,7 +162,7 @@ impl Engine {
             return self.users.insert(user, state).pin();
         }
         let listed = match self.cluster.shared() {
-            Some(shared) => shared.listed_custom_status(user).await,
+            Some(shared) => shared.listed_custom_status(user, self.clock.mono()).await,
             None => None,
         };
         self.insert_fallback(user, listed.unwrap_or_default())

@@ -1,12 +1,14 @@
 //! What the log says of a user takes effect on this node: the record, the index, the watchers.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use presence::explain::OtherSessions;
-use presence::replication::{CommandKind, MovedTimes, Share, State};
-use presence::{Adopted, Now, Profile, Revision, SessionId, UserId, Wall};
+use presence::explain::{OtherSessions, SessionAnswer};
+use presence::replication::{CommandKind, Incarnation, MovedTimes, Share, State};
+use presence::{Adopted, Now, Profile, Revision, SessionId, Status, UserId, Wall};
+use tokio::task::yield_now;
 
+use super::EFFECTS_AT_ONCE;
 use crate::cluster::{NodeContribution, Shared};
 use crate::connection::close_reason::CloseReason;
 use crate::engine::Engine;
@@ -14,9 +16,13 @@ use crate::engine::publisher::Publication;
 use crate::engine::users::{LockedEntry, UserState};
 use crate::store::Row;
 
+/// What other runs told of their connections of a user.
+pub(crate) type SessionAnswers = BTreeMap<Incarnation, SessionAnswer>;
+
 impl Engine {
-    /// The user is as the state says, at this revision.
-    pub(super) fn show(&self, shared: &Shared, user: &UserId, revision: Revision, state: &State) {
+    /// The user is as the state says, at this revision; and whether watchers see a change by it. Of who is not in memory it is not
+    /// known what was told, so without one it is not told again.
+    pub(super) fn show(&self, shared: &Shared, user: &UserId, (revision, is_seen): (Revision, bool), state: &State) {
         let mut entry = self.unknown_entry(user);
         entry.overtake_loads();
         let now = self.now_of(&entry);
@@ -27,16 +33,16 @@ impl Engine {
         self.count_custom_status(&entry, state, now);
         let is_own = entry.state.has_offered();
         let published = entry.state.adopt(self.adopted(state, revision), others, now.wall);
-        self.index.update(&mut entry);
-        if let Some(published) = published {
-            if !is_own {
-                self.limits.note_published_change(user, now.mono);
-            }
-            self.metrics.transition(published.from, published.to, published.reason);
-            self.publisher.publish(&publishing, &mut entry, now, published.audience);
+        let published = published.filter(|_| is_seen || told != Revision::NEVER);
+        if published.is_some() && !is_own {
+            self.limits.note_published_change(user, now.mono);
         }
-        drop(publishing);
-        self.deadlines.arm_shared_user(&mut entry, now.mono);
+        self.deliver(publishing, &mut entry, now, published);
+        self.arm(&mut entry, now);
+        // The row may have been read after this was offered: what it said is forgotten by the entry, so it is read once more.
+        if state.degraded && state.share_of(shared.incarnation()).is_some() {
+            self.persistence.pending_loads.push(entry.pin());
+        }
     }
 
     /// A custom status that this node does not know yet was set over another one.
@@ -84,7 +90,7 @@ impl Engine {
     }
 
     /// What other runs contribute to a user. Must not be called under the lock of a user.
-    pub(in crate::engine) fn sessions_elsewhere(&self, user: &UserId) -> Vec<OtherSessions> {
+    pub(in crate::engine) fn sessions_elsewhere(&self, user: &UserId, mut told: SessionAnswers) -> Vec<OtherSessions> {
         let Some(shared) = self.cluster.shared() else {
             return Vec::new();
         };
@@ -110,9 +116,26 @@ impl Engine {
                     Some(_) => share.all_places().saturating_sub(state.continued_of(share.incarnation)),
                     None => share.places,
                 },
+                told: told.remove(&share.incarnation).unwrap_or_default(),
             }
         };
         others.map(other).collect()
+    }
+
+    /// The other runs that have connections of a user. Must not be called under the lock of a user.
+    pub(in crate::engine) fn runs_with_connections(&self, user: &UserId) -> Vec<Incarnation> {
+        let Some(shared) = self.cluster.shared() else {
+            return Vec::new();
+        };
+        let machine = shared.partition_of(user).machine();
+        let state = machine.shown(user).map(|(_, state)| state).unwrap_or_default();
+        let is_open = |share: &&Share| share.contribution.connections > 0 && share.incarnation != shared.incarnation();
+        let open = state
+            .contributions
+            .iter()
+            .filter(is_open)
+            .map(|share| share.incarnation);
+        open.filter(|run| machine.contributions_end(*run).is_none()).collect()
     }
 
     /// The state of a user that comes into memory: as the row says, or as the log does.
@@ -158,11 +181,8 @@ impl Engine {
         self.publisher.publish_removal(&publishing, entry, now, revision);
     }
 
-    /// The user has left the state, and the database has the record.
-    pub(super) async fn show_stored(self: &Arc<Self>, user: &UserId) {
-        let Ok(row) = self.persistence.store.load(user).await else {
-            return;
-        };
+    /// The user has left the state, and the database has this record.
+    pub(super) fn show_stored(&self, shared: &Shared, user: &UserId, row: Option<Row>) {
         let state = State {
             since: row.as_ref().and_then(|row| row.since),
             last_seen: row.as_ref().and_then(|row| row.last_seen),
@@ -171,24 +191,39 @@ impl Engine {
         };
         let now = self.clock.record_time(None);
         let revision = row.map_or(Revision::NEVER, |row| self.told_of_row(user, row.revision, now));
-        if let Some(shared) = self.cluster.shared()
-            && self.shown(user).is_none_or(|(shown, _)| shown < revision)
+        // Who is in the state again is told after this.
+        let machine = shared.partition_of(user).machine();
+        if machine.shown(user).is_none_or(|(shown, _)| shown < revision) {
+            self.show(shared, user, (revision, true), &state);
+        }
+    }
+
+    /// The user has left the state, and the database does not say when: it is OFFLINE, as far as is known here, until it does.
+    pub(super) fn show_without_record(&self, shared: &Shared, user: &UserId) {
+        let machine = shared.partition_of(user).machine();
+        let told = self.users.find(user).map(|entry| {
+            let profile = entry.state.profile();
+            (profile.decision().status, profile.revision())
+        });
+        if let Some((status, told)) = told
+            && status != Status::Offline
+            && machine.shown(user).is_none()
         {
-            self.show(shared, user, revision, &state);
+            let state = State {
+                degraded: true,
+                ..State::default()
+            };
+            // Below the one that the database has: that came after what was told.
+            let revision = Revision::new(told.get() + 1);
+            self.show(shared, user, (revision, true), &state);
         }
     }
 
     /// An operator ended the sessions of the user that are open now.
     pub(super) fn end_sessions(&self, shared: &Shared, user: &UserId, kind: CommandKind, count: usize) {
         if let Some(mut entry) = self.users.find(user) {
-            let reason = match kind {
-                CommandKind::Kick => CloseReason::Kicked,
-                CommandKind::Forget => CloseReason::Forgotten,
-            };
             entry.state.end_sessions(kind);
-            for conn in entry.take_connections() {
-                conn.close_with(reason);
-            }
+            entry.close_connections(kind);
         }
         shared.partition_of(user).touch(user);
         self.waiting.command_is_done(user, count);
@@ -208,38 +243,47 @@ impl Engine {
     }
 
     /// The registration of this node was ended: what it tells of its connections is to be shown to be true.
-    pub(super) fn doubt_all(&self, shared: &Shared, number: u16, grace: Duration) {
-        for user in self.connected_in(shared, number) {
-            let Some(mut entry) = self.users.find(&user) else {
-                continue;
-            };
-            let now = self.now_of(&entry);
-            entry.state.doubt(now.mono.after(grace));
-            let connections = entry.connections().to_vec();
-            self.recompute(&mut entry, now);
-            drop(entry);
-            for conn in connections {
-                conn.probe(now.mono);
-            }
+    pub(super) async fn doubt_all(&self, number: u16, grace: Duration) {
+        for some in self.users.connected_in(number).chunks(EFFECTS_AT_ONCE) {
+            some.iter().for_each(|user| self.doubt(user, grace));
+            yield_now().await;
+        }
+    }
+
+    fn doubt(&self, user: &UserId, grace: Duration) {
+        let Some(mut entry) = self.users.find(user) else { return };
+        let now = self.now_of(&entry);
+        entry.state.doubt(now.mono.after(grace));
+        let connections = entry.connections().to_vec();
+        self.recompute(&mut entry, now);
+        drop(entry);
+        for conn in connections {
+            conn.probe(now.mono);
         }
     }
 
     /// The node was away for so long that it can't know who was kicked or forgotten meanwhile.
-    pub(super) fn end_all_sessions(&self, shared: &Shared, number: u16) {
-        for user in self.connected_in(shared, number) {
-            let connections = self.users.find(&user).map(|entry| entry.connections().to_vec());
-            for conn in connections.into_iter().flatten() {
-                conn.close_with(CloseReason::Draining {
-                    retry_after: Duration::ZERO,
-                });
+    pub(super) async fn end_all_sessions(&self, number: u16) {
+        for some in self.users.connected_in(number).chunks(EFFECTS_AT_ONCE) {
+            for user in some {
+                let connections = self.users.find(user).map(|entry| entry.connections().to_vec());
+                for conn in connections.into_iter().flatten() {
+                    conn.close_with(CloseReason::Draining {
+                        retry_after: Duration::ZERO,
+                    });
+                }
             }
+            yield_now().await;
         }
     }
 
-    pub(super) fn connected_in(&self, shared: &Shared, number: u16) -> Vec<UserId> {
-        let mut users = self.users.connected();
-        users.retain(|user| shared.number_of(user) == number);
-        users
+    /// All users of a partition with sessions here are told to it anew, with what the database has of them.
+    pub(super) fn offer_all(&self, shared: &Shared, number: u16) {
+        let users = self.users.connected_in(number);
+        for user in &users {
+            shared.partition_of(user).touch(user);
+        }
+        self.stored_reads.ask_for_parts(users);
     }
 }
 

@@ -12,14 +12,13 @@ use tokio::sync::Notify;
 
 use crate::cluster::Shared;
 use crate::engine::Engine;
+use crate::engine::persistence::BATCH_MAX_USERS;
 use crate::store::StatusRow;
 
 /// How long a change waits for others to be written with it.
 const BATCH_EVERY: Duration = Duration::from_millis(80);
 /// How long to wait after a failure.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// Users in one batch.
-const BATCH_MAX_USERS: usize = 4096;
 
 /// Users whose record in the database is behind the log. Bounded by the users of the state.
 #[derive(Default)]
@@ -46,13 +45,14 @@ impl Unwritten {
 
     fn take(&self) -> Vec<UserId> {
         let mut users = self.users.lock();
-        let mut batch = Vec::new();
-        while batch.len() < BATCH_MAX_USERS
-            && let Some(user) = users.pop_first()
-        {
-            batch.push(user);
-        }
-        batch
+        std::iter::from_fn(|| users.pop_first()).take(BATCH_MAX_USERS).collect()
+    }
+
+    fn take_published(&self) -> Vec<(UserId, Version)> {
+        let mut published = self.published.lock();
+        std::iter::from_fn(|| published.pop_first())
+            .take(BATCH_MAX_USERS)
+            .collect()
     }
 
     /// How many users wait to be written.
@@ -86,10 +86,7 @@ impl Engine {
                 self.unwritten.users.lock().extend(users);
                 return false;
             }
-            for (user, revision) in written {
-                let partition = shared.partition_of(&user);
-                partition.tell(move |machine, input| machine.handle_written(input, &user, revision));
-            }
+            tell_written(shared, written);
         }
     }
 }
@@ -103,18 +100,36 @@ impl Engine {
 
     /// Clears the marks of changes that the log has. Whether the store took it.
     async fn clear_marks(&self) -> bool {
-        let published = std::mem::take(&mut *self.unwritten.published.lock());
-        if published.is_empty() {
-            return true;
-        }
-        let versions = published.clone().into_iter().collect();
-        let is_done = self.persistence.store.mark_published(versions).await.is_ok();
-        if !is_done {
-            for (user, version) in published {
-                self.unwritten.publish(user, version);
+        loop {
+            let published = self.unwritten.take_published();
+            if published.is_empty() {
+                return true;
+            }
+            if self.persistence.store.mark_published(published.clone()).await.is_err() {
+                for (user, version) in published {
+                    self.unwritten.publish(user, version);
+                }
+                return false;
             }
         }
-        is_done
+    }
+}
+
+/// The database has the records of these users, at these revisions. Each partition is told of all its users at once.
+fn tell_written(shared: &Shared, written: Vec<(UserId, Revision)>) {
+    let mut by_partition: BTreeMap<u16, Vec<(UserId, Revision)>> = BTreeMap::new();
+    for (user, revision) in written {
+        by_partition
+            .entry(shared.number_of(&user))
+            .or_default()
+            .push((user, revision));
+    }
+    for (number, written) in by_partition {
+        shared.partition(number).tell(move |machine, input| {
+            for (user, revision) in &written {
+                machine.handle_written(input, user, *revision);
+            }
+        });
     }
 }
 
@@ -143,4 +158,35 @@ fn places<'a>(shared: &'a Shared, shares: &'a [Share]) -> impl Iterator<Item = N
     shares
         .iter()
         .flat_map(|share| std::iter::repeat_n(shared.name_of(share.incarnation), share.all_places() as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(number: usize) -> UserId {
+        UserId::new(&format!("user-{number:05}")).expect("a user id")
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_in_order_of_user_ids() {
+        let unwritten = Unwritten::default();
+        for number in (0..=BATCH_MAX_USERS).rev().chain([3]) {
+            unwritten.push(user(number));
+        }
+        let batch = unwritten.take();
+        assert!(batch.is_sorted() && batch[0] == user(0));
+        assert_eq!((batch.len(), unwritten.len()), (BATCH_MAX_USERS, 1));
+        assert_eq!(unwritten.take(), [user(BATCH_MAX_USERS)]);
+        assert!(unwritten.take().is_empty());
+    }
+
+    #[test]
+    fn a_mark_is_cleared_up_to_the_highest_version_that_was_read() {
+        let unwritten = Unwritten::default();
+        for version in [2, 5, 3] {
+            unwritten.publish(user(1), Version::new(version));
+        }
+        assert_eq!(*unwritten.published.lock(), [(user(1), Version::new(5))].into());
+    }
 }

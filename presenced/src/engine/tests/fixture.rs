@@ -21,7 +21,7 @@ use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EnginePar
 use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// The longest anything here may take.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(in crate::engine) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Of the next engine: each run has its own.
 static INCARNATION: AtomicU64 = AtomicU64::new(7);
@@ -51,7 +51,7 @@ impl Default for Settings {
     }
 }
 
-pub(super) fn user(name: &str) -> UserId {
+pub(in crate::engine) fn user(name: &str) -> UserId {
     UserId::new(name).expect("a user id")
 }
 
@@ -61,7 +61,7 @@ pub(super) fn id(text: &str) -> Option<MessageId> {
     envelope.id
 }
 
-pub(super) fn engine_options(grace: Duration) -> EngineOptions {
+pub(in crate::engine) fn engine_options(grace: Duration) -> EngineOptions {
     EngineOptions {
         timers: presence::Timers {
             grace,
@@ -174,7 +174,7 @@ impl Fixture {
     pub(super) async fn loaded(&self, name: &str) {
         let is_loaded = |engine: &Engine| {
             let entry = engine.users.find(&user(name));
-            entry.is_some_and(|entry| !entry.state.is_degraded())
+            entry.is_some_and(|entry| !entry.state.is_assumed())
         };
         self.until("the profile is loaded", is_loaded).await;
     }

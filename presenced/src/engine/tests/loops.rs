@@ -11,7 +11,7 @@ use super::tombstones::tombstones;
 
 fn is_degraded(stepped: &Stepped, name: &str) -> bool {
     let entry = stepped.engine.users.find(&user(name));
-    entry.is_some_and(|entry| entry.state.is_degraded())
+    entry.is_some_and(|entry| entry.state.is_assumed())
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ mod delivery;
 mod durability;
 mod end_reports;
 mod ended_sessions;
-mod fixture;
+pub(super) mod fixture;
 mod full_users;
 mod loading;
 mod loops;

@@ -251,3 +251,25 @@ async fn a_slow_reader_gets_every_user_despite_constant_changes() {
     }
     panic!("{} of {USERS} were ever told", told.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_begun_and_cancelled_at_once_leaves_no_mover_while_serving() {
+    let fixture = Fixture::new().await;
+    let together = Arc::new(std::sync::Barrier::new(2));
+    let change = |is_wanted: bool| {
+        let (engine, together) = (Arc::clone(&fixture.engine), Arc::clone(&together));
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::spawn(move || {
+            let _entered = runtime.enter();
+            for _ in 0..500 {
+                together.wait();
+                engine.switch_mover(is_wanted);
+                together.wait();
+                assert_eq!(engine.has_mover(), engine.is_draining());
+            }
+        })
+    };
+    let both = [change(true), change(false)];
+    let ended = tokio::task::spawn_blocking(|| both.map(|changes| changes.join().is_ok()));
+    assert_eq!(ended.await.expect("joined"), [true, true]);
+}

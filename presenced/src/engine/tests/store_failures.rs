@@ -122,7 +122,7 @@ async fn a_connect_does_not_wait_for_a_store_that_hangs() {
     fixture
         .until("ann is loaded", |engine| {
             let entry = engine.users.find(&user("ann")).expect("ann");
-            !entry.state.is_degraded()
+            !entry.state.is_assumed()
         })
         .await;
 }

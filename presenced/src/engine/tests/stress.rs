@@ -116,7 +116,7 @@ async fn disturb(fixture: &Fixture, is_over: impl Fn() -> bool) {
 /// Waits until nothing more follows from what was.
 async fn until_quiet(fixture: &Fixture) {
     let is_quiet = |engine: &Engine| {
-        let is_calm = |entry: &LockedEntry<'_>| !entry.state.is_degraded() && !entry.state.has_ends_ahead();
+        let is_calm = |entry: &LockedEntry<'_>| !entry.state.is_assumed() && !entry.state.has_ends_ahead();
         engine.persistence.unknown_outcomes.len() == 0
             && engine.persistence.write_behind.pending() == 0
             && each(engine, is_calm).iter().all(|is_calm| *is_calm)

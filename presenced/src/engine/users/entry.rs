@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
+use presence::replication::CommandKind;
 use presence::{Revision, SessionId, UserId};
 
 use super::user_state::UserState;
@@ -50,6 +51,8 @@ pub(in crate::engine) struct Entry {
     connections: Vec<Arc<Connection>>,
     /// The connections that watch the user by name.
     watchers: HashSet<Watcher>,
+    /// Whether the shard has noted that the user has sessions on this node.
+    is_noted_connected: bool,
     pub(in crate::engine) listing: Listing,
     pub(in crate::engine) publication: Publication,
     pub(in crate::engine) disk: DiskState,
@@ -64,6 +67,7 @@ impl Entry {
             state,
             connections: Vec::new(),
             watchers: HashSet::new(),
+            is_noted_connected: false,
             listing: Listing::default(),
             publication,
             disk: DiskState::default(),
@@ -86,6 +90,12 @@ impl Entry {
         if !self.is_pinned() {
             self.pins.take();
         }
+    }
+
+    /// Whether the user has sessions on this node now and had none when this was asked last, or the other way round.
+    pub(super) fn take_sessions_changed(&mut self) -> bool {
+        let is_connected = self.state.is_connected();
+        std::mem::replace(&mut self.is_noted_connected, is_connected) != is_connected
     }
 
     fn is_pinned(&self) -> bool {
@@ -112,8 +122,11 @@ impl Entry {
         self.connections.iter().any(|one| one.id() == conn.id())
     }
 
-    pub(in crate::engine) fn take_connections(&mut self) -> Vec<Arc<Connection>> {
-        std::mem::take(&mut self.connections)
+    /// An operator ended the sessions: the connections close.
+    pub(in crate::engine) fn close_connections(&mut self, kind: CommandKind) {
+        for conn in std::mem::take(&mut self.connections) {
+            conn.close_with(kind.into());
+        }
     }
 
     /// Whether the connection did not watch the user before.
@@ -154,6 +167,8 @@ impl Entry {
             || self.state.is_present()
             // Among others: the log does not have yet that nobody keeps the user present.
             || self.listing.status().is_some()
+            // Nor when it was last heard.
+            || self.state.profile().has_unlogged_times()
     }
 
     /// Whether nothing needs the user in memory. One that is to be loaded again is pinned until it was.

@@ -46,11 +46,12 @@ pub(super) struct LockedEntry<'a> {
 }
 
 impl Users {
-    pub(super) fn new() -> Self {
+    /// `partitions` is how many there are of the users; none if this node is alone.
+    pub(super) fn new(partitions: Option<u16>) -> Self {
         let released = Arc::<ReleasedUsers>::default();
         Self {
             shards: (0..SHARDS)
-                .map(|index| Mutex::new(Shard::new(index, Arc::clone(&released))))
+                .map(|index| Mutex::new(Shard::new(index, partitions, Arc::clone(&released))))
                 .collect(),
             released,
         }
@@ -130,28 +131,24 @@ impl Users {
         Self::find_or_insert(self.shard_of(user), user, make)
     }
 
-    /// The users with sessions on this node. A pass over everyone in memory.
-    pub(super) fn connected(&self) -> Vec<UserId> {
-        let mut connected = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock();
-            let users = shard.entries.iter().filter(|(_, entry)| entry.state.is_connected());
-            connected.extend(users.map(|(_, entry)| entry.user().clone()));
-        }
-        connected
+    /// The users of a partition with sessions on this node.
+    pub(super) fn connected_in(&self, partition: u16) -> Vec<UserId> {
+        let shards = self.shards.iter();
+        shards.flat_map(|shard| shard.lock().connected_in(partition)).collect()
     }
 
-    /// All connections of users, and observers' that watch some by name, perhaps several times. A pass over everyone in memory.
-    pub(super) fn audience(&self) -> Vec<Arc<Connection>> {
-        let mut audience = Vec::new();
-        for shard in &self.shards {
+    /// All connections of users, and observers' that watch some by name, perhaps several times: those of one shard after the other.
+    /// A pass over everyone in memory.
+    pub(super) fn audiences(&self) -> impl Iterator<Item = Vec<Arc<Connection>>> {
+        self.shards.iter().map(|shard| {
             let shard = shard.lock();
+            let mut audience = Vec::new();
             for (_, entry) in &shard.entries {
                 let observers = entry.watchers().filter(|watcher| watcher.user().is_none());
                 audience.extend(entry.connections().iter().chain(observers).map(Arc::clone));
             }
-        }
-        audience
+            audience
+        })
     }
 
     /// The users of whom the limit holds a change back. A pass over everyone in memory.
@@ -227,6 +224,7 @@ impl DerefMut for LockedEntry<'_> {
 
 impl Drop for LockedEntry<'_> {
     fn drop(&mut self) {
+        self.shard.note_sessions(self.at);
         self.shard.evict_idle(self.at);
     }
 }

@@ -1,9 +1,11 @@
 //! One shard of the users: entries in slots, found by id. Everything here happens under the shard's short lock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use presence::UserId;
+use presence::replication::partition_of;
 use slab::Slab;
 
 use super::entry::Entry;
@@ -20,16 +22,22 @@ pub(super) struct Shard {
     /// The loads of its users that are under way.
     pub(super) loads: LoadTable,
     released: Arc<ReleasedUsers>,
+    /// How many partitions there are of the users; none if this node is alone.
+    partitions: Option<u16>,
+    /// The slots of users with sessions on this node, by partition, so that nobody looks for them among everyone in memory.
+    connected: BTreeSet<(u16, usize)>,
 }
 
 impl Shard {
-    pub(super) fn new(index: usize, released: Arc<ReleasedUsers>) -> Self {
+    pub(super) fn new(index: usize, partitions: Option<u16>, released: Arc<ReleasedUsers>) -> Self {
         Self {
             index,
             by_id: HashMap::new(),
             entries: Slab::new(),
             loads: LoadTable::default(),
             released,
+            partitions,
+            connected: BTreeSet::new(),
         }
     }
 
@@ -44,6 +52,32 @@ impl Shard {
         vacant.insert(Entry::new(user.clone(), state, publication));
         self.by_id.insert(user.clone(), at);
         at
+    }
+
+    /// The user there may have sessions now, or none any more.
+    pub(super) fn note_sessions(&mut self, at: UserRef) {
+        let (Some(partitions), Some(entry)) = (self.partitions, self.entries.get_mut(at.slot())) else {
+            return;
+        };
+        if entry.take_sessions_changed() {
+            let place = (partition_of(entry.user(), partitions), at.slot());
+            match entry.state.is_connected() {
+                true => self.connected.insert(place),
+                false => self.connected.remove(&place),
+            };
+        }
+    }
+
+    /// The users of a partition with sessions on this node.
+    pub(super) fn connected_in(&self, partition: u16) -> Vec<UserId> {
+        let slots = self.connected.range((partition, 0)..=(partition, usize::MAX));
+        slots.map(|(_, slot)| self.entries[*slot].user().clone()).collect()
+    }
+
+    /// How many users are noted as having sessions on this node.
+    #[cfg(test)]
+    pub(super) fn count_connected(&self) -> usize {
+        self.connected.len()
     }
 
     /// Pins the entry there.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use presence::replication::{CommandKind, GRACE_LATE, Knowledge, MovedTimes, SharedPart, State};
+use presence::replication::{CLOCKS_DIFFER_MAX, CommandKind, GRACE_LATE, Knowledge, MovedTimes, SharedPart, State};
 use presence::wire::record::{Record, Viewer};
 use presence::{
     Activity, Adopted, Contribution, Decision, EndReason, Freshness, GracePeriod, Mono, Now, Profile, Published,
-    SessionId, Sessions, Status, Timers, UserId, Wall,
+    SessionId, Sessions, Timers, UserId, Wall,
 };
 
 use super::user_state::{RemoteContributions, UserState};
@@ -39,12 +39,13 @@ impl UserState {
             grace_until: sessions.grace().map(|grace| now.wall_at(grace.until)),
             places: sessions.grace().map_or(0, GracePeriod::places),
             sessions: sessions.named_places().collect(),
-            durable: (!profile.is_degraded()).then(|| self.shared_part(now)),
+            durable: (!profile.is_assumed()).then(|| self.shared_part(now)),
             assumed: profile.durable_part().preference.custom,
             chosen_until: profile.chosen_until().map(|until| now.wall_at(until)),
-            since: profile.since().filter(|_| profile.decision().status == Status::Offline),
+            shown: profile.since().map(|since| (profile.decision().status, since)),
             last_seen: contribution.last_seen.max(profile.last_seen()),
             last_active: contribution.last_active.max(profile.last_active()),
+            has_unlogged_times: profile.has_unlogged_times(),
             revision: profile.revision(),
             contribution,
         }
@@ -86,7 +87,7 @@ impl UserState {
     ) -> Option<Published> {
         self.offered = None;
         self.remote = (!others.is_empty()).then(|| Box::new(RemoteContributions(others)));
-        self.profile.adopt(adopted, now)
+        self.profile.adopt(adopted, now.after(CLOCKS_DIFFER_MAX))
     }
 
     /// The record if the log said so, which it does not yet.
@@ -98,7 +99,7 @@ impl UserState {
         viewer: Viewer,
     ) -> Record {
         let mut profile: Profile = self.profile.clone();
-        profile.adopt(said.adopted, said.at);
+        profile.adopt(said.adopted, said.at.after(CLOCKS_DIFFER_MAX));
         let others = said.others.iter().map(|one| (one.node.as_str(), one.contribution));
         let own = (cluster.node(), self.sessions.contribution());
         let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(others).collect();
@@ -114,11 +115,7 @@ impl UserState {
 
     /// The times of the user moved alone.
     pub(in crate::engine) fn note_times(&mut self, times: &MovedTimes) {
-        self.profile.note_times(&Contribution {
-            last_seen: Some(times.last_seen),
-            last_active: times.last_active,
-            ..Contribution::default()
-        });
+        self.profile.adopt_times(Some(times.last_seen), times.last_active);
     }
 
     /// What this node heard of the user is what its record says from here on; the others are told.
@@ -144,18 +141,16 @@ impl UserState {
         self.remote = None;
     }
 
-    /// Ends the sessions of this node. Of a forgotten user nothing is known any more.
-    pub(in crate::engine) fn end_sessions(&mut self, kind: CommandKind) {
-        match kind {
-            CommandKind::Kick => {
-                self.sessions.handle_kick();
-            }
-            CommandKind::Forget => {
-                self.sessions = Sessions::default();
-                self.profile.forget_times();
-            }
+    /// An operator ends the sessions of this node. Of a forgotten user nothing that was heard counts any more. How many
+    /// connections there were.
+    pub(in crate::engine) fn end_sessions(&mut self, kind: CommandKind) -> usize {
+        let ended = self.sessions.handle_kick();
+        if kind == CommandKind::Forget {
+            self.sessions = Sessions::default();
+            self.profile.forget_times();
         }
         self.unconfirmed = None;
+        ended
     }
 
     /// A session on another node continues this one. Whether it had a place, or would have got one.

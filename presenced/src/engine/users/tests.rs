@@ -1,6 +1,7 @@
 //! The users in memory: what keeps an entry there, and what a load that comes late may do.
 
-use presence::{Now, Profile, SessionId, UserId};
+use presence::replication::partition_of;
+use presence::{EndReason, Now, Profile, SessionId, UserId};
 
 use super::*;
 use crate::engine::persistence::Persistence;
@@ -36,7 +37,7 @@ fn neighbours(name: &str) -> impl Iterator<Item = UserId> {
 
 #[test]
 fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
-    let users = Users::new();
+    let users = Users::new(None);
     let entry = users.insert(&user("ann"), nobody);
     let (first, second) = (entry.pin(), entry.pin());
     drop(entry);
@@ -51,7 +52,7 @@ fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
 
 #[test]
 fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
-    let users = Users::new();
+    let users = Users::new(None);
     let mut entry = users.insert(&user("ann"), nobody);
     entry.state.connect(now(), SessionId(1), &TIMERS);
     // Each count of pins refers to the list of released entries.
@@ -71,23 +72,52 @@ fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
 
 #[test]
 fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
-    let users = Users::new();
+    let users = Users::new(None);
     drop(users.insert(&user("ann"), nobody));
     assert!(users.find(&user("ann")).is_none());
 }
 
 #[test]
 fn a_session_keeps_its_user_in_memory() {
-    let users = Users::new();
+    let users = Users::new(None);
     let mut entry = users.insert(&user("ann"), nobody);
     entry.state.connect(now(), SessionId(1), &TIMERS);
     drop(entry);
     assert!(users.find(&user("ann")).is_some());
 }
 
+#[test]
+fn users_with_sessions_are_found_without_a_look_at_the_others() {
+    let users = Users::new(Some(4));
+    let all: Vec<UserId> = (0..400).map(|number| user(&format!("user-{number}"))).collect();
+    let pins: Vec<UserPin> = all.iter().map(|user| users.insert(user, nobody).pin()).collect();
+    let (connected, others) = pins.split_at(100);
+    for (pin, number) in connected.iter().zip(1..) {
+        users.lock(pin).state.connect(now(), SessionId(number), &TIMERS);
+    }
+    let is_in = |partition| move |user: &&UserId| partition_of(user, 4) == partition;
+    for partition in 0..4 {
+        let mut found = users.connected_in(partition);
+        found.sort_unstable();
+        let mut expected: Vec<UserId> = all[..100].iter().filter(is_in(partition)).cloned().collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+    let noted = || -> usize { users.shards.iter().map(|shard| shard.lock().count_connected()).sum() };
+    assert_eq!((noted(), others.len()), (100, 300), "nobody else is looked at");
+    for (pin, number) in connected.iter().zip(1..) {
+        let mut entry = users.lock(pin);
+        entry
+            .state
+            .disconnect(now(), SessionId(number), EndReason::Closed, TIMERS.grace);
+        entry.state.expire_sessions(now());
+    }
+    assert_eq!(noted(), 0);
+}
+
 #[tokio::test]
 async fn a_write_that_waits_keeps_its_user_in_memory() {
-    let (users, stepped) = (Users::new(), Stepped::new().await);
+    let (users, stepped) = (Users::new(None), Stepped::new().await);
     let persistence = Persistence::new(stepped.store);
     let mut entry = users.insert(&user("ann"), nobody);
     persistence.write_behind.write_soon(&mut entry);
@@ -97,7 +127,7 @@ async fn a_write_that_waits_keeps_its_user_in_memory() {
 
 #[test]
 fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
-    let users = Users::new();
+    let users = Users::new(None);
     let entry = users.insert(&user("ann"), nobody);
     let pin = entry.pin();
     let at = pin.user();
@@ -111,7 +141,7 @@ fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
 
 #[test]
 fn a_busy_shard_is_swept_next_time() {
-    let users = Users::new();
+    let users = Users::new(None);
     let neighbour = neighbours("ann").next().expect("one of many");
     let entry = users.insert(&user("ann"), nobody);
     let pin = entry.pin();
@@ -141,7 +171,7 @@ fn are_same(one: &PendingLoad, other: &PendingLoad) -> bool {
 
 #[test]
 fn a_load_is_joined_until_it_is_finished() {
-    let users = Users::new();
+    let users = Users::new(None);
     let join = |lane| {
         users
             .pin_or_join(&user("ann"), lane, pending)
@@ -163,7 +193,7 @@ fn a_load_is_joined_until_it_is_finished() {
 
 #[test]
 fn a_load_that_a_change_of_its_user_overtook_is_rejected() {
-    let users = Users::new();
+    let users = Users::new(None);
     for lane in [Lane::Single, Lane::List] {
         let ann = user("ann");
         let _load = users.pin_or_join(&ann, lane, pending).expect_err("not in memory");
@@ -181,7 +211,7 @@ fn a_load_that_a_change_of_its_user_overtook_is_rejected() {
 
 #[test]
 fn a_load_is_taken_though_its_user_was_in_memory_without_a_change() {
-    let users = Users::new();
+    let users = Users::new(None);
     let _load = users.pin_or_join(&user("ann"), Lane::List, pending);
     let come_and_go = |user: &UserId| drop(users.insert(user, nobody));
     come_and_go(&user("ann"));
@@ -194,7 +224,7 @@ fn a_load_is_taken_though_its_user_was_in_memory_without_a_change() {
 
 #[test]
 fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
-    let users = Users::new();
+    let users = Users::new(None);
     let _load = users.pin_or_join(&user("ann"), Lane::Single, pending);
     let mut entry = users.insert(&user("ann"), nobody);
     entry.state.connect(now(), SessionId(1), &TIMERS);
@@ -206,7 +236,7 @@ fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
 
 #[test]
 fn the_place_of_a_dropped_entry_is_used_again() {
-    let users = Users::new();
+    let users = Users::new(None);
     let first = users.insert(&user("ann"), nobody).at();
     let second = users.insert(&user("ann"), nobody).at();
     assert_eq!(first, second);
@@ -215,7 +245,7 @@ fn the_place_of_a_dropped_entry_is_used_again() {
 #[tokio::test]
 #[should_panic(expected = "the entry of a reference in use was dropped")]
 async fn a_reference_that_nothing_keeps_is_a_bug() {
-    let users = Users::new();
+    let users = Users::new(None);
     let at = users.insert(&user("ann"), nobody).at();
     drop(users.lock_at(at));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use presence::explain::{NodeSessions, OtherSessions};
 use presence::profile::Stored;
+use presence::replication::CommandKind;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
@@ -52,8 +53,8 @@ impl UserState {
         &self.profile
     }
 
-    pub(in crate::engine) fn is_degraded(&self) -> bool {
-        self.profile.is_degraded()
+    pub(in crate::engine) fn is_assumed(&self) -> bool {
+        self.profile.is_assumed()
     }
 
     /// The present of this user: not before a time that was told of it, though the system's clock went back.
@@ -194,13 +195,12 @@ impl UserState {
         if let Some(part) = part {
             self.profile.handle_durable(part, now.wall);
         }
-        reports + self.sessions.handle_kick()
+        reports + self.end_sessions(CommandKind::Kick)
     }
 
     /// Back to a user never seen. How many connections and reports there were.
     pub(in crate::engine) fn forget(&mut self) -> usize {
-        let ended = self.profile.reports().len() + self.sessions.handle_kick();
-        self.sessions = Sessions::default();
+        let ended = self.profile.reports().len() + self.end_sessions(CommandKind::Forget);
         self.profile = Profile::default();
         ended
     }

@@ -153,7 +153,11 @@ pub(super) fn create(path: &Path, busy_timeout: Duration) -> Result<DatabaseLock
     }
     let mut options = fs::OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(PRIVATE);
-    let file = options.open(&draft).map_err(io)?;
+    let file = options.open(&draft).map_err(|error| match error.kind() {
+        // Another start is making the database.
+        ErrorKind::AlreadyExists => in_use(path, Holder(None)),
+        _ => io(error),
+    })?;
     let lock = DatabaseLock::of(file, &draft)?.ok_or_else(|| in_use(path, Holder(None)))?;
     if path.exists() {
         // Another start has made the database since it was looked for.

@@ -11,7 +11,7 @@ use presence_tests::clock::Stopwatch;
 use super::cluster::start;
 
 /// The limits, with the default lease and grace: from the kill to the last OFFLINE, from the first one to the last, and of an
-/// answer of a node or of Redis.
+/// answer of a node, beyond what the machine takes from every program, or of Redis.
 const OFFLINE_MAX: Duration = Duration::from_secs(30);
 const CLEAN_UP_MAX: Duration = Duration::from_secs(10);
 const STALL_MAX: Duration = Duration::from_millis(100);
@@ -28,7 +28,8 @@ pub(crate) async fn dead_node(sessions: usize) -> ExitCode {
     super::missed(&[
         ("the last OFFLINE", clean_up.last, OFFLINE_MAX),
         ("the first to the last", clean_up.last - clean_up.first, CLEAN_UP_MAX),
-        ("an answer", clean_up.answer.waited, STALL_MAX),
+        ("a record", clean_up.answer.beyond, STALL_MAX),
+        ("a custom status", clean_up.write.beyond, STALL_MAX),
         ("a command of Redis", clean_up.command, STALL_MAX),
     ])
 }

@@ -95,10 +95,11 @@ impl SimulatedUser {
                 Update::Record(record) => record.status == Status::Offline,
                 Update::Removed(_) => true,
             };
-            if self
-                .continuity
-                .saw(person, is_offline, times.copied().unwrap_or_default())
-            {
+            if self.continuity.saw(
+                person,
+                (is_offline, update.revision()),
+                times.copied().unwrap_or_default(),
+            ) {
                 self.simulation.counters.borrow_mut().unexpected_offline += 1;
             }
         }

@@ -1,5 +1,5 @@
-#!lua flags=allow-oom
--- list: what other services read becomes as it should be, a step at a time. No node reads it, so there are no entries.
+-- list: what other services read becomes as it should be, a step at a time. No node reads it, so there are no entries. Where
+-- memory is full nobody is added, and whoever is to be removed is: no flags, so that Redis refuses each command by itself.
 --
 -- KEYS
 --   1  presence:{p}:state
@@ -15,7 +15,8 @@
 --   for 'custom':     4  up to where the log was read, decimal
 --                     5…  user id, the 16 digits of its revision or '' for no state, custom status, in turns
 -- Answer: {time of Redis in µs, what became of it:
---   'done' | 'begun', at the head | 'goes-on', from the place | 'behind', users were dropped since | 'refused'; then the number}
+--   'done' | 'begun', at the head | 'goes-on', from the place | 'behind', users were dropped since | 'refused'
+--   | 'full', the memory is, and there is no new list; then the number}
 -- Error NOTREGISTERED: the incarnation is not registered with this connection number; nothing changed.
 --
 -- Of the partition's own fields in `state` (see register) \1l is the incarnation that makes a new list, \1c how many custom
@@ -31,11 +32,18 @@ local function revision_of(user)
   local stored = redis.call('HGET', KEYS[1], user)
   return stored and string.sub(stored, 1, 16) or ''
 end
+-- Whether the command that adds was not refused memory.
+local function adds(...)
+  local added = redis.pcall(...)
+  if type(added) ~= 'table' or not added.err then return true end
+  if not string.find(added.err, 'OOM', 1, true) then error(added) end
+  return false
+end
 
 if kind == 'present' then
   for i = 4, #ARGV, 3 do
     if revision_of(ARGV[i]) == ARGV[i + 1] then
-      redis.call(ARGV[i + 2] == 'P' and 'SADD' or 'SREM', KEYS[2], ARGV[i])
+      if ARGV[i + 2] == 'P' then adds('SADD', KEYS[2], ARGV[i]) else redis.call('SREM', KEYS[2], ARGV[i]) end
     end
   end
   return answer('done')
@@ -49,19 +57,25 @@ elseif kind == 'strangers' then
 elseif kind == 'begin' then
   local is_others = lister and lister ~= ARGV[1] and redis.call('HEXISTS', KEYS[1], '\1n' .. lister) == 1
   if is_others then return answer('refused') end
+  if not adds('HSET', KEYS[1], '\1l', ARGV[1]) then return answer('full') end
   redis.call('UNLINK', KEYS[4])
-  redis.call('HSET', KEYS[1], '\1l', ARGV[1])
   return answer('begun', meta[1])
 elseif lister ~= ARGV[1] then
   return answer('refused')
 elseif kind == 'custom' then
   if meta[4] and tonumber(meta[4]) > tonumber(ARGV[4]) then return answer('behind') end
   for i = 5, #ARGV, 3 do
-    if revision_of(ARGV[i]) == ARGV[i + 1] then redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 2]) end
+    if revision_of(ARGV[i]) == ARGV[i + 1] and not adds('HSET', KEYS[4], ARGV[i], ARGV[i + 2]) then
+      redis.call('UNLINK', KEYS[4])
+      redis.call('HDEL', KEYS[1], '\1l')
+      return answer('full')
+    end
   end
   return answer('done')
 elseif kind == 'complete' then
   if redis.call('EXISTS', KEYS[4]) == 1 then
+    -- RENAME alone frees the old list in place: 60 ms for 62,500 fields.
+    redis.call('UNLINK', KEYS[3])
     redis.call('RENAME', KEYS[4], KEYS[3])
   else
     redis.call('UNLINK', KEYS[3])

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use presence::wire::rest::{Persistence, RedisInfo, RedisStats};
 
 use super::super::servers::{RedisOptions, RedisServers};
-use super::redis_cluster::free_port;
+use super::ports::free_port;
 use super::server::RedisServer;
 use crate::clock::Stopwatch;
 use crate::redis_url::RedisUrl;
@@ -21,6 +21,15 @@ async fn look_at(servers: &RedisServers) -> RedisStats {
 
 async fn look(server: &RedisServer) -> RedisStats {
     look_at(&server.servers()).await
+}
+
+/// How many connections the server has taken.
+async fn connections(client: &redis::Client) -> u64 {
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    let asked = redis::cmd("INFO").arg("stats").query_async(&mut connection).await;
+    let stats: String = asked.expect("an answer");
+    let count = |line: &str| line.strip_prefix("total_connections_received:")?.trim().parse().ok();
+    stats.lines().find_map(count).expect("a figure")
 }
 
 fn info(seen: &RedisStats) -> &RedisInfo {
@@ -90,21 +99,32 @@ async fn a_server_that_lets_strangers_in_is_told_from_one_that_does_not() {
     fs::write(&file, "hunter2\n").expect("a file");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
     let url = format!("{}?user=app", server.urls()[0].as_str());
-    let servers = RedisServers::new(&RedisOptions {
-        urls: vec![RedisUrl::parse(&url).expect("an address")],
-        password_file: Some(file.clone()),
-        ..RedisOptions::default()
-    })
-    .expect("an address");
+    let servers = || {
+        RedisServers::new(&RedisOptions {
+            urls: vec![RedisUrl::parse(&url).expect("an address")],
+            password_file: Some(file.clone()),
+            ..RedisOptions::default()
+        })
+        .expect("an address")
+    };
     assert_eq!(
-        look_at(&servers).await.needs_password,
+        look_at(&servers()).await.needs_password,
         Some(false),
         "the default user has none"
     );
     server
         .command(&["ACL", "SETUSER", "default", "resetpass", ">other"])
         .await;
+    let servers = servers();
     assert_eq!(look_at(&servers).await.needs_password, Some(true));
+    let app = server.client_as("app", "hunter2");
+    let before = connections(&app).await;
+    assert_eq!(look_at(&servers).await.needs_password, Some(true));
+    assert_eq!(
+        connections(&app).await - before,
+        3,
+        "where the masters are, the look, and this"
+    );
 
     fs::write(&file, "hunter1\n").expect("a file");
     let seen = look_at(&servers).await;

@@ -6,9 +6,13 @@ mod contract;
 mod contract_lists;
 mod faults;
 mod looks;
+mod lookups;
 mod nodes;
 mod partition_contract;
 mod partition_history;
+#[expect(clippy::duplicate_mod, unreachable_pub, reason = "shared with other tests")]
+#[path = "../../../../../tests/src/ports.rs"]
+mod ports;
 mod redis_cluster;
 mod scripts_contract;
 pub(crate) mod server;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::super::inbox::Inbox;
 use super::super::runner::Runner;
-use super::server::RedisServer;
+use super::server::{RedisServer, next_look};
 use super::subject::user;
 use crate::clock::Clock;
 
@@ -65,7 +65,7 @@ impl Node {
                     reading: clock.read(),
                     own: &own,
                 };
-                for effect in runner.handle(&mut partition, input, event) {
+                for effect in runner.handle(&mut partition, input, event).0 {
                     match effect {
                         Effect::Show { user, state, .. } => drop(tell.send((user, state.status))),
                         Effect::Ready => drop(be_ready.send(true)),
@@ -188,7 +188,7 @@ async fn an_emptied_server_is_filled_again_without_an_offline() {
             if online == ["ann"] {
                 return;
             }
-            tokio::task::yield_now().await;
+            next_look().await;
         }
     };
     tokio::time::timeout(WITHIN, filled).await.expect("in time");

@@ -47,6 +47,12 @@ impl Contract for Scripts {
         self.runtime.block_on(self.subject.server().command(&words));
     }
 
+    fn fill(&mut self, is_full: bool) {
+        let maxmemory = if is_full { "1" } else { "0" };
+        let words = ["CONFIG", "SET", "maxmemory", maxmemory];
+        self.runtime.block_on(self.subject.server().command(&words));
+    }
+
     fn custom_status(&mut self, user: &UserId) -> Option<CustomStatus> {
         let all = self.runtime.block_on(self.subject.custom_statuses());
         all.get(user.as_str())

@@ -15,6 +15,11 @@ use crate::redis_url::RedisUrl;
 /// How long a server may take to start, on a busy machine.
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
+/// The pause between two looks at something that is about to happen.
+pub(super) async fn next_look() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
 pub(crate) struct RedisServer {
     process: Child,
     directory: tempfile::TempDir,
@@ -59,7 +64,7 @@ impl RedisServer {
         let started = Stopwatch::start();
         while Link::open(&self.client(), Keys::of(0)).await.is_err() {
             assert!(started.elapsed() < STARTS_WITHIN, "redis-server does not answer");
-            tokio::task::yield_now().await;
+            next_look().await;
         }
     }
 
@@ -102,6 +107,7 @@ impl RedisServer {
         let started = Stopwatch::start();
         while !self.read::<String>(&["CLIENT", "LIST"]).await.contains("cmd=xread") {
             assert!(started.elapsed() < STARTS_WITHIN, "nobody reads");
+            next_look().await;
         }
     }
 

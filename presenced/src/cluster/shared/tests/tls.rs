@@ -1,10 +1,10 @@
 //! TLS to a real Redis, with certificates made for the test.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::super::servers::{RedisOptions, RedisServers};
+use super::ports::free_port;
 use super::server::RedisServer;
 use super::starts::{LONG, facts, node, refused};
 use crate::redis_url::RedisUrl;
@@ -56,9 +56,7 @@ async fn a_certificate_must_be_signed_by_the_named_roots_for_the_host() {
         certificate(dir.path(), "other", None),
     );
     let of_server = certificate(dir.path(), "server", Some(&own));
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
+    let port = free_port();
     let path = |path: &PathBuf| path.to_str().expect("a path in UTF-8").to_owned();
     let _server = RedisServer::start(&[
         "--bind",

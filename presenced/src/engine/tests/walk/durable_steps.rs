@@ -130,7 +130,7 @@ impl World {
             assert!(may_fail, "{change:?}: {error}");
             // It was loaded all the same, unless it was refused before that.
             let entry = self.daemon().engine.users.find(&user(name));
-            let is_degraded = entry.is_some_and(|entry| entry.state.is_degraded());
+            let is_degraded = entry.is_some_and(|entry| entry.state.is_assumed());
             self.model(name).is_degraded &= is_degraded;
             return;
         }

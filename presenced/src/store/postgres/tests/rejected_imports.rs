@@ -15,7 +15,8 @@ async fn rejection(database: &TestDatabase<'_>, file: &SourceFile) -> String {
 async fn a_file_that_a_daemon_uses_is_not_imported() {
     let (file, database) = (SourceFile::with_users(3), TestDatabase::shared());
     let (store, _) = file.start();
-    let error = rejection(&database, &file).await;
+    let imported = database.try_import(&database.url(), &file.path()).await;
+    let error = imported.expect_err("it was imported").to_string();
     assert!(
         error.starts_with("--from: ") && error.contains("is in use by presenced"),
         "{error}"

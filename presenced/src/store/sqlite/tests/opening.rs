@@ -237,6 +237,25 @@ async fn a_database_made_by_another_start_meanwhile_is_not_replaced() {
 }
 
 #[test]
+fn of_starts_that_make_one_database_the_others_find_it_in_use() {
+    for _ in 0..200 {
+        let dir = DatabaseDir::new();
+        let (path, together) = (dir.path(), std::sync::Barrier::new(4));
+        let start = || {
+            together.wait();
+            super::super::open::create(&path, Duration::ZERO)
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let starts = [(); 4].map(|()| scope.spawn(start));
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+        let other = |made: &&Result<_, OpenError>| !matches!(made, Ok(_) | Err(OpenError::InUse { .. }));
+        assert!(made.iter().find(other).is_none(), "{made:?}");
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
+    }
+}
+
+#[test]
 fn a_start_on_a_full_disk_uses_the_space_in_reserve() {
     let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_SHMSIZE), None);
     let dir = DatabaseDir::new();

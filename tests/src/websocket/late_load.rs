@@ -1,0 +1,45 @@
+//! Loads that a busy machine makes late. A connect waits for the database for 150 ms; if that is not enough, the user's record is
+//! told `degraded`, and once more when the row was read. On a server that many tests share this may happen to any user, so it is
+//! told apart from what a test did. Tests of `degraded` itself have a server of their own, or none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use presence::Revision;
+use presence::wire::record::{Record, Update};
+
+use crate::daemon::is_on_shared_postgres;
+
+/// What a connection was told of each user last, and which of that was a late load.
+#[derive(Debug, Default)]
+pub(super) struct LateLoads {
+    last: BTreeMap<String, Record>,
+    late: BTreeSet<(String, Revision)>,
+}
+
+impl LateLoads {
+    /// Takes note of what was told.
+    pub(super) fn note(&mut self, told: &[Update]) {
+        if !is_on_shared_postgres() {
+            return;
+        }
+        for update in told {
+            let Update::Record(record) = update else { continue };
+            let user = record.user_id.as_str().to_owned();
+            let before = self.last.insert(user.clone(), record.clone());
+            if before.is_some_and(|before| differ_by_the_load_alone(&before, record)) {
+                self.late.insert((user, record.revision));
+            }
+        }
+    }
+
+    /// Whether this update said only that the database had not answered, or has.
+    pub(super) fn is_one(&self, update: &Update) -> bool {
+        let told = (update.user_id().as_str().to_owned(), update.revision());
+        self.late.contains(&told)
+    }
+}
+
+fn differ_by_the_load_alone(before: &Record, after: &Record) -> bool {
+    let shown = |record: &Record| (record.status, record.since, record.custom_status);
+    before.degraded != after.degraded && shown(before) == shown(after)
+}
