@@ -41,6 +41,21 @@ pub struct Settings {
     pub without: &'static [Rule],
 }
 
+#[cfg(test)]
+impl Settings {
+    /// The timers of a daemon that has no configuration.
+    pub(super) const fn of_tests() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            node_grace: Duration::from_secs(12),
+            restart_grace: Duration::from_secs(30),
+            command_kept: Duration::from_secs(3_600),
+            sessions_max: 32,
+            without: &[],
+        }
+    }
+}
+
 impl Settings {
     /// How often a node appends a tick.
     #[must_use]

@@ -21,14 +21,7 @@ fn at(work: Work) -> Partition {
         own: Incarnation(1),
         previous: Vec::new(),
         node: NodeInfo::default(),
-        settings: Settings {
-            lease: Duration::from_secs(15),
-            node_grace: Duration::from_secs(12),
-            restart_grace: Duration::from_secs(30),
-            command_kept: Duration::from_secs(3_600),
-            sessions_max: 32,
-            without: &[],
-        },
+        settings: Settings::of_tests(),
         seed: 1,
     };
     let mut partition = Partition::new(start, reading());
