@@ -133,6 +133,14 @@ impl Connection {
         }
     }
 
+    /// It counts no longer as what is in grace, if it does as this.
+    pub(crate) fn disinherit(&mut self, activity: Activity) {
+        if self.known == Known::Inherited(activity) {
+            self.known = Known::Nothing;
+            self.until = None;
+        }
+    }
+
     /// The next moment at which [`Self::on_deadline`] has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
         self.until.filter(|_| self.known != Known::Away)

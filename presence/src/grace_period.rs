@@ -29,9 +29,11 @@ pub struct GracePeriod {
     pub until: Mono,
     /// Their activity when they were lost.
     pub activity: Activity,
-    /// Lost sessions of this run that have not been continued.
+    /// Lost sessions of this run that have not been continued, but for the oldest of very many.
     lost: Vec<SessionId>,
-    /// How many others have not been: those of the previous run.
+    /// How many those are. They can't be continued: it is not known which they are.
+    counted: u32,
+    /// How many sessions of the previous run have not been continued.
     unnamed: u32,
     /// Which sessions of earlier runs have been continued; each takes one place, so there are no more than there were places.
     continued: Vec<(u32, SessionId)>,
@@ -45,6 +47,7 @@ impl GracePeriod {
             until,
             activity,
             lost: vec![session],
+            counted: 0,
             unnamed: 0,
             continued: Vec::new(),
         }
@@ -57,6 +60,7 @@ impl GracePeriod {
             until,
             activity,
             lost: Vec::new(),
+            counted: 0,
             unnamed: places,
             continued: Vec::new(),
         }
@@ -69,19 +73,20 @@ impl GracePeriod {
         self.until = self.until.max(later.until);
         self.activity = self.activity.and(later.activity);
         self.lost.extend(later.lost);
+        self.counted = self.counted.saturating_add(later.counted);
         self.unnamed = self.unnamed.saturating_add(later.unnamed);
         self.continued.extend(later.continued);
         let excess = self.lost.len().saturating_sub(NAMED_PLACES_MAX);
         self.lost.drain(..excess);
-        self.unnamed = self.unnamed.saturating_add(u32::try_from(excess).unwrap_or(u32::MAX));
+        self.counted = self.counted.saturating_add(u32::try_from(excess).unwrap_or(u32::MAX));
         self
     }
 
     /// How many lost sessions have not been continued. With the last one the period is over.
     #[must_use]
     pub fn places(&self) -> u32 {
-        self.unnamed
-            .saturating_add(u32::try_from(self.lost.len()).unwrap_or(u32::MAX))
+        let named = u32::try_from(self.lost.len()).unwrap_or(u32::MAX);
+        self.unnamed.saturating_add(self.counted).saturating_add(named)
     }
 
     /// The lost sessions of this run that have not been continued, as far as they are known by name.

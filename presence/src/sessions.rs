@@ -150,9 +150,14 @@ impl Sessions {
     /// A connection began. If the grace period is idle, it counts as idle until it first reports activity, at most for
     /// `grace`.
     pub fn handle_connect(&mut self, now: Now, id: SessionId, grace: Duration) {
+        self.handle_connect_beside(now, id, Activity::Unknown, grace);
+    }
+
+    /// The same, beside what is in grace on other nodes: idle is what is in grace if all of it is.
+    pub fn handle_connect_beside(&mut self, now: Now, id: SessionId, elsewhere: Activity, grace: Duration) {
         self.on_deadline(now.mono);
         let mut connection = Connection::new(now, id);
-        if self.grace_activity() == Activity::Idle && !grace.is_zero() {
+        if self.grace_activity().and(elsewhere) == Activity::Idle && !grace.is_zero() {
             connection.inherit(Activity::Idle, now.mono.after(grace));
         }
         // Most users have one connection, and a vector that grows by itself begins with room for four.
@@ -207,14 +212,21 @@ impl Sessions {
         is_taken
     }
 
-    /// Connection `id` began beside what is in grace on other nodes, or continued that. Until it first reports activity it counts
-    /// as that, at most for `grace`.
+    /// Connection `id` continues what is in grace on another node. Until it first reports activity it counts as that, at most for
+    /// `grace`.
     pub fn handle_grace_elsewhere(&mut self, now: Now, id: SessionId, activity: Activity, grace: Duration) {
         if activity != Activity::Unknown
             && !grace.is_zero()
             && let Some(connection) = self.find(id)
         {
             connection.inherit(activity, now.mono.after(grace));
+        }
+    }
+
+    /// Another session continues what connection `id` said that it does: it does not count as active by that.
+    pub fn handle_not_continued(&mut self, id: SessionId) {
+        if let Some(connection) = self.find(id) {
+            connection.disinherit(Activity::Active);
         }
     }
 

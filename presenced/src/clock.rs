@@ -14,8 +14,11 @@ use presence::{Mono, Reading, SystemWall, Wall};
 
 /// A timer loop whose beat is later than this was stalled.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
-/// How far the monotonic clock may run ahead of the timer loop's last beat; more than the loop ever sleeps.
-pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(300);
+/// How far the monotonic clock may run ahead of the timer loop's last beat; more than the loop ever sleeps. What a beat is later
+/// than that is lost: a deadline that was set meanwhile would be reached too early if the clock caught up.
+pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(500);
+/// How often the clocks are read again if a thread stands still between the two.
+const READ_AGAIN_MAX: usize = 3;
 /// By how much the system's clock must leave the monotonic one, between two looks at both, to have been set. Corrections
 /// that slew it are slower by far.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -31,8 +34,10 @@ pub(crate) enum ClockStep {
 #[derive(Debug)]
 pub(crate) struct Clock {
     source: TimeSource,
-    /// Milliseconds lost to stalls so far.
-    stalled: AtomicU64,
+    /// Milliseconds lost to late beats so far.
+    lost: AtomicU64,
+    /// Those of them that [`Self::take_parted`] has not told.
+    parted: AtomicU64,
     /// How far the monotonic clock may run before the next beat of the timer loop.
     limit: AtomicU64,
     /// When the timer loop last beat, in real milliseconds since the start.
@@ -76,7 +81,8 @@ impl Clock {
     fn from_source(source: TimeSource) -> Self {
         let clock = Self {
             source,
-            stalled: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            parted: AtomicU64::new(0),
             limit: AtomicU64::new(millis(RUN_AHEAD)),
             beat: AtomicU64::new(0),
             latest: AtomicI64::new(i64::MIN),
@@ -88,11 +94,20 @@ impl Clock {
         clock
     }
 
-    /// Reads both clocks.
+    /// Reads both clocks, at the same moment to the millisecond: again if this thread stood still in between, which would move what
+    /// is told of a deadline away from it.
     pub(crate) fn read(&self) -> Reading {
+        let (mut system, mut mono) = (self.system(), self.mono());
+        for _ in 0..READ_AGAIN_MAX {
+            let after = self.system();
+            if after.as_millis().abs_diff(system.as_millis()) <= 1 {
+                break;
+            }
+            (system, mono) = (after, self.mono());
+        }
         Reading {
-            mono: self.mono(),
-            system: self.system(),
+            mono,
+            system,
             records_ahead: self.records_ahead.load(Ordering::SeqCst),
         }
     }
@@ -109,8 +124,8 @@ impl Clock {
     pub(crate) fn mono(&self) -> Mono {
         // The limit is read first: a beat stores it last, so a new limit is never met with an old offset.
         let limit = self.limit.load(Ordering::SeqCst);
-        let stalled = self.stalled.load(Ordering::SeqCst);
-        Mono::from_millis(self.real_millis().saturating_sub(stalled).min(limit))
+        let lost = self.lost.load(Ordering::SeqCst);
+        Mono::from_millis(self.real_millis().saturating_sub(lost).min(limit))
     }
 
     /// The system's clock as it is.
@@ -181,15 +196,20 @@ impl Clock {
 
     fn beat_at(&self, real: u64) -> Option<Duration> {
         let late = real.saturating_sub(self.beat.swap(real, Ordering::SeqCst));
-        let stall = if late > millis(STALL) {
-            late - millis(RUN_AHEAD)
-        } else {
-            0
-        };
-        let stalled = self.stalled.fetch_add(stall, Ordering::SeqCst) + stall;
+        let by = late.saturating_sub(millis(RUN_AHEAD));
+        self.parted.fetch_add(by, Ordering::SeqCst);
+        let lost = self.lost.fetch_add(by, Ordering::SeqCst) + by;
         self.limit
-            .store(real.saturating_sub(stalled) + millis(RUN_AHEAD), Ordering::SeqCst);
-        (stall > 0).then(|| Duration::from_millis(stall))
+            .store(real.saturating_sub(lost) + millis(RUN_AHEAD), Ordering::SeqCst);
+        (late > millis(STALL)).then(|| Duration::from_millis(by))
+    }
+
+    /// Whether the monotonic clock has lost [`STEP_MIN`] against the system's since this was last so.
+    pub(crate) fn take_parted(&self) -> bool {
+        let has_parted = |parted: u64| (parted >= millis(STEP_MIN)).then_some(0);
+        self.parted
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, has_parted)
+            .is_ok()
     }
 
     fn real_millis(&self) -> u64 {
@@ -221,7 +241,7 @@ impl Clock {
         system.fetch_add(by_millis, Ordering::SeqCst);
         let now = real.fetch_add(millis(by), Ordering::SeqCst) + millis(by);
         self.beat.store(now, Ordering::SeqCst);
-        let limit = now - self.stalled.load(Ordering::SeqCst) + millis(RUN_AHEAD);
+        let limit = now - self.lost.load(Ordering::SeqCst) + millis(RUN_AHEAD);
         self.limit.store(limit, Ordering::SeqCst);
     }
 
@@ -273,102 +293,4 @@ impl Stopwatch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stall_moves_no_deadline_closer() {
-        let clock = Clock::new();
-        assert_eq!(clock.beat_at(200), None);
-        assert_eq!(clock.beat_at(400), None);
-        // The process was stopped for a minute.
-        let stall = clock.beat_at(60_400);
-        assert_eq!(stall, Some(Duration::from_millis(60_000) - RUN_AHEAD));
-        assert_eq!(clock.limit.load(Ordering::SeqCst), 400 + 2 * millis(RUN_AHEAD));
-    }
-
-    #[test]
-    fn a_late_beat_within_the_stall_limit_lets_time_catch_up() {
-        let clock = Clock::new();
-        assert_eq!(clock.beat_at(900), None);
-        assert_eq!(clock.limit.load(Ordering::SeqCst), 900 + millis(RUN_AHEAD));
-    }
-
-    const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    #[test]
-    fn the_systems_clock_is_read_as_it_is() {
-        let clock = Clock::manual(BEGIN);
-        for wall in [BEGIN.after(HOUR), BEGIN, Wall::from_millis(-5), Wall::from_millis(0)] {
-            clock.set_wall(wall);
-            let read = SystemWall::from_millis(wall.as_millis());
-            assert_eq!((clock.system(), clock.read().system), (read, read));
-        }
-    }
-
-    #[test]
-    fn a_step_of_the_systems_clock_moves_no_monotonic_time() {
-        let clock = Clock::manual(BEGIN);
-        for wall in [BEGIN.after(24 * HOUR), BEGIN, Wall::from_millis(0)] {
-            clock.set_wall(wall);
-            assert_eq!(clock.mono(), Mono::from_millis(0));
-        }
-        clock.advance(HOUR);
-        assert_eq!(clock.mono(), Mono::from_millis(0).after(HOUR));
-    }
-
-    #[test]
-    fn a_step_of_the_systems_clock_is_noticed_once() {
-        let clock = Clock::manual(BEGIN);
-        clock.advance(HOUR);
-        assert_eq!(clock.take_step(), None, "time has passed on both");
-        clock.set_wall(BEGIN.after(2 * HOUR));
-        assert_eq!(clock.take_step(), Some(ClockStep::Forward(HOUR)));
-        assert_eq!(clock.take_step(), None);
-        clock.set_wall(BEGIN);
-        clock.advance(Duration::from_millis(200));
-        assert_eq!(clock.take_step(), Some(ClockStep::Back(2 * HOUR)));
-        assert_eq!(clock.take_step(), None);
-        clock.set_wall(BEGIN.after(Duration::from_millis(1_199)));
-        assert_eq!(clock.take_step(), None, "too little to tell from a correction");
-    }
-
-    #[test]
-    fn a_clock_that_stands_still_goes_back_step_by_step() {
-        let clock = Clock::manual(BEGIN);
-        clock.advance(HOUR);
-        clock.set_wall(BEGIN);
-        assert_eq!(clock.take_step(), Some(ClockStep::Back(HOUR)));
-    }
-
-    #[test]
-    fn a_clock_that_went_back_is_behind_until_it_has_caught_up() {
-        let clock = Clock::manual(BEGIN);
-        assert_eq!(clock.behind(), None);
-        clock.set_wall(BEGIN.after(HOUR));
-        assert_eq!(clock.behind(), None);
-        clock.set_wall(BEGIN);
-        assert_eq!(clock.behind(), Some(HOUR));
-        clock.advance(HOUR);
-        assert_eq!(clock.behind(), None);
-    }
-
-    #[test]
-    fn a_clock_behind_that_of_the_last_run_is_behind() {
-        let clock = Clock::manual(BEGIN);
-        clock.note_earlier_run(BEGIN);
-        assert_eq!(clock.behind(), None);
-        clock.note_earlier_run(BEGIN.after(HOUR));
-        assert_eq!(clock.behind(), Some(HOUR));
-    }
-
-    #[test]
-    fn without_a_beat_the_monotonic_clock_pauses() {
-        let clock = Clock {
-            limit: AtomicU64::new(0),
-            ..Clock::new()
-        };
-        assert_eq!(clock.mono(), Mono::from_millis(0));
-    }
-}
+mod tests;

@@ -80,6 +80,9 @@ impl RedisUrl {
             return Err("an address has no fragment: a certificate that can't be verified is never taken".into());
         }
         refuse_parameters(query, transport)?;
+        if transport != RedisTransport::Unix {
+            check_port(base)?;
+        }
         let info = text.into_connection_info().map_err(|_| EXPECTED.to_owned())?;
         let settings = info.redis_settings();
         if settings.db() < 0 {
@@ -105,6 +108,23 @@ fn refuse_password(base: &str, query: &str) -> Result<(), String> {
                 .into(),
         ),
         false => Ok(()),
+    }
+}
+
+/// The library says of no part what is wrong with it.
+fn check_port(base: &str) -> Result<(), String> {
+    let server = base.rsplit_once('@').map_or(base, |(_, server)| server);
+    let server = server.split('/').next().unwrap_or_default();
+    let port = server.rsplit_once(':').map(|(_, port)| port);
+    // The last part of an address of IPv6 is no port.
+    match port.filter(|port| !port.ends_with(']')) {
+        Some(port) if !matches!(port.parse(), Ok(1..=u16::MAX)) => {
+            // What is no number may be a password in the wrong place.
+            let shown = port.bytes().all(|byte| byte.is_ascii_digit()).then_some(port);
+            let named = shown.map(|port| format!(" {port}")).unwrap_or_default();
+            Err(format!("the port{named} is no number from 1 to 65535; {EXPECTED}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -217,11 +237,22 @@ mod tests {
             "redis:localhost",
             "redis://",
             "redis://localhost:port",
+            "redis://localhost:/2",
             "redis://localhost/two",
             "redis://0.0.0.0",
         ] {
             assert!(error(text).contains("redis://"), "{text}");
         }
+        for port in ["99999", "65536", "0"] {
+            for host in ["localhost", "ann@[::1]"] {
+                let error = error(&format!("redis://{host}:{port}/1"));
+                assert!(
+                    error.contains(&format!("the port {port} is no number from 1 to 65535")),
+                    "{error}"
+                );
+            }
+        }
+        assert!(!error("redis://localhost:hunter2").contains("hunter2"));
         assert!(error("redis://localhost/-1").contains("negative"));
         assert_eq!(
             error("redis://localhost?protocol=resp3"),

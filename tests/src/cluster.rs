@@ -1,23 +1,22 @@
 //! Three daemons on one PostgreSQL and one Redis.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use presence::Status;
 use presence::wire::record::{Record, Update};
-use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::clock::Stopwatch;
 use crate::connection_load::join_all;
 use crate::daemon::{Daemon, Setup, home_with_secret};
 use crate::postgres_server::PostgresServer;
 use crate::proxy::Proxy;
 use crate::redis_server::RedisServer;
-use crate::rest::{Rest, percent};
-use crate::wait::{let_time_pass, wait_until, within_deadline};
+use crate::rest::Rest;
+use crate::wait::{wait_until, within_deadline};
 use crate::websocket::{Socket, shows};
+
+mod comparison;
 
 /// The partitions of a cluster with short timers: more than one, few enough to look at all.
 const FEW_PARTITIONS: usize = 4;
@@ -28,10 +27,6 @@ const DEFAULT_PARTITIONS: usize = 16;
 /// The fields and values of several hashes.
 const READ_HASHES: &str = "local all = {} for _, key in ipairs(KEYS) do \
                            for _, word in ipairs(redis.call('HGETALL', key)) do table.insert(all, word) end end return all";
-
-/// Times that moved go with the next tick, which is every 3 s.
-const TICKS_TELL_WITHIN: Duration = Duration::from_secs(5);
-const LOOKS_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The nodes, with what they share.
 #[derive(Debug)]
@@ -209,26 +204,6 @@ impl Cluster {
         .await
     }
 
-    /// `GET /api/presence/{user}` is the same on all these nodes for each of the users, byte for byte but for `now`; after the
-    /// next ticks, if these have times to tell.
-    pub async fn is_same_everywhere<U: AsRef<str>>(nodes: &[&Daemon], users: &[U]) {
-        let rests: Vec<Rest> = nodes.iter().map(|node| node.rest()).collect();
-        for user in users {
-            let waiting = Stopwatch::start();
-            loop {
-                let mut read = Vec::new();
-                for rest in &rests {
-                    read.push(answer_but_for_now(rest, user.as_ref()).await);
-                }
-                if read.iter().all(|one| *one == read[0]) {
-                    break;
-                }
-                assert!(waiting.elapsed() < TICKS_TELL_WITHIN, "not the same: {read:#?}");
-                let_time_pass(LOOKS_AGAIN_AFTER).await;
-            }
-        }
-    }
-
     /// Waits until the set that other services read has these users alone.
     pub async fn online_is(&self, users: &[&str]) {
         let what = format!("{users:?} are in the set of those who are present");
@@ -292,16 +267,6 @@ fn node(name: &str, postgres: &str, redis: &str, flags: &[&str]) -> Setup {
 fn home() -> Arc<TempDir> {
     static SECRET: LazyLock<String> = LazyLock::new(|| format!("{:032x}", getrandom::u64().unwrap()));
     Arc::new(home_with_secret(&SECRET))
-}
-
-/// The answer about a user, without the time of the answer.
-async fn answer_but_for_now(rest: &Rest, user: &str) -> String {
-    let request = rest.internal(Method::GET, &format!("/api/presence/{}", percent(user)));
-    let answer = async { request.send().await.unwrap().text().await.unwrap() };
-    let answer = within_deadline("an answer", answer).await;
-    let (before, after) = answer.split_once(r#""now":""#).expect("a time");
-    let (_, after) = after.split_once("\",").expect("its end");
-    format!("{before}{after}")
 }
 
 /// What nodes tell the same of: not the times of a present user, which move on the node of the connection first.

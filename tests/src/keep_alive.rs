@@ -59,7 +59,7 @@ impl KeepAlive {
         self.ask("a custom status is acknowledged", &request).await;
     }
 
-    /// Reads the record of a user.
+    /// Reads the record of a user, which is never refused.
     pub async fn record(&mut self, user: &str) -> Vec<u8> {
         let request = format!(
             "GET /api/presence/{} HTTP/1.1\r\nhost: {}\r\nx-secret-token: {}\r\n\r\n",
@@ -67,14 +67,15 @@ impl KeepAlive {
             self.address,
             self.secret
         );
-        self.ask("a record", &request).await
+        let (status, body) = within_deadline("a record", self.ask_once(&request)).await;
+        assert_eq!(status, "200", "{}", String::from_utf8_lossy(&body));
+        body
     }
 
     async fn ask(&mut self, what: &str, request: &str) -> Vec<u8> {
         within_deadline(what, async {
             loop {
-                self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();
-                let (status, body) = self.read().await;
+                let (status, body) = self.ask_once(request).await;
                 match &*status {
                     "200" => return body,
                     "503" => pause_between_pings().await,
@@ -83,6 +84,11 @@ impl KeepAlive {
             }
         })
         .await
+    }
+
+    async fn ask_once(&mut self, request: &str) -> (String, Vec<u8>) {
+        self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();
+        self.read().await
     }
 
     async fn read(&mut self) -> (String, Vec<u8>) {

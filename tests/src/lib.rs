@@ -28,6 +28,7 @@ pub mod frame;
 pub mod greedy_user;
 pub mod jwt;
 pub mod keep_alive;
+pub mod lateness;
 pub mod lister;
 pub mod many_users;
 pub mod poller;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 
+use crate::clock::Stopwatch;
+use crate::wait::{DEADLINE, next_look_of_thread};
+
 /// The unit of times in `/proc`, `USER_HZ`: 100 on every Linux architecture in use.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -76,9 +79,27 @@ impl Process {
         self.signal(Signal::QUIT);
     }
 
-    /// Sends `SIGSTOP`, which the process can't handle.
+    /// Sends `SIGSTOP`, which the process can't handle, and waits until all of its threads have stopped: while others have the
+    /// processors, they go on for a moment.
     pub fn stop(self) {
         self.signal(Signal::STOP);
+        let stopped = Stopwatch::start();
+        while !self.is_stopped() {
+            assert!(stopped.elapsed() < DEADLINE, "it is not stopped");
+            next_look_of_thread();
+        }
+    }
+
+    /// Whether no thread runs any more, by the third field of `proc_pid_stat(5)`.
+    fn is_stopped(self) -> bool {
+        self.each().all(|process| {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap();
+            tasks.flatten().all(|task| {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                let state = stat.rsplit(") ").next().unwrap();
+                state.starts_with(['T', 'Z'])
+            })
+        })
     }
 
     /// Sends `SIGCONT`.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Stopwatch;
 use crate::daemon::Daemon;
+use crate::lateness::Lateness;
 use crate::wait::{let_time_pass, wait_for, wait_until};
 use crate::websocket::{HandshakeHeaders, Socket};
 
@@ -93,7 +94,12 @@ impl Log {
                 ));
             }
             let had = earlier.last().map(Recorded::status);
-            if is_repeated && had != Some(told.status()) {
+            // With other contents, which are the newer ones.
+            let was_stale = earlier
+                .last()
+                .and_then(|told| told.record.as_ref())
+                .is_some_and(|record| record.stale);
+            if is_repeated && !is_stale && !was_stale && had != Some(told.status()) {
                 self.faults
                     .push(format!("another status at the same revision than {had:?}: {told:?}"));
             }
@@ -146,14 +152,18 @@ impl Drop for Recorder {
 #[derive(Debug, Clone)]
 pub struct Recorders {
     clock: Stopwatch,
+    lateness: Arc<Lateness>,
     each: Vec<Arc<Recorder>>,
 }
 
 impl Recorders {
     /// Starts one at each of these nodes, which listen on fixed ports, and waits for their first snapshots.
     pub async fn start(clock: Stopwatch, nodes: &[(&str, &Daemon)]) -> Self {
-        let each = Vec::new();
-        let mut all = Self { clock, each };
+        let mut all = Self {
+            clock,
+            lateness: Arc::new(Lateness::start(clock)),
+            each: Vec::new(),
+        };
         for (name, node) in nodes {
             all.add(name, node).await;
         }
@@ -187,6 +197,7 @@ impl Recorders {
         let is_named = |recorder: &&Arc<Recorder>| nodes.contains(&recorder.node.as_str());
         Self {
             clock: self.clock,
+            lateness: Arc::clone(&self.lateness),
             each: self.each.iter().filter(is_named).cloned().collect(),
         }
     }
@@ -199,6 +210,11 @@ impl Recorders {
     /// The time since their clock began.
     pub fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// How much of the time between these two the machine was busy with other things than this process.
+    pub fn late_between(&self, from: Duration, to: Duration) -> Duration {
+        self.lateness.between(from, to)
     }
 
     /// Every change of status of the user that any of them showed after this time.
@@ -265,22 +281,26 @@ impl Recorders {
 
     /// Each was told once, within 3 s after `since`, that what it shows may be out of date, and not before `until` that it is not.
     /// (A node that the machine gives no time may say so again after that.)
-    pub fn were_stale_once(&self, since: Duration, until: Duration) {
+    pub async fn were_stale_once(&self, since: Duration, until: Duration) {
+        self.are_current(since).await;
         for recorder in &self.each {
             let told = recorder.told_of_staleness(since);
-            let is_right =
-                matches!(told[..], [(lost, true), (back, false), ..] if lost <= since + STALE_WITHIN && back >= until);
+            let is_in_time = |lost: Duration| lost <= since + STALE_WITHIN + self.late_between(since, lost);
+            let is_right = matches!(told[..], [(lost, true), (back, false), ..] if is_in_time(lost) && back >= until);
             assert!(is_right, "{} from {since:?} until {until:?}: {told:?}", recorder.node);
         }
-        self.are_current(since);
     }
 
-    /// As often as one was told after `since` that what it shows may be out of date, it was told then that it is not.
-    pub fn are_current(&self, since: Duration) {
+    /// As often as one was told after `since` that what it shows may be out of date, it is told then that it is not.
+    pub async fn are_current(&self, since: Duration) {
         for recorder in &self.each {
-            let told = recorder.told_of_staleness(since);
-            let are_pairs = told.chunks(2).all(|pair| matches!(pair, [(_, true), (_, false)]));
-            assert!(are_pairs, "{} from {since:?}: {told:?}", recorder.node);
+            let what = format!("{} has told in pairs what it told since {since:?}", recorder.node);
+            wait_until(&what, async || {
+                let told = recorder.told_of_staleness(since);
+                let are_pairs = told.chunks(2).all(|pair| matches!(pair, [(_, true), (_, false)]));
+                are_pairs.then_some(())
+            })
+            .await;
         }
     }
 
@@ -322,6 +342,13 @@ async fn record(mut socket: Socket, cursor: &mut Option<String>, clock: Stopwatc
         request["since"] = json!(cursor);
     }
     socket.send(&request);
+    {
+        // A node that is not behind says nothing of it to a new connection.
+        let mut log = log.lock().unwrap();
+        if log.stale.last().is_some_and(|(_, stale)| *stale) {
+            log.stale.push((clock.elapsed(), false));
+        }
+    }
     let mut listed = Vec::new();
     while let Ok(message) = socket.next_without_deadline().await {
         let at = clock.elapsed();

@@ -97,15 +97,15 @@ impl Drop for StatusChanges {
     }
 }
 
-/// Lets users become ONLINE, IDLE and OFFLINE in turn, each change on a node of its own, for so long. How many changes
+/// Lets users become ONLINE, IDLE and OFFLINE in turn, each change on a node of its own, for so long, and until so many changes
 /// were acknowledged.
-pub async fn change_on_all(nodes: &[&Daemon], users: usize, period: Duration) -> u64 {
+pub async fn change_on_all(nodes: &[&Daemon], users: usize, period: Duration, changes: u64) {
     let made = AtomicU64::new(0);
     let connections = nodes.iter().flat_map(|node| (0..CHANGE_CONNECTIONS).map(move |_| node));
     let changing = connections.map(|node| async {
         let mut connection = KeepAlive::connect(node).await;
         let begun = Stopwatch::start();
-        while begun.elapsed() < period {
+        while begun.elapsed() < period || made.load(Ordering::Relaxed) < changes {
             let number = getrandom::u32().unwrap() as usize;
             let status = ["ONLINE", "IDLE", "OFFLINE"][number % 3];
             connection.report(&user(number / 3 % users), status).await;
@@ -113,5 +113,4 @@ pub async fn change_on_all(nodes: &[&Daemon], users: usize, period: Duration) ->
         }
     });
     join_all(changing).await;
-    made.into_inner()
 }

@@ -191,9 +191,25 @@ impl Terminal {
         self.run(&["resize-window", "-t", "t", "-x", &width, "-y", &height]);
     }
 
-    /// Every byte written to the terminal so far.
-    pub fn raw_output(&self) -> Vec<u8> {
+    /// Every byte written to the terminal so far, but for the last ones, perhaps: another process writes them into the file.
+    pub fn output_so_far(&self) -> Vec<u8> {
         std::fs::read(self.bytes()).unwrap()
+    }
+
+    /// Every byte written to the terminal. The shell must be at its prompt.
+    pub async fn whole_output(&self) -> Vec<u8> {
+        self.ask_shell(":").await;
+        self.output_up_to_answer().await
+    }
+
+    /// The bytes up to what the shell wrote behind its last answer.
+    async fn output_up_to_answer(&self) -> Vec<u8> {
+        let asked = self.answered();
+        wait_until("all bytes are in the file", async || {
+            let output = self.output_so_far();
+            last_of(&output, asked.as_bytes()).is_some().then_some(output)
+        })
+        .await
     }
 
     /// The modes of the terminal and of its line discipline (`stty`). The shell must be at its prompt.
@@ -217,8 +233,9 @@ impl Terminal {
         ];
         let format: Vec<String> = flags.iter().map(|flag| format!("{flag}=#{{{flag}}}")).collect();
         let mut modes = self.run(&["display-message", "-p", "-t", "t", &format.join("\n")]);
+        let line_discipline = self.ask_shell("stty -a").await;
         // tmux has no word for these.
-        let output = self.raw_output();
+        let output = self.output_up_to_answer().await;
         for mode in ["1004", "2004", "2026", "25", "1049"] {
             let (on, off) = (format!("\u{1b}[?{mode}h"), format!("\u{1b}[?{mode}l"));
             let (on, off) = (last_of(&output, on.as_bytes()), last_of(&output, off.as_bytes()));
@@ -226,7 +243,7 @@ impl Terminal {
             let is_on = if shown_at_first { on >= off } else { on > off };
             writeln!(modes, "private mode {mode}={is_on}").unwrap();
         }
-        modes + &self.ask_shell("stty -a").await
+        modes + &line_discipline
     }
 
     /// Runs a command in the shell and returns its output.
@@ -234,7 +251,10 @@ impl Terminal {
         self.asked.set(self.asked.get() + 1);
         let file = self.dir.path().join(format!("said-{}", self.asked.get()));
         let file = file.display();
-        self.line(&format!("clear; {command} >{file}.part 2>&1; mv {file}.part {file}"));
+        let answered = self.answered();
+        self.line(&format!(
+            "clear; {command} >{file}.part 2>&1; mv {file}.part {file}; printf '{answered}\\r\\n'"
+        ));
         let said = wait_until("the shell answers", async || {
             std::fs::read_to_string(file.to_string()).ok()
         })
@@ -263,6 +283,11 @@ impl Terminal {
             children(shell).into_iter().next().map(Process::of)
         })
         .await
+    }
+
+    /// What the shell writes behind its last answer.
+    fn answered(&self) -> String {
+        format!("answered-{}.", self.asked.get())
     }
 
     fn bytes(&self) -> PathBuf {

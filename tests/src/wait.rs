@@ -7,7 +7,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use crate::clock::Stopwatch;
 
 /// The deadline of events that should come at once; long, because both cores may be busy.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(15);
 
@@ -65,6 +65,20 @@ pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
             () = sleep(SLEEP) => late += is_late_by(),
         }
     }
+}
+
+/// Awaits the future. Fails the test if that took longer than `limit` as [`timed`] measures it, and [`DEADLINE`] later anyhow.
+pub async fn timed_within<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> T {
+    let (done, took) = timed(within(what, limit + DEADLINE, future)).await;
+    assert!(took <= limit, "{what}: after {took:?}, not {limit:?}");
+    done
+}
+
+/// By how much a timer was late just now: as long as other programs have the processors, all are.
+pub(crate) async fn late_by() -> Duration {
+    let sleeping = Stopwatch::start();
+    sleep(SLEEP).await;
+    sleeping.elapsed().saturating_sub(SLEEP + SLEEP_LATE)
 }
 
 /// The pause between two looks of a thread that waits for a server to start.

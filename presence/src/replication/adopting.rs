@@ -210,6 +210,7 @@ impl Partition {
             return self.keep(input, user, held);
         }
         self.timers.set_user(user, None);
+        self.claims.remove(user);
         self.show_left(input, user, shown);
     }
 

@@ -31,7 +31,7 @@ impl Partition {
             self.parts.insert(user.clone(), before.durable.clone());
         }
         self.apply_command(input, user, &before, &state);
-        self.note_continued(user, &state);
+        self.note_continued(user, &state, by);
         self.note_lost_command(user, old.as_ref().is_some_and(|old| old.is_kept), &before, &state);
         self.note_contributions(input, &state);
         if by.is_none() {
@@ -291,6 +291,10 @@ impl Partition {
             return;
         };
         let mut state = held.state();
+        let is_forgotten = |command: Command| command.kind == CommandKind::Forget && command.at >= times.last_seen;
+        if state.command.is_some_and(is_forgotten) {
+            return;
+        }
         state.last_active = state.last_active.max(times.last_active);
         state.last_seen = state.last_seen.max(Some(times.last_seen)).max(state.last_active);
         let held = Held {

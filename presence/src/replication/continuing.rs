@@ -1,5 +1,6 @@
-//! Lost sessions that are continued on another node. A session begins anywhere and names the one it continues; the node where
-//! that one was gives up its place, or, if it is gone, the place is taken in the state of the user.
+//! Lost sessions that are continued. A session begins anywhere and names the one it continues; the node where that one was gives
+//! up its place, or, if it is gone, the place is taken in the state of the user. If sessions on several nodes name the same one,
+//! the first entry of the log decides whose it is.
 
 use crate::replication::effect::Effect;
 use crate::replication::names::Incarnation;
@@ -12,13 +13,12 @@ use crate::user_id::UserId;
 
 impl Partition {
     /// A connection on this node continues a session of another run. If that one has a place which nobody has taken, it is taken
-    /// now: call [`Self::handle_touch`] then. The activity of what is in grace there; none if there is no such place.
+    /// now: call [`Self::handle_touch`] then, and wait for [`Effect::Claimed`]. The activity of what is in grace there; none if
+    /// there is no such place.
     pub fn claim_place(&mut self, user: &UserId, of: SessionName) -> Option<Activity> {
         let state = self.replica.get(user).map(Held::state)?;
         let share = state.contributions.iter().find(|share| share.has_place(of))?;
-        let claims = self.claims.get(user);
-        if share.incarnation == self.own || state.continued.contains(&of) || claims.is_some_and(|all| all.contains(&of))
-        {
+        if share.incarnation == self.own || state.continued.contains(&of) || self.is_claimed(user, of) {
             return None;
         }
         let activity = match self.leases.is_registered(share.incarnation) {
@@ -29,9 +29,40 @@ impl Partition {
         Some(activity)
     }
 
-    /// The places that connections of this node have taken, and the log may not say so yet.
-    pub(super) fn claims_of(&self, user: &UserId) -> &[SessionName] {
-        self.claims.get(user).map_or(&[], Vec::as_slice)
+    /// A connection on this node continues a session of this run. Whether it may: if no other session has taken the place, as far as
+    /// is known here. Take the place then, call [`Self::handle_touch`], and wait for [`Effect::Claimed`] if the log has the place;
+    /// or [`Self::withdraw_claim`], if there is none.
+    pub fn claim_own_place(&mut self, user: &UserId, of: SessionName) -> bool {
+        let state = self.replica.get(user).map(Held::state).unwrap_or_default();
+        if state.continued.contains(&of) || self.is_claimed(user, of) {
+            return false;
+        }
+        // Of a place that the log does not have, nobody else knows.
+        if state.has_place(of) {
+            self.claims.entry(user.clone()).or_default().push(of);
+        }
+        true
+    }
+
+    /// The connection that claimed the place does not continue that session after all.
+    pub fn withdraw_claim(&mut self, user: &UserId, of: SessionName) {
+        if let Some(claims) = self.claims.get_mut(user) {
+            claims.retain(|claim| *claim != of);
+            if claims.is_empty() {
+                self.claims.remove(user);
+            }
+        }
+    }
+
+    fn is_claimed(&self, user: &UserId, of: SessionName) -> bool {
+        self.claims.get(user).is_some_and(|claims| claims.contains(&of))
+    }
+
+    /// The places of other runs that connections of this node have taken, and the log may not say so yet.
+    pub(super) fn claims_elsewhere(&self, user: &UserId) -> Vec<SessionName> {
+        let claims = self.claims.get(user).into_iter().flatten();
+        let run = self.own.run();
+        claims.filter(|of| of.run != run).copied().collect()
     }
 
     /// A node is gone, and will not say any more that places there are taken: users who have no other place there are offered
@@ -45,14 +76,9 @@ impl Partition {
         self.publisher.pending.extend(users);
     }
 
-    /// The log has this state of the user.
-    pub(super) fn note_continued(&mut self, user: &UserId, state: &State) {
-        if let Some(claims) = self.claims.get_mut(user) {
-            claims.retain(|of| state.has_place(*of) && !state.continued.contains(of));
-            if claims.is_empty() {
-                self.claims.remove(user);
-            }
-        }
+    /// The log has this state of the user, made by that node; by one that is not known, if it was read in a page.
+    pub(super) fn note_continued(&mut self, user: &UserId, state: &State, by: Option<Incarnation>) {
+        self.decide_claims(user, state, by);
         match state.continued.is_empty() {
             true => self.continuing.remove(user),
             false => self.continuing.insert(user.clone()),
@@ -62,6 +88,26 @@ impl Partition {
         let own: Vec<_> = own.map(|of| of.session).collect();
         if !own.is_empty() {
             self.push(Effect::Continued(user.clone(), own));
+        }
+    }
+
+    /// Places were free when they were claimed. Whoever made the first entry that has one as taken has it.
+    fn decide_claims(&mut self, user: &UserId, state: &State, by: Option<Incarnation>) {
+        let Some(claims) = self.claims.get_mut(user) else {
+            return;
+        };
+        let is_taken = |of: &mut SessionName| state.continued.contains(of) || !state.has_place(*of);
+        let taken: Vec<SessionName> = claims.extract_if(.., is_taken).collect();
+        if claims.is_empty() {
+            self.claims.remove(user);
+        }
+        let Some(by) = by else { return };
+        for of in taken {
+            self.push(Effect::Claimed {
+                user: user.clone(),
+                of,
+                is_won: by == self.own,
+            });
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::replication::node_info::{DrainOrder, MovedTimes};
 use crate::replication::state::{CommandKind, State};
 use crate::report::Source;
 use crate::revision::Revision;
+use crate::session_name::SessionName;
 use crate::sessions::SessionId;
 use crate::user_id::UserId;
 
@@ -73,6 +74,15 @@ pub enum Effect {
     },
     /// These sessions of this node are continued elsewhere: they give up their places, and those that are open leave none.
     Continued(UserId, Vec<SessionId>),
+    /// Several sessions may have named this one, and the log says now which of them continues it.
+    Claimed {
+        /// Whose session it was.
+        user: UserId,
+        /// The session whose place was claimed here.
+        of: SessionName,
+        /// Whether it is the one that claimed it here. If not, that one is a session like any other.
+        is_won: bool,
+    },
     /// Whether the command takes effect is not known: the partition can't be reached.
     CommandFailed(UserId),
     /// End all sessions: the node was away for so long that it can't know who was kicked or forgotten.

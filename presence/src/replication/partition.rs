@@ -85,7 +85,7 @@ pub struct Partition {
     pub(super) commands: BTreeMap<UserId, AskedCommand>,
     /// Durable parts that the log must have, whoever has sessions of the user.
     pub(super) parts: BTreeMap<UserId, SharedPart>,
-    /// Places of lost sessions on other nodes that connections here have taken, until the log says so.
+    /// Places of lost sessions that connections here have taken, until the log says whose they are.
     pub(super) claims: BTreeMap<UserId, Vec<SessionName>>,
     /// Users of whose lost sessions some are continued, until the node of the places says so.
     pub(super) continuing: BTreeSet<UserId>,

@@ -157,6 +157,7 @@ impl Publisher {
         };
         if !keeps_room && let Some(user) = find(&self.pending, &turn.pending) {
             self.pending.remove(&user);
+            self.left_over.remove(&user);
             self.left_over_taken.remove(&user);
             turn.pending = Some(user.clone());
             return Some(user);
@@ -285,6 +286,23 @@ mod tests {
         assert_eq!(take_call(&mut publisher), all);
         publisher.awaiting.insert(user.clone());
         assert!(publisher.is_waiting_for(user), "offered because it changed here");
+    }
+
+    #[test]
+    fn a_left_over_that_changes_here_is_offered_once() {
+        let mut publisher = Publisher {
+            pending: users(0..1),
+            left_over: users(0..1),
+            ..Publisher::default()
+        };
+        let mut turn = Turn::default();
+        assert_eq!(publisher.take_next(&mut turn, 0), users(0..1).pop_first());
+        assert_eq!(publisher.take_next(&mut turn, 1), None);
+        publisher.awaiting = users(0..1);
+        assert!(
+            users(0..1).iter().all(|user| publisher.is_waiting_for(user)),
+            "changed here"
+        );
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Partition {
         let held = self.replica.get(user).map(Held::state);
         let knowledge = (input.own)(user).unwrap_or_default();
         let knowledge = self.knowledge(user, knowledge);
-        let state = match self.build(input, user, held.as_ref(), &knowledge) {
+        let mut state = match self.build(input, user, held.as_ref(), &knowledge) {
             Ok(state) => state,
             Err(SessionLimitReached) => return self.push(Effect::Refuse(user.clone())),
         };
@@ -90,6 +90,10 @@ impl Partition {
         // Who was OFFLINE and is, is told nothing new; who becomes OFFLINE is not told.
         if is_told || !state.is_present() {
             return;
+        }
+        if state.shows_change_from(&before) {
+            // The log has not told it: at the revision of what it told last, watchers would take it for that.
+            state.changed = None;
         }
         let copied = self.replica.get(user).map_or(Revision::NEVER, |held| held.revision);
         let told = self.replica.told_revision(user).max(knowledge.revision).max(copied);

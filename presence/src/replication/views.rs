@@ -20,6 +20,8 @@ pub struct Member {
     pub info: Option<NodeInfo>,
     /// How long ago its last tick was read here, or its registration.
     pub tick_age: Duration,
+    /// The same in the partition where that is the least: of several, some may be out of reach for a while.
+    pub youngest_tick: Duration,
     /// Its last tick, without times; one that tells nothing if none was read yet.
     pub tick: Tick,
     /// How long a tick of the node takes through the log and back to it, as far as is known here.
@@ -30,7 +32,7 @@ impl Member {
     /// Whether clients that leave another node may come to this one, as far as its last tick says.
     #[must_use]
     pub fn takes_clients(&self, lease: Duration) -> bool {
-        self.tick.takes_clients() && self.tick_age <= lease / TICKS_PER_LEASE * SILENT_AFTER_TICKS
+        self.tick.takes_clients() && self.youngest_tick <= lease / TICKS_PER_LEASE * SILENT_AFTER_TICKS
     }
 }
 
@@ -142,10 +144,11 @@ impl Partition {
         self.reach.is_holding(now)
     }
 
-    /// Whether the log may not have what this node says of the user.
+    /// Whether the log may not have what this node says of the user, or whose a lost session is that was claimed here: another
+    /// node's entry, which was not read yet, may have left nothing to say.
     #[must_use]
     pub fn is_waiting_for(&self, user: &UserId) -> bool {
-        self.publisher.is_waiting_for(user)
+        self.publisher.is_waiting_for(user) || self.claims.contains_key(user)
     }
 
     /// How often a registration began or ended: [`Self::nodes`] may differ after that.
@@ -169,6 +172,7 @@ impl Partition {
                 incarnation,
                 info: NodeInfo::decode(node).ok(),
                 tick_age,
+                youngest_tick: tick_age,
                 tick: tick.clone(),
                 lag: match incarnation == self.own {
                     true => self.reach.lag(now),

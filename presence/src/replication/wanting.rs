@@ -127,12 +127,13 @@ impl Partition {
         let is_new_epoch = self.timers.offer_kept_at.is_some();
         let counts = |incarnation: Incarnation| is_new_epoch || self.leases.is_registered(incarnation);
         let lost = self.commands_lost.get(user).copied();
+        let claims = self.claims_elsewhere(user);
         let builder = Builder {
             own: self.own,
             now: self.clock.now(input.reading),
             settings: &self.settings,
             lost,
-            claims: self.claims_of(user),
+            claims: &claims,
             is_gone: &|incarnation| incarnation != self.own && !self.leases.is_registered(incarnation),
             is_over: &is_over,
             counts: &counts,

@@ -170,6 +170,9 @@ pub struct Stats {
     pub stalls: StallStats,
     /// Limits of the process.
     pub limits: LimitStats,
+    /// Whether a proxy in front is named (`trusted-proxy`).
+    #[serde(default)]
+    pub proxy_named: bool,
     /// The last reload of secrets, keys and settings; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<ReloadStats>,

@@ -197,6 +197,67 @@ fn a_grace_period_names_so_many_sessions_and_counts_the_rest() {
     assert!(!resume(35), "only counted");
     assert!(resume(36) && resume(99));
     assert_eq!(sessions.places(), 99);
+    assert!(
+        !sessions.handle_resume(at(100), SessionId(100), earlier(5), FOR),
+        "none of an earlier run is in grace"
+    );
+    assert_eq!(sessions.places(), 99);
+}
+
+#[test]
+fn places_of_an_earlier_run_are_apart_from_those_that_are_only_counted() {
+    let mut sessions = after_restart(1);
+    for id in 3..103 {
+        sessions.handle_connect(at(id), SessionId(id), FOR);
+        sessions.handle_end(at(id), SessionId(id), EndReason::Lost, FOR);
+    }
+    assert!(sessions.handle_resume(at(103), SessionId(1), earlier(5), FOR));
+    assert!(!sessions.handle_resume(at(103), SessionId(2), earlier(6), FOR));
+    assert_eq!(sessions.grace().map(presence::GracePeriod::places), Some(100));
+}
+
+#[test]
+fn a_session_that_continues_none_after_all_counts_as_nothing_by_that() {
+    let mut story = Story::new();
+    let (tablet, phone) = (story.connect(0), story.connect(0));
+    story.away(100, tablet);
+    story.activity(100, phone);
+    story.end(1_000, phone, EndReason::Lost);
+    let back = story.connect(2_000);
+    assert!(story.resume(2_000, back, phone));
+    assert_eq!(story.recompute(2_000), None);
+    story.user.sessions.handle_not_continued(back);
+    assert_eq!(story.recompute(2_001).unwrap().to, Status::Idle);
+    story.activity(2_002, back);
+    story.user.sessions.handle_not_continued(back);
+    assert_eq!(story.status(), Status::Online, "what it reported stays");
+}
+
+#[test]
+fn a_session_is_idle_beside_graces_here_and_elsewhere_that_all_are() {
+    use Activity::{Active, Idle, Unknown};
+    for (here, elsewhere, counts_as) in [
+        (Some(Idle), Idle, Idle),
+        (Some(Unknown), Idle, Idle),
+        (Some(Idle), Unknown, Idle),
+        (None, Idle, Idle),
+        (Some(Active), Idle, Unknown),
+        (Some(Idle), Active, Unknown),
+        (None, Active, Unknown),
+        (None, Unknown, Unknown),
+    ] {
+        let mut sessions = Sessions::default();
+        let until = Mono::from_millis(30_000);
+        sessions.handle_restore(until, here.unwrap_or_default(), here.map_or(0, |_| 1));
+        sessions.handle_connect_beside(at(0), SessionId(1), elsewhere, FOR);
+        assert_eq!(
+            sessions.contribution().open_activity,
+            counts_as,
+            "{here:?} beside {elsewhere:?}"
+        );
+        sessions.on_deadline(at(GRACE).mono);
+        assert_eq!(sessions.contribution().open_activity, Unknown);
+    }
 }
 
 #[test]

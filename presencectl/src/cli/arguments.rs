@@ -143,7 +143,7 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=5000))]
     pub(crate) watch_per_user: u64,
     /// A further node of the same cluster, http://HOST:PORT, once for each: users spread over the nodes, and go to another one
-    /// when they reconnect
+    /// when they reconnect. Needs --server and --secret-file, or a context
     #[arg(long, value_name = "URL")]
     pub(crate) also: Vec<String>,
     /// Keep the simulated users in the database; without it they are forgotten at the end, if the secret is known

@@ -1,5 +1,6 @@
 //! The body of an error response: problem details as in RFC 9457, with presenced's error code.
 
+use reqwest::Method;
 use serde::Deserialize;
 
 /// Read leniently: a newer daemon may send codes that this version doesn't know.
@@ -8,4 +9,21 @@ pub(super) struct ProblemDetails {
     pub(super) code: String,
     #[serde(default)]
     pub(super) detail: String,
+}
+
+impl ProblemDetails {
+    /// What helps, if this version knows the code.
+    pub(super) fn advice(&self, method: &Method) -> Option<&'static str> {
+        Some(match self.code.as_str() {
+            "store_unavailable" => match *method {
+                Method::PUT | Method::DELETE => {
+                    "the change was not acknowledged; `presencectl doctor` reports the store's error"
+                }
+                _ => "what is stored could not be read; `presencectl doctor` reports the store's error",
+            },
+            "cluster_unavailable" => "`presencectl doctor` reports what is wrong with Redis",
+            "misdirected_request" => "use the daemon's own address (127.0.0.1 or localhost) as --server",
+            _ => return None,
+        })
+    }
 }

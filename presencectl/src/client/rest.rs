@@ -140,6 +140,12 @@ impl Rest {
         self.send(self.request(Method::GET, &["api", "nodes"])?).await
     }
 
+    /// The nodes, each with whether it answers the one that is asked.
+    pub(crate) async fn nodes_that_answer(&self) -> Result<NodesResponse, Failure> {
+        self.send(self.request(Method::GET, &["api", "nodes"])?.query(&[("ask", "true")]))
+            .await
+    }
+
     /// Has a node move its clients to the others.
     pub(crate) async fn drain(&self, node: &str) -> Result<NodesResponse, Failure> {
         self.send(self.request(Method::PUT, &["api", "nodes", node, "drain"])?)
@@ -195,7 +201,7 @@ impl Rest {
             });
         }
         match serde_json::from_slice::<ProblemDetails>(&body) {
-            Ok(problem) => Err(self.error_response(status, &problem, retry_after.as_deref())),
+            Ok(problem) => Err(self.error_response(&method, status, &problem, retry_after.as_deref())),
             Err(_) => Err(self.not_presenced(status)),
         }
     }
@@ -257,7 +263,13 @@ impl Rest {
         failure.next("check the URL: another program or a proxy may have responded")
     }
 
-    fn error_response(&self, status: StatusCode, problem: &ProblemDetails, retry_after: Option<&str>) -> Failure {
+    fn error_response(
+        &self,
+        method: &Method,
+        status: StatusCode,
+        problem: &ProblemDetails,
+        retry_after: Option<&str>,
+    ) -> Failure {
         let detail = if problem.detail.is_empty() {
             status.canonical_reason().unwrap_or("request rejected")
         } else {
@@ -266,17 +278,10 @@ impl Rest {
         let message = format!("{} ({})", escape(detail), escape(&problem.code));
         match status.as_u16() {
             401 | 403 => Failure::not_allowed(message).next(self.credential_advice(status.as_u16())),
-            _ => match (problem.code.as_str(), retry_after) {
-                (_, Some(seconds)) => Failure::failed(message).next(format_args!("retry in {} s", escape(seconds))),
-                ("store_unavailable", _) => Failure::failed(message)
-                    .next("the change was not acknowledged; `presencectl doctor` reports the store's error"),
-                ("cluster_unavailable", _) => {
-                    Failure::failed(message).next("`presencectl doctor` reports what is wrong with Redis")
-                }
-                ("misdirected_request", _) => {
-                    Failure::failed(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
-                }
-                _ => Failure::failed(message),
+            _ => match (retry_after, problem.advice(method)) {
+                (Some(seconds), _) => Failure::failed(message).next(format_args!("retry in {} s", escape(seconds))),
+                (None, Some(advice)) => Failure::failed(message).next(advice),
+                (None, None) => Failure::failed(message),
             },
         }
     }

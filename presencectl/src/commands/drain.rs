@@ -18,6 +18,8 @@ use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
 /// How often it is asked how far the node is. A node that drains tells the others once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Within what time every node has heard of a drain: a partition of which a node hears nothing for 2 s is unreachable.
+const HEARD_AFTER: Duration = Duration::from_secs(5);
 /// How long no connection may go before it is said that the drain does not go on.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How often a line says how far the node is, where a terminal has a bar.
@@ -78,8 +80,17 @@ fn named<'a>(answer: &'a NodesResponse, name: &str) -> Result<&'a NodeStats, Fai
     })
 }
 
-/// Whoever drains a node though the others have no room for its clients must say so.
+/// Whoever drains a node though the others have no room for its clients must say so. No answer could help if no other one takes
+/// clients.
 fn check_room(answer: &NodesResponse, node: &NodeStats, args: &Drain) -> Result<(), Failure> {
+    if !answer.takes_clients_beside(node) {
+        let what = format!(
+            "{} is not drained: no other node takes clients, so they would have nowhere to go",
+            escape(&node.name)
+        );
+        let advice = "presencectl nodes shows which node drains: end that with presencectl drain NODE --cancel, or start another node";
+        return Err(Failure::failed(what).next(advice));
+    }
     let room = answer.room_beside(node);
     if room >= node.connections {
         return Ok(());
@@ -108,6 +119,7 @@ async fn wait(rest: &Rest, node: &NodeStats) -> Result<(u64, u64), Failure> {
 /// The same: what is known of another node is of its last tick.
 async fn watch(rest: &Rest, node: &NodeStats, progress: &mut DrainProgress<'_>) -> Result<(u64, u64), Failure> {
     let (mut most, mut least, mut since) = (node.connections, u64::MAX, Duration::ZERO);
+    let mut was_draining = false;
     let mut looks = interval(LOOK_EVERY);
     loop {
         looks.tick().await;
@@ -124,7 +136,9 @@ async fn watch(rest: &Rest, node: &NodeStats, progress: &mut DrainProgress<'_>) 
             let what = format!("{} has left the cluster with {}", escape(&node.name), counted(left));
             return Err(Failure::failed(what));
         };
-        if !now.draining {
+        was_draining |= now.draining;
+        // Behind a load balancer another node may be asked, which hears of the drain a little later.
+        if !now.draining && (was_draining || since >= HEARD_AFTER) {
             let what = format!(
                 "the drain of {} was cancelled with {} left",
                 escape(&node.name),
@@ -256,6 +270,7 @@ mod tests {
             draining,
             last_tick_seconds: Some(1.0),
             lag_seconds: None,
+            error: None,
         }
     }
 
@@ -280,6 +295,39 @@ mod tests {
         let silent = node("b", 0, 0, false);
         assert_eq!(room_beside(&answer(&[a.clone(), silent]), &a), 0);
         assert_eq!(room_beside(&answer(std::slice::from_ref(&a)), &a), 0);
+    }
+
+    #[test]
+    fn the_last_node_that_takes_clients_is_refused_without_a_question() {
+        let a = node("a", 500, 1_000, false);
+        let refused = |others: &[NodeStats], yes| {
+            let nodes = [std::slice::from_ref(&a), others].concat();
+            let args = Drain {
+                node: "a".to_owned(),
+                cancel: false,
+                no_wait: false,
+                yes,
+            };
+            check_room(&answer(&nodes), &a, &args)
+                .err()
+                .map(|failure| failure.report())
+        };
+        let (draining, starting) = (node("b", 0, 1_000, true), node("c", 0, 0, false));
+        for others in [vec![], vec![draining.clone()], vec![draining, starting]] {
+            for yes in [false, true] {
+                let report = refused(&others, yes).expect("a failure");
+                assert!(report.contains("no other node takes clients"), "{report}");
+            }
+        }
+        let full = node("b", 1_000, 1_000, false);
+        assert_eq!(
+            refused(std::slice::from_ref(&full), true),
+            None,
+            "a full one takes clients"
+        );
+        let asked = refused(&[full], false).expect("a question");
+        assert!(asked.contains("--yes"), "{asked}");
+        assert_eq!(refused(&[node("b", 0, 1_000, false)], false), None);
     }
 
     #[test]

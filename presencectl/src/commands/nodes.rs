@@ -97,6 +97,7 @@ mod tests {
             draining: false,
             last_tick_seconds: tick,
             lag_seconds: tick.map(|_| 0.0042),
+            error: None,
         }
     }
 

@@ -58,7 +58,7 @@ fn above_of_cluster(cluster: &ClusterStats) -> String {
         1 => "1 node".to_owned(),
         count => format!("{count} nodes"),
     };
-    let mut text = format!("cluster: {nodes}{reached}\n");
+    let mut text = format!("cluster: {nodes}{reached}; users and reports are those of all nodes\n");
     for server in &cluster.redis {
         let state = match (server.reachable, &server.info) {
             (true, Some(info)) => format!(
@@ -80,13 +80,15 @@ fn above_of_cluster(cluster: &ClusterStats) -> String {
 
 fn rows(stats: &Stats) -> TypedRows {
     let mut rows = TypedRows::new(&COLUMNS);
-    let counts = [
+    let of_cluster = [
         ("users ONLINE", stats.users.online),
         ("users IDLE", stats.users.idle),
         ("users DO_NOT_DISTURB", stats.users.do_not_disturb),
+        ("reports", stats.sessions.reports),
+    ];
+    let of_node = [
         ("connections", stats.sessions.connections),
         ("observers", stats.sessions.observers),
-        ("reports", stats.sessions.reports),
         ("users in grace period", stats.sessions.in_grace),
         ("watchers", stats.sessions.watchers),
         ("watches", stats.sessions.watches),
@@ -113,8 +115,13 @@ fn rows(stats: &Stats) -> TypedRows {
         ("longest stall (s)", stats.stalls.longest_seconds),
     ];
     let number = |(name, value): (&str, u64)| vec![Cell::Text(name.to_owned()), Cell::Number(value)];
-    for row in counts.map(number) {
+    for row in of_cluster.map(number) {
         rows.push(row);
+    }
+    for (name, value) in of_node {
+        // What beside the nodes of a cluster could be taken for that of all.
+        let place = if stats.cluster.is_some() { ", this node" } else { "" };
+        rows.push(vec![Cell::Text(format!("{name}{place}")), Cell::Number(value)]);
     }
     for (name, value) in rates.into_iter().chain(lags) {
         rows.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
@@ -187,7 +194,7 @@ mod tests {
         let cluster: ClusterStats = serde_json::from_value(cluster()).unwrap();
         assert_eq!(
             above_of_cluster(&cluster),
-            "cluster: 2 nodes, 5 OF 16 PARTITIONS UNREACHABLE: records may be stale\n\
+            "cluster: 2 nodes, 5 OF 16 PARTITIONS UNREACHABLE: records may be stale; users and reports are those of all nodes\n\
              redis: 10.0.0.1:6379, redis 7.0.15, 1 KiB used\nredis: 10.0.0.2:6379, UNREACHABLE: refused\n"
         );
         let (mut rows, mut csv) = (TypedRows::new(&COLUMNS), Vec::new());
@@ -229,9 +236,9 @@ mod tests {
             "users ONLINE,3
 users IDLE,4
 users DO_NOT_DISTURB,5
+reports,8
 connections,6
 observers,7
-reports,8
 users in grace period,9
 watchers,10
 watches,11

@@ -25,6 +25,8 @@ const OVERVIEW_ROWS_MIN: u16 = 9;
 const OVERVIEW_ROWS: u16 = 6;
 /// From this height on, the change log is below the table.
 const STREAM_BODY_MIN: u16 = 13;
+/// The change log keeps these rows below the cluster: a border and three changes.
+const LOG_ROWS_MIN: u16 = 5;
 /// The user column keeps at least this width when another column is added.
 const USER_COLUMNS_MIN: u16 = 16;
 
@@ -86,11 +88,11 @@ impl Layout {
         };
         let (detail, rest) = right.split_top(detail_rows);
         self.detail = detail;
-        (self.cluster, self.change_log) = rest.split_top(cluster::panel_rows(model, rest.height));
+        (self.cluster, self.change_log) = rest.split_top(cluster::panel_rows(model, rest.height, LOG_ROWS_MIN));
     }
 
     fn below(&mut self, panels: Area, model: &Model) {
-        let (cluster, panels) = panels.split_top(cluster::panel_rows(model, panels.height));
+        let (cluster, panels) = panels.split_top(cluster::panel_rows(model, panels.height, STREAM_BODY_MIN));
         self.cluster = cluster;
         if model.detail.is_some() {
             // Without room for both, the panel with the focus gets it all.

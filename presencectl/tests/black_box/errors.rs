@@ -177,6 +177,21 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
 }
 
 #[test]
+fn a_store_that_fails_is_told_apart_for_reads_and_changes() {
+    let daemon = FakeDaemon::start(|_| problem(503, "store_unavailable", "the database can't be reached"));
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    for (arguments, part) in [
+        (vec!["get", "alice"], "what is stored could not be read"),
+        (vec!["explain", "alice"], "what is stored could not be read"),
+        (vec!["set-status", "alice", "idle"], "the change was not acknowledged"),
+        (vec!["forget", "alice", "--yes"], "the change was not acknowledged"),
+    ] {
+        let run = sandbox.run(&arguments);
+        assert!(run.stderr.contains(part), "{run:?}");
+    }
+}
+
+#[test]
 fn a_usage_error_is_exit_code_2_without_a_request() {
     let daemon = FakeDaemon::start(|_| ok(&json!({})));
     let sandbox = Sandbox::with_daemon(&daemon.address());

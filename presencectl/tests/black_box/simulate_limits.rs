@@ -44,3 +44,27 @@ fn more_users_than_the_connection_limit_are_rejected() {
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("allows 100 simulated users"), "{run:?}");
 }
+
+#[test]
+fn further_nodes_need_the_first_address_and_the_secret_by_name() {
+    let daemon = FakeDaemon::start(answer);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let secret = sandbox.private("secret", "the-internal-secret-0123456789\n");
+    let (data_dir, secret) = (sandbox.data_dir(), secret.to_str().unwrap());
+    let also = ["simulate", "--users", "1", "--also", "http://127.0.0.1:1"];
+    for found in [
+        &[][..],
+        &["--data-dir", data_dir.to_str().unwrap(), "--secret-file", secret],
+    ] {
+        let run = sandbox.run(&[&also, found].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(
+            run.stderr.contains("add --server URL and --secret-file FILE"),
+            "{run:?}"
+        );
+    }
+    assert!(daemon.requests().is_empty(), "{:?}", daemon.requests());
+    let help = sandbox.run(&["simulate", "--help"]).stdout;
+    let words: Vec<&str> = help.split_whitespace().collect();
+    assert!(words.join(" ").contains("Needs --server and --secret-file"), "{help}");
+}

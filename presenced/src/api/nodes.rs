@@ -45,6 +45,7 @@ impl AppState {
             draining: self.engine.is_draining(),
             last_tick_seconds: None,
             lag_seconds: None,
+            error: None,
         }
     }
 }
@@ -65,5 +66,6 @@ fn node_of(member: Member) -> NodeStats {
         draining: member.tick.is_draining,
         last_tick_seconds: Some(member.tick_age.as_secs_f64()),
         lag_seconds: Some(member.lag.as_secs_f64()),
+        error: None,
     }
 }

@@ -1,5 +1,5 @@
-//! Asks other nodes of the cluster, at the addresses that they registered, for their sessions of a user. They are shown one by
-//! one by `explain` alone: what all nodes know of each other's sessions is how many there are.
+//! Asks other nodes of the cluster, at the addresses that they registered: for their sessions of a user, which are shown one by
+//! one by `explain` alone, since what all nodes know of each other's sessions is how many there are; and whether they answer.
 //!
 //! A node that can't be asked costs the answer a bounded time and its details, never the answer.
 
@@ -15,13 +15,14 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use presence::explain::SessionAnswer;
 use presence::replication::Incarnation;
-use presence::wire::rest::{Explain, ExplainSession};
+use presence::wire::rest::{Explain, ExplainSession, NodeStats};
 use presence::{Mono, UserId};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::AppState;
+use super::routes::NODES;
 use crate::auth::{NODE_HEADER, NodeRequest};
 use crate::engine::{AskedNode, SessionAnswers};
 use crate::percent;
@@ -63,9 +64,10 @@ enum AskError {
     #[error("its address {0} leads to no other node: start it with --advertise")]
     NoWay(String),
     #[error(
-        "it does not accept the internal secret of this node: the nodes of a cluster need the same one (--secret-file)"
+        "{address} does not accept the internal secret of this node: the nodes of a cluster need the same one (--secret-file), and \
+         each an address that leads to it alone (--advertise)"
     )]
-    Refused,
+    Refused { address: String },
     #[error("no answer from {address} within {} ms", ANSWERS_WITHIN.as_millis())]
     Timeout { address: String },
     #[error("{address} can't be reached: {error}")]
@@ -88,30 +90,55 @@ impl AppState {
         join_all(asked).await.into_iter().collect()
     }
 
+    /// Asks every other one of these nodes for something that it tells each node of its cluster, and notes who does not answer.
+    pub(super) async fn note_answers(&self, nodes: &mut [NodeStats]) {
+        let own = self.engine.incarnation().to_string();
+        let others = nodes.iter_mut().filter(|node| node.incarnation != own);
+        let asked = others.filter_map(|node| Some((parse_run(&node.incarnation)?, node)));
+        join_all(asked.map(async |(run, node)| {
+            let told = self.told_by(run, node.address.as_deref(), NODES).await;
+            node.error = told.err().map(|error| error.to_string());
+        }))
+        .await;
+    }
+
     async fn ask(&self, holder: &AskedNode, user: &UserId) -> Result<Vec<ExplainSession>, AskError> {
-        let address = holder.address.as_deref().ok_or(AskError::NoAddress)?;
+        let path = format!("/api/presence/{}/explain?{OF_NODE}", percent::encode(user.as_str()));
+        let address = holder.address.as_deref();
+        let body = self.told_by(holder.run, address, &path).await?;
+        let explain: Explain = serde_json::from_slice(&body).map_err(|error| AskError::NotUnderstood {
+            address: address.unwrap_or_default().to_owned(),
+            what: error.to_string(),
+        })?;
+        let mut sessions = explain.sessions;
+        sessions.retain(|session| session.source.is_none());
+        for session in &mut sessions {
+            session.node = Some(holder.name.as_str().to_owned());
+        }
+        Ok(sessions)
+    }
+
+    /// What a node answers to this path, within the time that all of them have.
+    async fn told_by(&self, run: Incarnation, address: Option<&str>, path: &str) -> Result<Bytes, AskError> {
+        let address = address.ok_or(AskError::NoAddress)?;
         if leads_nowhere(address) {
             return Err(AskError::NoWay(address.to_owned()));
         }
-        if self.is_refused_by(holder.run) {
-            return Err(AskError::Refused);
+        if self.is_refused_by(run) {
+            return Err(AskError::Refused {
+                address: address.to_owned(),
+            });
         }
-        let answered = tokio::time::timeout(ANSWERS_WITHIN, self.request(address, holder.run, user));
+        let answered = tokio::time::timeout(ANSWERS_WITHIN, self.request(address, run, path));
         let answered = answered.await.unwrap_or_else(|_| {
             Err(AskError::Timeout {
                 address: address.to_owned(),
             })
         });
-        if matches!(answered, Err(AskError::Refused)) {
-            self.peers.refused.lock().insert(holder.run, self.clock.mono());
+        if matches!(answered, Err(AskError::Refused { .. })) {
+            self.peers.refused.lock().insert(run, self.clock.mono());
         }
-        let of_holder = |session: &ExplainSession| session.source.is_none();
-        let mut sessions = answered?;
-        sessions.retain(of_holder);
-        for session in &mut sessions {
-            session.node = Some(holder.name.as_str().to_owned());
-        }
-        Ok(sessions)
+        answered
     }
 
     fn is_refused_by(&self, run: Incarnation) -> bool {
@@ -121,7 +148,7 @@ impl AppState {
         refused.contains_key(&run)
     }
 
-    async fn request(&self, address: &str, run: Incarnation, user: &UserId) -> Result<Vec<ExplainSession>, AskError> {
+    async fn request(&self, address: &str, run: Incarnation, path: &str) -> Result<Bytes, AskError> {
         let not_understood = |what: String| AskError::NotUnderstood {
             address: address.to_owned(),
             what,
@@ -134,12 +161,11 @@ impl AppState {
                 address: address.to_owned(),
                 error,
             })?;
-        let path = format!("/api/presence/{}/explain?{OF_NODE}", percent::encode(user.as_str()));
         let tokens = self.auth.node_tokens(NodeRequest {
             run: &run.to_string(),
-            path: &path,
+            path,
         });
-        let request = Request::get(&path)
+        let request = Request::get(path)
             .header(header::HOST, address)
             .header(NODE_HEADER, tokens)
             .body(Empty::<Bytes>::new())
@@ -147,12 +173,12 @@ impl AppState {
         let exchange = exchange(stream, request).await;
         let (status, body) = exchange.map_err(|error| not_understood(error.to_string()))?;
         match status {
-            StatusCode::OK => {}
-            StatusCode::FORBIDDEN => return Err(AskError::Refused),
-            status => return Err(not_understood(status.to_string())),
+            StatusCode::OK => Ok(body),
+            StatusCode::FORBIDDEN => Err(AskError::Refused {
+                address: address.to_owned(),
+            }),
+            status => Err(not_understood(status.to_string())),
         }
-        let explain: Explain = serde_json::from_slice(&body).map_err(|error| not_understood(error.to_string()))?;
-        Ok(explain.sessions)
     }
 }
 
@@ -168,6 +194,11 @@ async fn exchange(
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?;
     Ok((status, body.to_bytes()))
+}
+
+/// The run that is written so.
+fn parse_run(digits: &str) -> Option<Incarnation> {
+    u64::from_str_radix(digits, 16).ok().map(Incarnation)
 }
 
 /// Whether the address stands for all of a machine's: from here it would lead to this node or to none.

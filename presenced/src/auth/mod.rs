@@ -302,6 +302,11 @@ impl Auth {
         self.checks().proxies.client(peer, headers)
     }
 
+    /// Whether the operator named a proxy.
+    pub(crate) fn names_proxies(&self) -> bool {
+        self.checks().proxies.has_named()
+    }
+
     pub(crate) fn is_trusted_proxy(&self, addr: IpAddr) -> bool {
         self.checks().proxies.trust(addr)
     }

@@ -61,6 +61,10 @@ impl Proxies {
         }
     }
 
+    pub(super) fn has_named(&self) -> bool {
+        self.trusted.has_named()
+    }
+
     pub(super) fn trust(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
         match &self.trusted {

@@ -16,6 +16,16 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(300);
 /// More than that is all at once.
 const DRAIN_RATE_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(99_999);
+/// The settings without effect on a node that is alone.
+const OF_SEVERAL_NODES: [&str; 7] = [
+    "redis-password-file",
+    "redis-ca-file",
+    "partitions",
+    "advertise",
+    "lease",
+    "node-grace",
+    "drain-rate",
+];
 /// The longest name of a node, in bytes: that of a host name.
 const NODE_NAME_MAX: usize = 255;
 
@@ -55,18 +65,14 @@ impl ClusterSettings {
         }
     }
 
-    /// Checks the relations between values.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    /// Checks the relations between values. `is_changed` tells whether a setting has another value than its default.
+    pub(super) fn check(&self, is_changed: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
         let fail = |text: &str| Err(ConfigError(text.into()));
         let Some(first) = self.redis.first() else {
-            if self.password_file.is_some() {
-                return fail("--redis-password-file is of no use without --redis");
-            }
-            if self.ca_file.is_some() {
-                return fail("--redis-ca-file is of no use without --redis");
-            }
-            return match self.advertise {
-                Some(_) => fail("--advertise is of no use without --redis: a node alone is asked by no other"),
+            return match OF_SEVERAL_NODES.into_iter().find(|name| is_changed(name)) {
+                Some(name) => fail(&format!(
+                    "--{name} is of no use without --redis: this node would be alone"
+                )),
                 None => Ok(()),
             };
         };

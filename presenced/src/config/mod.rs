@@ -188,7 +188,12 @@ impl Config {
         if self.timers.idle_after <= self.ping_interval {
             return fail("--idle-after must be longer than --ping-interval");
         }
-        self.cluster.check()?;
+        if self.database_password_file.is_some() && !matches!(self.database, Some(Database::Postgres(_))) {
+            return fail(
+                "--database-password-file is of no use without a PostgreSQL database: name one with --database postgres://…",
+            );
+        }
+        self.cluster.check(|name| settings::is_changed(&self.given, name))?;
         let may_be_open = self.trusted_proxies.has_named() || self.insecure;
         let open = self.open_listeners().find(|_| !may_be_open);
         if let Some((flag, _)) = open {

@@ -40,6 +40,13 @@ pub(super) fn of_a_restart() -> impl Iterator<Item = &'static str> {
     names.filter(|name| !RELOADED.contains(name))
 }
 
+/// Whether a setting has another value than its default. A file made by `--print-config` names the defaults too.
+pub(super) fn is_changed(given: &BTreeMap<&'static str, Vec<String>>, name: &str) -> bool {
+    let setting = SETTINGS.iter().find(|setting| setting.name == name);
+    let default = setting.map_or("", |setting| setting.default);
+    given.get(name).is_some_and(|texts| texts.as_slice() != [default])
+}
+
 /// How many values a setting has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -270,7 +277,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(CLUSTER, One, "redis-ca-file", "FILE", "", "File with the certificates, in PEM, that may sign those of rediss:// servers [default: those that the system trusts]", |c, t| c.cluster.ca_file = path(t)?),
     row!(CLUSTER, One, "partitions", "N", "16", "Into how many partitions the users are split in Redis, 1 to 64; the same on all nodes, and fixed by the first start", |c, t| c.cluster.partitions = cluster::partitions(only(t)?)?),
     row!(CLUSTER, One, "node-name", "NAME", "", "Name of this node; no two of a cluster may have the same [default: the name of the host]", |c, t| c.node_name = Some(cluster::node_name(only(t)?)?)),
-    row!(CLUSTER, One, "advertise", "URL", "", "Where the other nodes reach this one: http://HOST:PORT [default: the bound address, which leads nowhere if --listen is 0.0.0.0 or [::]]", |c, t| c.cluster.advertise = Some(cluster::advertise(only(t)?)?)),
+    row!(CLUSTER, One, "advertise", "URL", "", "Where the other nodes reach this one: http://HOST:PORT [default: the bound address, which leads nowhere if --listen is 0.0.0.0, [::] or, from other machines, loopback]", |c, t| c.cluster.advertise = Some(cluster::advertise(only(t)?)?)),
     row!(CLUSTER, One, "lease", "TIME", "15s", "How long a node may be silent before the others declare it dead", |c, t| c.cluster.lease = cluster::lease(only(t)?)?),
     row!(CLUSTER, One, "node-grace", "TIME", "12s", "How long the sessions of a node that was declared dead still count", |c, t| c.cluster.node_grace = duration(only(t)?)?),
     row!(CLUSTER, One, "drain-rate", "N", "500", "Connections closed per second while clients move to other nodes: at a stop, and at presencectl drain", |c, t| c.cluster.drain_rate = cluster::drain_rate(only(t)?)?),

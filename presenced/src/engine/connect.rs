@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence::UserId;
 use presence::wire::record::{Record, Viewer};
-use presence::{Activity, Predecessor, SessionName, UserId};
 
 use super::{Engine, EngineError};
 use crate::connection::Connection;
@@ -56,12 +56,8 @@ impl Engine {
         }
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
-        entry.state.connect(now, conn.id(), &self.options.timers);
-        if entry.state.grace_elsewhere(entry.user(), &self.cluster) == Activity::Idle {
-            entry
-                .state
-                .inherit(now, conn.id(), Activity::Idle, &self.options.timers);
-        }
+        let elsewhere = entry.state.grace_elsewhere(entry.user(), &self.cluster);
+        entry.state.connect(now, conn.id(), elsewhere, &self.options.timers);
         self.recompute(&mut entry, now);
         let first = entry.connections().first().unwrap_or(conn);
         conn.watch_list.share(first.watch_list.total());
@@ -118,36 +114,6 @@ impl Engine {
                 retry_after: ALIVE_RETRY,
             });
         }
-    }
-
-    /// The connection continues a session that its client has lost. Whether that one had a place in the grace period of the
-    /// user, or will have one when it is found lost; and the own record; none if this session has ended.
-    pub(crate) fn resume(&self, conn: &Arc<Connection>, of: Option<SessionName>) -> Option<(bool, Record)> {
-        let elsewhere = self.claim_place(conn, of);
-        let mut entry = self.session_entry(conn)?;
-        let now = self.now_of(&entry);
-        let predecessor = |of: SessionName| match of.run == self.session_run() {
-            true => Predecessor::Here(of.session),
-            false => Predecessor::Earlier {
-                run: of.run,
-                session: of.session,
-            },
-        };
-        let timers = &self.options.timers;
-        let is_here = of.is_some_and(|of| entry.state.resume(now, conn.id(), predecessor(of), timers));
-        if elsewhere == Some(Activity::Active) {
-            entry.state.inherit(now, conn.id(), Activity::Active, timers);
-        }
-        let is_resumed = is_here || elsewhere.is_some();
-        self.recompute(&mut entry, now);
-        Some((is_resumed, self.record_of(&entry, Viewer::Own)))
-    }
-
-    /// Takes the place of a session of another run, if it has one. The activity of what is in grace there.
-    fn claim_place(&self, conn: &Arc<Connection>, of: Option<SessionName>) -> Option<Activity> {
-        let (shared, user, of) = (self.cluster.shared()?, conn.user()?, of?);
-        let is_elsewhere = of.run != self.session_run();
-        is_elsewhere.then(|| shared.partition_of(user).machine().claim_place(user, of))?
     }
 
     /// The connection is an observer, which is no user's session.

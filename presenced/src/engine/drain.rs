@@ -47,11 +47,6 @@ impl Engine {
         self.context.drain.has_begun()
     }
 
-    /// Whether the listeners take connections by now.
-    pub(super) fn takes_connections(&self) -> bool {
-        self.moving.capacity.load(Ordering::Relaxed) > 0
-    }
-
     /// Whether clients are moved to other nodes and the daemon does not stop.
     pub(crate) fn is_moving_clients(&self) -> bool {
         self.is_draining() && !self.context.drain.is_stopping()
@@ -118,9 +113,8 @@ impl Engine {
             return false;
         }
         self.tell_load(shared);
-        match is_wanted {
-            true => self.warn_of_lacking_room(),
-            false => tracing::info!("the drain is cancelled: clients are taken again"),
+        if !is_wanted {
+            tracing::info!("the drain is cancelled: clients are taken again");
         }
         true
     }
@@ -135,6 +129,10 @@ impl Engine {
         };
         if !is_new {
             return false;
+        }
+        if is_wanted {
+            // Before the first ones go.
+            self.warn_of_lacking_room();
         }
         let next = is_wanted.then(|| {
             let engine = Arc::clone(self);
@@ -295,7 +293,8 @@ mod tests {
         Member {
             incarnation: Incarnation(1),
             info: None,
-            tick_age: Duration::from_secs(tick_age),
+            tick_age: Duration::from_secs(60),
+            youngest_tick: Duration::from_secs(tick_age),
             tick: Tick {
                 connections,
                 capacity,

@@ -209,7 +209,7 @@ impl Engine {
             }
         }
         // Tokens go by the system's clock, their deadlines by the other one: now the two have parted.
-        if stall.is_some() || step.is_some() {
+        if stall.is_some() || step.is_some() || self.clock.take_parted() {
             let now = self.clock.read();
             for conn in self.deadlines.connections() {
                 conn.recheck_token(now);

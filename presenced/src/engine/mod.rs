@@ -29,6 +29,7 @@ mod publisher;
 mod recompute;
 mod replication;
 mod report;
+mod resume;
 mod session_counts;
 mod stalls;
 #[cfg(test)]

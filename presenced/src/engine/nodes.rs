@@ -126,6 +126,7 @@ mod tests {
             incarnation: Incarnation(number),
             info: None,
             tick_age: Duration::ZERO,
+            youngest_tick: Duration::ZERO,
             tick: Tick::default(),
             lag: Duration::ZERO,
         };

@@ -126,6 +126,15 @@ impl<T> Queue<T> {
         Some(item)
     }
 
+    /// Takes the first item that is like this, if there is one. The others are looked at, and keep their order.
+    pub(super) fn try_pop_where(&self, is_like: impl FnMut(&T) -> bool) -> Option<T> {
+        let items = &mut self.state.lock().items;
+        let index = items.iter().position(is_like)?;
+        let item = items.remove(index)?;
+        self.waiting.dec();
+        Some(item)
+    }
+
     pub(super) fn drain(&self) -> VecDeque<T> {
         let items = std::mem::take(&mut self.state.lock().items);
         self.waiting.dec_by(i64::try_from(items.len()).unwrap_or(0));

@@ -97,6 +97,18 @@ impl WriteRequest {
         }
     }
 
+    /// Whether it is of rows that no client waits for. It may be done after what was queued later: statuses carry their revision,
+    /// expired reports and published marks their version. It is not done before a forget that was queued earlier.
+    pub(super) fn is_written_behind(&self) -> bool {
+        match self {
+            Self::Plain(write, _) => matches!(
+                write,
+                PlainWrite::Statuses(_) | PlainWrite::Expired(_) | PlainWrite::Published(_)
+            ),
+            Self::Durable(..) | Self::Prune(..) => false,
+        }
+    }
+
     pub(super) fn refuse(self, error: StoreError) {
         // A caller that has given up needs no answer.
         match self {

@@ -82,8 +82,11 @@ async fn a_redis_that_is_gone_is_named_and_the_daemon_stays_ready() {
         found.starts_with(address) && found.contains("can't be reached"),
         "{gone}"
     );
-    let warnings = warnings(&daemon).await;
-    assert!(warnings.contains("Redis can't be reached"), "{warnings}");
+    wait_until("partitions are lost", async || {
+        let warnings = warnings(&daemon).await;
+        warnings.contains("Redis can't be reached").then_some(())
+    })
+    .await;
     let metrics = daemon.rest().metrics().await;
     let line = format!("presenced_redis_reachable{{server=\"{address}\"}} 0");
     assert!(metrics.contains(&line), "{metrics}");

@@ -11,7 +11,7 @@ use presence_tests::{Daemon, RawClient, Rest, Socket, wait_until};
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_sessions_on_other_nodes_make_room_for_a_full_user() {
     let few = ["--sessions-per-user", "3", "--lease", "3s"];
-    let patient = ["--ping-interval", "100s", "--ping-timeout", "1s", "--grace", "1s"];
+    let patient = ["--ping-interval", "100s", "--ping-timeout", "2s", "--grace", "1s"];
     let cluster = Cluster::start(&[few.as_slice(), &patient].concat()).await;
     let [a, b, c] = cluster.nodes();
     let mut living = a.socket("ada").await;

@@ -91,7 +91,7 @@ async fn presencectl_nodes_prints_the_nodes() {
 async fn a_node_on_all_addresses_is_named_until_it_advertises_one() {
     let cluster = Cluster::start(&[]).await;
     let mut d = cluster.start_listening_on("0.0.0.0:0", "d", &["--insecure"]).await;
-    listed(&[&cluster.a, &d], &["a", "b", "c", "d"]).await;
+    listed(&[&cluster.a, &cluster.b, &d], &["a", "b", "c", "d"]).await;
     let address = async |of: &Daemon| of.rest().nodes().await.nodes.remove(3).address.unwrap();
     assert!(address(&cluster.a).await.starts_with("0.0.0.0:"));
     let log = d.log();
@@ -112,7 +112,12 @@ async fn a_node_on_all_addresses_is_named_until_it_advertises_one() {
     }
     let table = run(&cluster.b, &["nodes"]).await;
     assert!(table.out.contains("node-d.internal:7420"), "{table:?}");
-    let doctor = run(&cluster.b, &["doctor"]).await;
-    assert!(!doctor.out.contains("--advertise"), "{doctor:?}");
+    wait_until("doctor says that no host has this name", async || {
+        let doctor = run(&cluster.b, &["doctor"]).await;
+        assert!(!doctor.out.contains("the other nodes can't reach d"), "{doctor:?}");
+        let named = ["b does not reach every node over HTTP:", "node-d.internal:7420"];
+        named.iter().all(|part| doctor.out.contains(part)).then_some(())
+    })
+    .await;
     assert!(!d.log().contains("--advertise http"), "{}", d.log());
 }

@@ -108,16 +108,61 @@ async fn one_of_two_lost_sessions_leaves_the_place_of_the_other() {
     signs_out(&nodes, &mut observers, "alice", last).await;
 }
 
+/// Connects and names the session of this name. Whether it was continued; none if the log did not say so in time.
+async fn decided_at(node: &Daemon, user: &str, session: &str) -> (Socket, Option<bool>) {
+    let mut socket = node.socket(user).await;
+    let answer = socket.ask(json!({"type": "resume", "sessionId": session})).await;
+    match answer {
+        ServerMessage::Ok {
+            resumed: Some(resumed),
+            user: Some(record),
+            ..
+        } => (socket, (!record.stale).then_some(resumed)),
+        other => panic!("no answer to resume: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_two_nodes_are_told_of_at_once_is_continued_on_one() {
+    let cluster = Cluster::start(&PATIENT).await;
+    let nodes = cluster.nodes();
+    let [a, b, c] = nodes;
+    let mut observers = Cluster::observers(&nodes).await;
+    let mut decided = 0;
+    for number in 0..60 {
+        let user = format!("user-{number}");
+        let old = a.socket(&user).await;
+        observers.told(&user, Status::Online).await;
+        let session = old.session.clone();
+        old.reset();
+        in_grace(&nodes, &user, 1).await;
+        // The node where it was is one of them each second time.
+        let other = if number % 2 == 0 { c } else { a };
+        let (first, second) = tokio::join!(decided_at(b, &user, &session), decided_at(other, &user, &session));
+        if let (Some(one), Some(two)) = (first.1, second.1) {
+            assert!(one != two, "{user}: {one}, {two}");
+            decided += 1;
+        }
+        in_grace(&nodes, &user, 0).await;
+        first.0.close(Some(1000)).await;
+        signs_out(&nodes, &mut observers, &user, second.0).await;
+        if decided == 6 {
+            return;
+        }
+    }
+    panic!("the log decided {decided} of 60");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_closed_is_not_continued_elsewhere() {
     let cluster = Cluster::start(&PATIENT).await;
-    let [a, b, c] = cluster.nodes();
+    let [a, b, _] = cluster.nodes();
     let _stays = a.socket("alice").await;
     let gone = a.socket("alice").await;
     let session = gone.session.clone();
     gone.close(Some(1000)).await;
     wait_until("one session is left", async || {
-        let record = c.rest().record("alice").await;
+        let record = b.rest().record("alice").await;
         (record.sessions == Some(1)).then_some(())
     })
     .await;
@@ -154,6 +199,26 @@ async fn a_user_who_was_idle_stays_idle_on_another_node() {
     in_grace(&nodes, "alice", 0).await;
     c.rest().set_custom_status("alice", "DO_NOT_DISTURB").await;
     observers.told_only("alice", Status::Online, Status::DoNotDisturb).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_not_idle_beside_an_active_one_lost_here_and_an_idle_one_elsewhere() {
+    let cluster = Cluster::start(&PATIENT).await;
+    let nodes = cluster.nodes();
+    let [a, b, _] = nodes;
+    let (mut active, mut idle) = (a.socket("alice").await, b.socket("alice").await);
+    active.be_active().await;
+    idle.be_idle().await;
+    active.reset();
+    idle.reset();
+    in_grace(&nodes, "alice", 2).await;
+    for node in [a, b] {
+        let new = node.socket("alice").await;
+        let explained = node.rest().explain("alice").await.sessions;
+        let session = explained.iter().find(|one| one.session_id == new.session);
+        assert_eq!(session.and_then(|one| one.inherited_until), None, "{explained:?}");
+        assert!(session.is_some_and(|one| !one.idle), "{explained:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

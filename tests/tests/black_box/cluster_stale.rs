@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Status;
+use presence::wire::record::Update;
 use presence::wire::server_message::ServerMessage;
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
 use presence_tests::postgres_server::PostgresServer;
+use presence_tests::proxy::Flow;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::timed;
+use presence_tests::wait::{timed, wait_until, within_deadline};
 use presence_tests::websocket::Socket;
 use serde_json::json;
 
@@ -79,6 +81,46 @@ async fn connections_are_told_once_that_redis_is_gone_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_an_outage_is_told_after_those_who_left_in_it() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let cluster = Cluster::start_linked(PostgresServer::shared(), redis, &[]).await;
+    let [a, b, c] = cluster.nodes();
+    let ada = b.socket("ada").await;
+    Cluster::agree(&[a, b, c], "ada", Status::Online).await;
+    let mut observer = c.observer().await;
+    observer.snapshot(json!({"type": "watchAll"})).await;
+    cluster.link(2).set(Flow::Cut);
+    is_told(&mut observer, true).await;
+    ada.close(Some(1000)).await;
+    Cluster::agree(&[a, b], "ada", Status::Offline).await;
+    cluster.link(2).set(Flow::Pass);
+    let mut told = Vec::new();
+    let end = ServerMessage::Stale { stale: false };
+    while told.last() != Some(&end) {
+        let next = within_deadline("the end of the outage", observer.next_without_deadline());
+        told.push(next.await.expect("a message"));
+    }
+    let is_offline = |update: &Update| matches!(update, Update::Record(record) if record.status == Status::Offline);
+    let tells_it = |message: &ServerMessage| match message {
+        ServerMessage::Presence { users, .. } => users.iter().any(is_offline),
+        _ => false,
+    };
+    assert!(told.iter().any(tells_it), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_right_after_a_start_is_not_told_of_it() {
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.a.terminate().await;
+    cluster.a.start_again().await;
+    let mut ada = cluster.a.socket("ada").await;
+    ada.snapshot(json!({"type": "watch", "userIds": ["bob"]})).await;
+    let unseen = ada.unseen();
+    let told = |message: &ServerMessage| matches!(message, ServerMessage::Stale { .. });
+    assert!(!unseen.iter().any(told), "{unseen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_in_an_outage_keeps_the_time_that_was_told() {
     let redis = Arc::new(RedisServer::start(&[]));
     let cluster = Cluster::start_on(PostgresServer::shared(), Arc::clone(&redis), &[]).await;
@@ -93,8 +135,14 @@ async fn a_change_in_an_outage_keeps_the_time_that_was_told() {
     is_told(&mut observer, true).await;
     ada.set_custom_status("IDLE").await;
     let _eve = b.socket("eve").await;
-    let told = [a.rest().record("ada").await, b.rest().record("eve").await];
-    assert!(told.iter().all(|record| record.stale), "{told:?}");
+    let mut told = Vec::new();
+    for (node, user) in [(a, "ada"), (b, "eve")] {
+        // Connections are told with the first partition that is lost; records are stale with their own.
+        let stale = wait_until("the record may be out of date", async || {
+            Some(node.rest().record(user).await).filter(|record| record.stale)
+        });
+        told.push(stale.await);
+    }
     redis.start_again();
     for before in told {
         let user = before.user_id.as_str();

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use presence::wire::record::{Record, Update};
 use presence::{Status, Wall};
 use presence_tests::clock::{Stopwatch, wall_now};
 use presence_tests::connection_load::join_all;
 use presence_tests::daemon::Setup;
+use presence_tests::topology::Topology;
 use presence_tests::wait::within;
 use presence_tests::websocket::Snapshot;
 use presence_tests::{Daemon, Rest, Socket, file_lock, wait_until};
@@ -16,8 +18,12 @@ use presence_tests::{Daemon, Rest, Socket, file_lock, wait_until};
 const KILLS: usize = 50;
 const WRITERS: usize = 8;
 const SURVIVORS: usize = 10;
-const RESTART_GRACE: std::time::Duration = std::time::Duration::from_secs(8);
 const VALUES: [&str; 3] = ["IDLE", "DO_NOT_DISTURB", "ONLINE"];
+
+/// Long enough for the start of all nodes, and a look at every user, after it began.
+fn restart_grace() -> Duration {
+    Duration::from_secs(if Topology::wanted().nodes() > 1 { 30 } else { 8 })
+}
 
 /// The custom status of a user as its writer knows it: last acknowledged, and unacknowledged when the daemon was
 /// killed.
@@ -117,7 +123,8 @@ async fn watch_for_false_offline(mut operator: Socket) {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_crashes_lose_no_custom_status_and_leave_no_ghost() {
     let _lock = file_lock::heavy().await;
-    let flags = ["--restart-grace", "8s", "--choices-per-10s", "1000000"];
+    let grace = format!("{}s", restart_grace().as_secs());
+    let flags = ["--restart-grace", &grace, "--choices-per-10s", "1000000"];
     let mut daemon = Setup::new(&flags).start().await;
     let mut deaths = BTreeMap::new();
     for life in 0..KILLS {
@@ -146,7 +153,7 @@ async fn assert_no_ghosts(daemon: &Daemon, deaths: &BTreeMap<String, Wall>) {
         let page = rest.list("").await;
         page.users.is_empty().then_some(())
     });
-    within("the restart grace and a little", RESTART_GRACE * 3, everyone_gone).await;
+    within("the restart grace and a little", restart_grace() * 3, everyone_gone).await;
     let mut bob = daemon.socket("bob").await;
     for update in bob.watch(&names).await.users {
         let Update::Record(record) = update else {

@@ -39,7 +39,7 @@ async fn status_of(rest: &Rest) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_secret_is_valid_beside_the_old_one_until_that_is_removed() {
-    let daemon = Setup::new(&["--ping-interval", "1s", "--ping-timeout", "500ms"])
+    let daemon = Setup::new(&["--ping-interval", "3s", "--ping-timeout", "2s"])
         .start()
         .await;
     let old = daemon.rest();
@@ -72,7 +72,7 @@ async fn a_rotated_secret_is_valid_beside_the_old_one_until_that_is_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_token_key_ends_the_connections_of_its_tokens_alone() {
-    let daemon = Setup::new(&["--ping-interval", "1s", "--ping-timeout", "500ms"])
+    let daemon = Setup::new(&["--ping-interval", "3s", "--ping-timeout", "2s"])
         .start()
         .await;
     let rest = daemon.rest();

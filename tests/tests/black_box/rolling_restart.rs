@@ -23,6 +23,8 @@ use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine. The lease is the default's: nobody is declared dead who is slow.
 const PATIENT: Duration = Duration::from_secs(120);
+/// For how long the simulated users go on when all are connected again. Each is answered within a fraction of a second.
+const LIVES_ON: Duration = Duration::from_secs(5);
 /// The graces outlast the time that a busy machine needs until a client is back.
 const GRACES: [&str; 8] = [
     "--grace",
@@ -142,6 +144,8 @@ impl Rollout {
         self.until("nearly all clients are connected", 54, |sessions| sessions.connections)
             .await;
         self.recorders.all_show(&self.names(), Status::Online, PATIENT).await;
+        // Who is connected has not been told yet whether it continues its session, and what it missed.
+        let_time_pass(LIVES_ON).await;
         self.recorders.no_change(&self.names(), began);
         self.recorders.revisions_grew();
         self.simulation.interrupt();

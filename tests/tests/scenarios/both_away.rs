@@ -36,7 +36,8 @@ async fn redis_that_is_back_before_postgres_makes_no_event() {
     postgres.start_again();
     watched.is_right_again().await;
     watched.writes_are_taken().await;
-    watched.made_no_event();
+    watched.epoch_gets_old().await;
+    watched.made_no_event().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,5 +50,6 @@ async fn postgres_that_is_back_before_redis_makes_no_event() {
     watched.cluster.redis().start_again();
     watched.is_right_again().await;
     watched.writes_are_taken().await;
-    watched.made_no_event();
+    watched.epoch_gets_old().await;
+    watched.made_no_event().await;
 }

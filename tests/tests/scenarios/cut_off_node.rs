@@ -14,20 +14,17 @@ use presence_tests::proxy::Flow;
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
 use presence_tests::report_load;
-use presence_tests::wait::{let_time_pass, timed, wait_for, within};
+use presence_tests::wait::{DEADLINE, let_time_pass, timed, timed_within, wait_until};
 
+use crate::scene::all_is_well;
 use crate::silence::{Silence, partitions_of_all};
 
 /// How often each node is asked of all users.
 const POLL: Duration = Duration::from_secs(1);
 /// Clients of the node that stay.
 const STAYING: usize = 50;
-/// By then its users are OFFLINE elsewhere: within 30 s.
-const FOUND_DEAD: Duration = Duration::from_secs(32);
 /// For how long its link is held.
 const HELD: Duration = Duration::from_secs(60);
-/// For how long after that it is looked whether users stay away: longer than nobody else becomes OFFLINE (5 s).
-const SETTLED: Duration = Duration::from_secs(8);
 /// A node says within this time that it may be out of date.
 const STALE_WITHIN: Duration = Duration::from_secs(3);
 /// Sessions that were ended elsewhere end within this time.
@@ -63,7 +60,7 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     }
     let (mut dan, mut eva) = (a.socket("dan").await, a.socket("eva").await);
     let all = [stay.clone(), vec!["dan".to_owned(), "eva".to_owned()]].concat();
-    recorders.all_show(&all, Status::Online, RIGHT_WITHIN).await;
+    recorders.all_show(&all, Status::Online, DEADLINE).await;
     let others = recorders.of(&["b", "c"]);
     let own = recorders.of(&["a"]);
     let partitions = partitions_of_all(&cluster);
@@ -82,8 +79,9 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     assert!(removals.iter().all(|change| change.record.is_none()), "{removals:?}");
     // What happens to its own clients is told among them.
     sockets[0].set_custom_status("DO_NOT_DISTURB").await;
-    own.all_show(&stay[..1], Status::DoNotDisturb, AT_ONCE).await;
-    until(FOUND_DEAD).await;
+    let shown = own.all_show(&stay[..1], Status::DoNotDisturb, DEADLINE);
+    timed_within("its own clients are told", AT_ONCE, shown).await;
+    others.all_show(&stay, Status::Offline, DEADLINE).await;
     silence.took_away(&stay, &others, held);
     // The log loses what ended both, too.
     report_load::make_present(b, 0..changes).await;
@@ -95,20 +93,23 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     let healed = clock.elapsed();
     cluster.link(0).set(Flow::Pass);
     let ended = async { (dan.goodbye().await.0, eva.goodbye().await.0) };
-    assert_eq!(within("both are ended", ENDED_WITHIN, ended).await, (4003, 4010));
-    let both_ended = clock.elapsed();
-    let left = (healed + RIGHT_WITHIN).saturating_sub(clock.elapsed());
-    others.all_show(&stay[1..], Status::Online, left).await;
-    let left = (healed + RIGHT_WITHIN).saturating_sub(clock.elapsed());
-    others.all_show(&stay[..1], Status::DoNotDisturb, left).await;
-    let left = (healed + RIGHT_WITHIN).saturating_sub(clock.elapsed());
-    all_show_the_same(&cluster, &all, left).await;
+    let heals = async {
+        let ended = timed_within("both are ended", ENDED_WITHIN, ended).await;
+        assert_eq!(ended, (4003, 4010));
+        let both_ended = clock.elapsed();
+        others.all_show(&stay[1..], Status::Online, DEADLINE).await;
+        others.all_show(&stay[..1], Status::DoNotDisturb, DEADLINE).await;
+        all_show_the_same(&cluster, &all).await;
+        both_ended
+    };
+    let both_ended = timed_within("all is right", RIGHT_WITHIN, heals).await;
     came_once(&others, &stay, healed);
-    until(HELD + SETTLED).await;
+    let everybody = [all.clone(), (0..changes).map(report_load::user).collect()].concat();
+    // For longer than nobody else becomes OFFLINE (5 s).
+    all_is_well(&recorders, &cluster.nodes(), &everybody).await;
     stayed_away(&recorders, &pollers, held, both_ended);
-    others.are_current(held);
-    own.were_stale_once(held, healed);
-    recorders.revisions_grew();
+    others.are_current(held).await;
+    own.were_stale_once(held, healed).await;
     drop(sockets);
 }
 
@@ -126,25 +127,25 @@ async fn are_ended_elsewhere(node: &Daemon, user: &str, how: Ended, others: &Rec
             Ended::Forgotten => node.rest().forget(user).await,
         };
         assert_eq!(ended, 1);
-        others.all_show(&[user], Status::Offline, RIGHT_WITHIN).await;
+        others.all_show(&[user], Status::Offline, DEADLINE).await;
     };
     let ((), took) = timed(told).await;
     assert!(took <= AT_ONCE, "{took:?}");
 }
 
 async fn says_that_it_may_be_out_of_date(node: &Daemon, user: &str) {
-    let what = "the node that is cut off says so";
-    wait_for(what, STALE_WITHIN, async || {
-        node.rest().record(user).await.stale.then_some(())
-    })
-    .await;
-    wait_for(what, STALE_WITHIN, async || {
-        let ready = node.rest().get("/readyz").await;
-        assert_eq!(ready.status, 200, "{}", ready.body);
-        let warnings = ready.body["warnings"].to_string();
-        warnings.contains("Redis can't be reached").then_some(())
-    })
-    .await;
+    let (what, rest) = ("the node that is cut off says so", node.rest());
+    let says = async {
+        wait_until(what, async || rest.record(user).await.stale.then_some(())).await;
+        wait_until(what, async || {
+            let ready = rest.get("/readyz").await;
+            assert_eq!(ready.status, 200, "{}", ready.body);
+            let warnings = ready.body["warnings"].to_string();
+            warnings.contains("Redis can't be reached").then_some(())
+        })
+        .await;
+    };
+    timed_within(what, STALE_WITHIN, says).await;
 }
 
 /// No node tells that one whose session was ended elsewhere is back, and none shows so once the sessions have ended.
@@ -168,8 +169,8 @@ fn came_once(others: &Recorders, users: &[String], healed: Duration) {
     }
 }
 
-async fn all_show_the_same(cluster: &Cluster, users: &[String], deadline: Duration) {
-    wait_for("all nodes show the same", deadline, async || {
+async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
+    wait_until("all nodes show the same", async || {
         let mut all: Vec<Vec<Record>> = Vec::new();
         for node in cluster.nodes() {
             let answer: presence::wire::rest::QueryResponse = node.rest().query(users).await.ok();

@@ -4,19 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use presence::CustomStatus;
 use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
+use presence::{CustomStatus, Status};
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
 use presence_tests::connection_load::join_all;
+use presence_tests::poller::Poller;
 use presence_tests::postgres_server::{Disk, PostgresServer};
+use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::{Ticker, let_time_pass, wait_for, within};
+use presence_tests::rest::send;
+use presence_tests::wait::{DEADLINE, Ticker, let_time_pass, timed_within, wait_for, wait_until};
 use presence_tests::websocket::HandshakeHeaders;
 use presence_tests::{Daemon, Socket};
+use reqwest::Method;
 use serde_json::json;
+
+use crate::scene::all_is_well;
 
 /// How often the user reconnects on each node.
 const RECONNECTS: Duration = Duration::from_millis(50);
@@ -24,6 +30,8 @@ const RECONNECTS: Duration = Duration::from_millis(50);
 const ENDED_WITHIN: Duration = Duration::from_secs(3);
 /// All is the same again within this time.
 const RIGHT_WITHIN: Duration = Duration::from_secs(10);
+/// How often each node is asked of the user.
+const POLL: Duration = Duration::from_secs(1);
 /// How often the user is forgotten.
 const ROUNDS: usize = 10;
 /// How often the user reconnects after that, on each node.
@@ -84,14 +92,14 @@ async fn is_forgotten(cluster: &Cluster, postgres: &PostgresServer, custom: Opti
     let is_answered = AtomicBool::new(false);
     let forgets = async {
         let before = a.rest().record("hal").await;
-        a.rest().forget("hal").await;
+        is_taken(a).await;
         is_answered.store(true, Ordering::SeqCst);
         before
     };
     let (on_b, on_c) = (reconnects(b, custom, &is_answered), reconnects(c, custom, &is_answered));
     let (before, on_b, on_c) = tokio::join!(forgets, on_b, on_c);
     for socket in &mut open {
-        let goodbye = within("what was open ends", ENDED_WITHIN, socket.goodbye()).await;
+        let goodbye = timed_within("what was open ends", ENDED_WITHIN, socket.goodbye()).await;
         assert_eq!(goodbye.0, 4010, "{goodbye:?}");
     }
     for node in nodes {
@@ -107,6 +115,19 @@ async fn is_forgotten(cluster: &Cluster, postgres: &PostgresServer, custom: Opti
     }
     has_nothing_older(postgres, &before, expected).await;
     drop((on_b, on_c));
+}
+
+/// Forgets the user: again where the machine took too long to say that it was done.
+async fn is_taken(node: &Daemon) {
+    let rest = node.rest();
+    wait_until("the user is forgotten", async || {
+        let answer = send(rest.internal(Method::DELETE, "/api/user/hal")).await;
+        if answer.status != 200 {
+            answer.rejected(503, "cluster_unavailable");
+        }
+        (answer.status == 200).then_some(())
+    })
+    .await;
 }
 
 /// The row of the user has this custom status, and nothing of the record from before.
@@ -132,8 +153,18 @@ async fn a_user_forgotten_while_reconnecting_has_nothing_from_before() {
     let postgres = PostgresServer::start(Disk::Unsynced);
     let redis = Arc::new(RedisServer::start(&[]));
     let cluster = Cluster::start_linked(&postgres, redis, &FLAGS).await;
+    let (clock, users) = (Stopwatch::start(), ["hal".to_owned()]);
+    let nodes = cluster.nodes();
+    let named = [("a", nodes[0]), ("b", nodes[1]), ("c", nodes[2])];
+    let recorders = Recorders::start(clock, &named).await;
+    let pollers = named.map(|(name, node)| Poller::start(clock, name, node, &users, POLL));
     for _ in 0..ROUNDS {
         is_forgotten(&cluster, &postgres, None, CustomStatus::Online).await;
         is_forgotten(&cluster, &postgres, Some("IDLE"), CustomStatus::Idle).await;
+    }
+    recorders.all_show(&users, Status::Offline, DEADLINE).await;
+    all_is_well(&recorders, &nodes, &users).await;
+    for poller in &pollers {
+        poller.was_answered_but_for(&[]);
     }
 }

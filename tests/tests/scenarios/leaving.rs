@@ -1,10 +1,12 @@
 //! A user who leaves while Redis is away.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use presence::{Status, Wall};
 use presence_tests::clock::wall_now;
-use presence_tests::{Daemon, wait_until};
+use presence_tests::wait::timed_within;
+use presence_tests::{DEADLINE, Daemon, Socket, wait_until};
 
 use crate::scene::{Scene, seconds};
 
@@ -23,19 +25,15 @@ async fn a_user_who_leaves_in_an_outage_is_offline_after_it() {
     let began = scene.now();
     scene.redis_process.stop();
     scene.until(began + seconds(5)).await;
-    let closed = wall_now();
-    cem.close(Some(1000)).await;
+    let closed = close(cem).await;
     scene.until(began + AWAY).await;
     let returned = scene.now();
     scene.redis_process.resume();
-    scene
-        .recorders
-        .all_show(&users[..1], Status::Offline, seconds(10))
-        .await;
-    assert!(scene.now() - returned <= seconds(10), "{:?}", scene.now() - returned);
-    left_once(&scene, &["a", "b", "c"], returned, closed);
+    let is_told = scene.recorders.all_show(&users[..1], Status::Offline, DEADLINE);
+    timed_within("cem is OFFLINE", seconds(10), is_told).await;
+    left_once(&scene, &["a", "b", "c"], returned, &closed);
     let nodes = scene.cluster.nodes();
-    rest_says_when(&nodes, closed).await;
+    rest_says_when(&nodes, &closed).await;
     for node in ["a", "b", "c"] {
         scene.poller(node).was_answered_but_for(&[]);
         scene.poller(node).never(&["cem"], Status::Offline, began, returned);
@@ -44,9 +42,9 @@ async fn a_user_who_leaves_in_an_outage_is_offline_after_it() {
             .never(&["stays"], Status::Offline, began, scene.now());
     }
     scene.all_is_well(&nodes, &users).await;
-    left_once(&scene, &["a", "b", "c"], returned, closed);
+    left_once(&scene, &["a", "b", "c"], returned, &closed);
     scene.recorders.no_change(&["stays"], began);
-    scene.recorders.were_stale_once(began, returned);
+    scene.recorders.were_stale_once(began, returned).await;
     scene.online_is(&users[1..]).await;
     drop(stays);
 }
@@ -63,21 +61,21 @@ async fn a_user_who_leaves_in_an_outage_is_offline_though_the_node_stops() {
     let began = scene.now();
     scene.redis_process.stop();
     scene.until(began + seconds(5)).await;
-    let closed = wall_now();
-    cem.close(Some(1000)).await;
+    let closed = close(cem).await;
     scene.until(began + seconds(10)).await;
-    let status = scene.cluster.a.terminate().await;
+    let ends = scene.now().saturating_sub(seconds(1));
+    let status = timed_within("a ends", seconds(10), scene.cluster.a.terminate()).await;
     assert_eq!(status.code(), Some(0));
-    assert!(scene.now() - began <= seconds(20), "{:?}", scene.now() - began);
     scene.until(began + AWAY).await;
     let returned = scene.now();
     scene.redis_process.resume();
     let others = scene.recorders.of(&["b", "c"]);
-    others.all_show(&users[..1], Status::Offline, seconds(45)).await;
-    assert!(scene.now() - returned <= seconds(45), "{:?}", scene.now() - returned);
-    left_once(&scene, &["b", "c"], returned, closed);
+    let is_told = others.all_show(&users[..1], Status::Offline, seconds(45) + DEADLINE);
+    timed_within("cem is OFFLINE", seconds(45), is_told).await;
+    left_once(&scene, &["b", "c"], returned, &closed);
+    scene.poller("a").was_answered_but_for(&[ends..Duration::MAX]);
     let nodes = [&scene.cluster.b, &scene.cluster.c];
-    rest_says_when(&nodes, closed).await;
+    rest_says_when(&nodes, &closed).await;
     for node in ["b", "c"] {
         scene.poller(node).was_answered_but_for(&[]);
         scene.poller(node).never(&["cem"], Status::Offline, began, returned);
@@ -86,15 +84,15 @@ async fn a_user_who_leaves_in_an_outage_is_offline_though_the_node_stops() {
             .never(&["stays"], Status::Offline, began, scene.now());
     }
     scene.all_is_well(&nodes, &users).await;
-    left_once(&scene, &["b", "c"], returned, closed);
+    left_once(&scene, &["b", "c"], returned, &closed);
     others.no_change(&["stays"], began);
-    others.were_stale_once(began, returned);
+    others.were_stale_once(began, returned).await;
     scene.online_is(&users[1..]).await;
     drop(stays);
 }
 
 /// These nodes told one change of cem, after the return of Redis, with the times of the close.
-fn left_once(scene: &Scene, nodes: &[&str], returned: Duration, closed: Wall) {
+fn left_once(scene: &Scene, nodes: &[&str], returned: Duration, closed: &RangeInclusive<Wall>) {
     for node in nodes {
         let changes = scene.recorders.of(&[node]).changes("cem", seconds(0));
         let [_, left] = changes.as_slice() else {
@@ -106,7 +104,7 @@ fn left_once(scene: &Scene, nodes: &[&str], returned: Duration, closed: Wall) {
     }
 }
 
-async fn rest_says_when(nodes: &[&Daemon], closed: Wall) {
+async fn rest_says_when(nodes: &[&Daemon], closed: &RangeInclusive<Wall>) {
     for node in nodes {
         let record = wait_until("cem is OFFLINE", async || {
             let record = node.rest().record("cem").await;
@@ -118,11 +116,22 @@ async fn rest_says_when(nodes: &[&Daemon], closed: Wall) {
     }
 }
 
-/// Each time is within a second of this one.
-fn are_about(times: &[Option<Wall>], expected: Wall) {
+/// Closes the connection. When that was: from before it to when the node had answered.
+async fn close(socket: Socket) -> RangeInclusive<Wall> {
+    let from = wall_now();
+    socket.close(Some(1000)).await;
+    from..=wall_now()
+}
+
+/// Each time is within a second of these.
+fn are_about(times: &[Option<Wall>], expected: &RangeInclusive<Wall>) {
+    let from = expected.start().as_millis() - 1_000;
+    let to = expected.end().as_millis() + 1_000;
     for time in times {
         let time = time.expect("a time");
-        let off = time.as_millis().abs_diff(expected.as_millis());
-        assert!(off <= 1_000, "{time:?} is not about {expected:?}");
+        assert!(
+            (from..=to).contains(&time.as_millis()),
+            "{time:?} is not about {expected:?}"
+        );
     }
 }

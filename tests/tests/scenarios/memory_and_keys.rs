@@ -12,6 +12,8 @@ use crate::watched::Watched;
 
 /// How long Redis is full.
 const FULL: Duration = Duration::from_secs(20);
+/// Between two faults by hand.
+const APART: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_without_memory_takes_departures_alone() {
@@ -19,7 +21,8 @@ async fn redis_without_memory_takes_departures_alone() {
     watched.begin();
     let used = watched.cluster.command(&["INFO", "memory"]);
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
-    let below = (used.trim().parse::<u64>().unwrap() - 1_000).to_string();
+    // What it uses goes up and down by more than a little: the buffers of its connections count.
+    let below = (used.trim().parse::<u64>().unwrap() / 2).to_string();
     watched.cluster.command(&["CONFIG", "SET", "maxmemory", &below]);
     watched.leaves("c-1").await;
     let left = ["c-1"];
@@ -33,7 +36,7 @@ async fn redis_without_memory_takes_departures_alone() {
     doctor_says(&watched, "redis-memory", "of its maxmemory", "raise maxmemory").await;
     watched.cluster.command(&["CONFIG", "SET", "maxmemory", "0"]);
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.made_no_event().await;
     // With room enough that nothing is removed.
     for [setting, value] in [["maxmemory", "1gb"], ["maxmemory-policy", "allkeys-lfu"]] {
         watched.cluster.command(&["CONFIG", "SET", setting, value]);
@@ -55,26 +58,44 @@ async fn doctor_says(watched: &Watched, name: &str, found: &str, fix: &str) {
     }
 }
 
+/// Something is taken from Redis by hand, this often: all is right within 10 s, and nothing follows until the next such fault.
+async fn is_taken_by_hand(watched: &Watched, command: &[&str], times: usize) {
+    let next = watched.recorders.now() + APART;
+    for _ in 0..times {
+        watched.cluster.command(command);
+    }
+    watched.is_right_again().await;
+    let_time_pass(next.saturating_sub(watched.recorders.now())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_scripts_and_connections_taken_by_hand_make_no_event() {
+async fn keys_taken_by_hand_make_no_event() {
     let mut watched = Watched::start(PostgresServer::shared(), RedisServer::start(&[])).await;
     watched.begin();
     // Of the partition of somebody who is present.
     let partition = watched.partition_of("a-1");
     for name in ["state", "log", "online"] {
         let key = format!("presence:{{{partition}}}:{name}");
-        assert_eq!(watched.cluster.command(&["DEL", &key]), "1");
-        watched.is_right_again().await;
+        assert_eq!(watched.cluster.command(&["EXISTS", &key]), "1");
+        is_taken_by_hand(&watched, &["DEL", &key], 1).await;
     }
-    watched.cluster.command(&["SCRIPT", "FLUSH"]);
-    watched.is_right_again().await;
-    for _ in 0..10 {
-        watched.cluster.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-    }
-    watched.is_right_again().await;
-    watched.cluster.command(&["DEBUG", "SLEEP", "3"]);
-    watched.is_right_again().await;
-    watched.cluster.command(&["FLUSHALL"]);
-    watched.is_right_again().await;
-    watched.made_no_event();
+    watched.made_no_event().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_connections_and_time_taken_by_hand_make_no_event() {
+    let mut watched = Watched::start(PostgresServer::shared(), RedisServer::start(&[])).await;
+    watched.begin();
+    is_taken_by_hand(&watched, &["SCRIPT", "FLUSH"], 1).await;
+    is_taken_by_hand(&watched, &["CLIENT", "KILL", "TYPE", "normal"], 10).await;
+    is_taken_by_hand(&watched, &["DEBUG", "SLEEP", "3"], 1).await;
+    watched.made_no_event().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_keys_taken_by_hand_make_no_event() {
+    let mut watched = Watched::start(PostgresServer::shared(), RedisServer::start(&[])).await;
+    watched.begin();
+    is_taken_by_hand(&watched, &["FLUSHALL"], 1).await;
+    watched.made_no_event().await;
 }

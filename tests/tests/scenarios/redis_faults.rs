@@ -29,7 +29,8 @@ async fn redis_killed_for_a_minute_and_empty_then_makes_no_event() {
     watched.fault_of_redis_ends();
     watched.cluster.redis().start_again();
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.epoch_gets_old().await;
+    watched.made_no_event().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +45,8 @@ async fn redis_with_a_copy_that_is_a_minute_old_makes_no_event() {
     watched.cluster.redis().kill();
     watched.cluster.redis().start_again();
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.epoch_gets_old().await;
+    watched.made_no_event().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +57,7 @@ async fn redis_that_stands_still_for_three_seconds_makes_no_event() {
     watched.is_stale().await;
     assert!(sleeping.wait().unwrap().success(), "Redis slept");
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.made_no_event().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +75,7 @@ async fn links_that_swallow_everything_make_no_event() {
         watched.cluster.link(node).set(Flow::Pass);
     }
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.made_no_event().await;
 }
 
 /// Somebody runs this command every second, so many times.
@@ -88,7 +90,7 @@ async fn makes_no_event_every_second(command: &[&str], times: u64) {
         let_time_pass(Duration::from_secs(1)).await;
     }
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.made_no_event().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,5 +119,5 @@ async fn a_password_that_is_wrong_for_a_while_makes_no_event() {
         .cluster
         .command(&["-a", "other", "CONFIG", "SET", "requirepass", ""]);
     watched.is_right_again().await;
-    watched.made_no_event();
+    watched.made_no_event().await;
 }

@@ -95,12 +95,9 @@ impl Scene {
         self.recorders.all_show(users, Status::Online, seconds(30)).await;
     }
 
-    /// What is asserted of every scenario, once it is over: these nodes answer the same of these users after some quiet.
+    /// What is asserted of every scenario, once it is over.
     pub(crate) async fn all_is_well(&self, nodes: &[&Daemon], users: &[String]) {
-        self.recorders.revisions_grew();
-        let_time_pass(QUIET).await;
-        Cluster::is_same_everywhere(nodes, users).await;
-        self.recorders.revisions_grew();
+        all_is_well(&self.recorders, nodes, users).await;
     }
 
     /// Waits until the set for other services has these users alone.
@@ -109,6 +106,15 @@ impl Scene {
         users.sort_unstable();
         self.cluster.online_is(&users).await;
     }
+}
+
+/// What is asserted of every scenario, once it is over: revisions grew, and after 10 s of quiet these nodes answer the same of
+/// these users, byte for byte but for `now`.
+pub(crate) async fn all_is_well(recorders: &Recorders, nodes: &[&Daemon], users: &[String]) {
+    recorders.revisions_grew();
+    let_time_pass(QUIET).await;
+    Cluster::is_same_everywhere(nodes, users).await;
+    recorders.revisions_grew();
 }
 
 /// Connects each of the users to the node.

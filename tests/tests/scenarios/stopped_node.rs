@@ -13,9 +13,10 @@ use presence_tests::poller::Poller;
 use presence_tests::postgres_server::PostgresServer;
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::{let_time_pass, timed, wait_for};
+use presence_tests::wait::{DEADLINE, let_time_pass, timed, timed_within, wait_until};
 use presence_tests::{Daemon, Socket};
 
+use crate::scene::all_is_well;
 use crate::silence::{Silence, partitions_of_all};
 
 /// Clients that stay, as many that close their connection, and as many that move.
@@ -29,7 +30,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(3);
 /// After that nothing is out of date.
 const RIGHT_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often the other nodes are asked of all users.
+/// How often each node is asked of all users.
 const POLL: Duration = Duration::from_secs(1);
 
 async fn connect(node: &Daemon, users: &[String]) -> Vec<Socket> {
@@ -63,9 +64,9 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
         connect(a, &moves).await,
     );
     let all = [stay.clone(), close.clone(), moves.clone()].concat();
-    recorders.all_show(&all, Status::Online, RIGHT_WITHIN).await;
+    recorders.all_show(&all, Status::Online, DEADLINE).await;
     let others = recorders.of(&["b", "c"]);
-    let pollers = [("b", b), ("c", c)].map(|(name, node)| Poller::start(clock, name, node, &all, POLL));
+    let pollers = [("a", a), ("b", b), ("c", c)].map(|(name, node)| Poller::start(clock, name, node, &all, POLL));
     let listers = [("a", a), ("b", b), ("c", c)].map(|(name, node)| Lister::start(clock, name, node));
     let partitions = partitions_of_all(&cluster);
 
@@ -79,8 +80,9 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
     let moved = connect(b, &moves).await;
     until(STOPPED - POLL).await;
     let left = [stay.clone(), close.clone()].concat();
+    others.all_show(&left, Status::Offline, DEADLINE).await;
     silence.took_away(&left, &others, stopped);
-    others.are_current(stopped);
+    others.are_current(stopped).await;
     let truth = records(b, &all).await;
     // Sent while the node stands still: answered as soon as it goes on.
     let early = async { records(a, &all).await };
@@ -91,31 +93,32 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
     };
     let (early, resumed) = tokio::join!(early, resume);
     tells_nothing_older(&early, &truth);
-    let ((), took) = timed(others.all_show(&stay, Status::Online, RIGHT_WITHIN)).await;
+    let ((), took) = timed(others.all_show(&stay, Status::Online, DEADLINE)).await;
     assert!(took <= BACK_WITHIN, "{took:?}");
     while clock.elapsed() < resumed + BACK_WITHIN {
         tells_nothing_older(&records(a, &all).await, &truth);
     }
 
-    all_show_the_same(&cluster, &all).await;
+    timed_within("all is right", RIGHT_WITHIN, all_show_the_same(&cluster, &all)).await;
+    all_is_well(&recorders, &cluster.nodes(), &all).await;
     others.no_change(&close, resumed);
     recorders.no_change(&moves, stopped);
     recorders.of(&["a"]).told_nothing_older(&truth, stopped);
-    recorders.revisions_grew();
     for lister in &listers {
         lister.lists_again(clock).await;
         lister.never_twice();
     }
-    for poller in &pollers {
-        poller.was_answered_but_for(&[]);
-        poller.never(&moves, Status::Offline, stopped, clock.elapsed());
-    }
+    // What is sent while a node stands still is answered as soon as it goes on, or, on a connection that was idle before, cut.
+    pollers[0].was_answered_but_for(&[stopped - POLL..resumed]);
+    pollers[1..].iter().for_each(|poller| poller.was_answered_but_for(&[]));
+    let never_left = |poller: &Poller| poller.never(&moves, Status::Offline, stopped, clock.elapsed());
+    pollers[1..].iter().for_each(never_left);
     is_listed_once(&cluster, &stay).await;
     drop((staying, moved));
 }
 
 async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
-    wait_for("all nodes show the same", RIGHT_WITHIN, async || {
+    wait_until("all nodes show the same", async || {
         let [a, b, c] = cluster.nodes();
         let shown = [
             records(a, users).await,

@@ -114,8 +114,12 @@ async fn a_user_id_is_copied_to_the_clipboard() {
     fixture.terminal.shows("copied \"bob\"").await;
     // Base64 of three bytes has no padding and looks the same in both alphabets.
     let copied = format!("\u{1b}]52;c;{}", base64_url(b"bob"));
-    let output = fixture.terminal.raw_output();
-    assert!(output.windows(copied.len()).any(|window| window == copied.as_bytes()));
+    wait_until("the terminal is told to copy it", async || {
+        let output = fixture.terminal.output_so_far();
+        let mut windows = output.windows(copied.len());
+        windows.any(|window| window == copied.as_bytes()).then_some(())
+    })
+    .await;
 }
 
 /// The files with this extension in the working directory of the dashboard.

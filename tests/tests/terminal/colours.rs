@@ -70,7 +70,7 @@ async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<S
         ..TerminalOptions::of(80, 24)
     };
     let terminal = Terminal::open(fixture.daemon.home().path(), all, look).await;
-    let from = terminal.raw_output().len();
+    let from = terminal.whole_output().await.len();
     terminal.line("presencectl watch");
     terminal.shows("alice").await;
     fixture.daemon.rest().set_custom_status("bob", "IDLE").await;
@@ -80,7 +80,9 @@ async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<S
     terminal.shows("In all panels").await;
     terminal.press(&["Escape", "q"]).await;
     terminal.prompt().await;
-    colours(&terminal.raw_output()[from..])
+    let written = terminal.whole_output().await;
+    assert!(written.len() > from, "nothing was drawn");
+    colours(&written[from..])
 }
 
 #[tokio::test(flavor = "multi_thread")]

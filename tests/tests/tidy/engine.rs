@@ -4,7 +4,7 @@
 use crate::modules::{Named, module_of, named};
 use crate::sources::{SOURCES, Source};
 
-const USE_CASES: [&str; 10] = [
+const USE_CASES: [&str; 11] = [
     "activity",
     "connect",
     "custom_status",
@@ -14,6 +14,7 @@ const USE_CASES: [&str; 10] = [
     "kick",
     "list",
     "report",
+    "resume",
     "watch",
 ];
 

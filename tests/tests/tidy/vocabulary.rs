@@ -117,6 +117,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "follows the users of a stream",
     ),
     (
+        "presenced/src/cluster/shared/",
+        "is_connection_refusal",
+        "a name of the client library",
+    ),
+    (
         "presencectl/src/commands/events/",
         "Tracker",
         "follows the users of a stream",

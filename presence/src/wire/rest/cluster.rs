@@ -44,6 +44,9 @@ pub struct NodeStats {
     /// absent of a node alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
+    /// Why it did not answer when the node that answers asked it; absent if it did, or was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 impl NodesResponse {
@@ -51,6 +54,13 @@ impl NodesResponse {
     #[must_use]
     pub fn room_beside(&self, node: &NodeStats) -> u64 {
         room_beside(&self.nodes, node)
+    }
+
+    /// Whether any node other than this one takes clients, with room for them or without.
+    #[must_use]
+    pub fn takes_clients_beside(&self, node: &NodeStats) -> bool {
+        let mut others = self.nodes.iter().filter(|other| other.incarnation != node.incarnation);
+        others.any(|other| !other.draining && other.capacity > 0)
     }
 }
 
@@ -73,9 +83,14 @@ impl NodeStats {
     /// A node whose ticks take longer shows changes late, in seconds. After 2 s it takes a partition for unreachable.
     const LAG_USUAL_SECONDS: f64 = 1.0;
 
-    /// Whether its address leads to it from no other node: it listens on all addresses and advertises none.
+    /// Whether its address does not lead to it from all of these nodes: it listens on all addresses and advertises none, or another
+    /// one has the same address, as where each listens on loopback on a machine of its own.
     #[must_use]
-    pub fn has_no_way(&self) -> bool {
+    pub fn has_no_way(&self, nodes: &[Self]) -> bool {
+        let is_same = |other: &Self| other.incarnation != self.incarnation && other.address == self.address;
+        if self.address.is_some() && nodes.iter().any(is_same) {
+            return true;
+        }
         let host = self.address.as_deref().and_then(|address| address.rsplit_once(':'));
         host.is_some_and(|(host, _)| matches!(host, "0.0.0.0" | "[::]" | "[::ffff:0.0.0.0]"))
     }

@@ -64,6 +64,15 @@ impl World {
                 revision.get()
             ));
         }
+        // Records are told at the revision of the last change that is seen.
+        let last = told.as_ref().map_or(Revision::NEVER, |told| told.record_revision);
+        let record_revision = state.changed.filter(|changed| *changed >= last).unwrap_or(revision);
+        let is_other = |told: &ToldState| told.record_revision >= record_revision && told.status != status;
+        if told.as_ref().is_some_and(is_other) {
+            self.fail(format!(
+                "S1: node {index} tells {user} {status:?} at the revision of {told:?}"
+            ));
+        }
         let commanded = state.command.map(|command| command.at);
         let was_present = told.as_ref().is_some_and(|told| told.status != Status::Offline);
         let is_by_command = commanded > told.and_then(|told| told.commanded);
@@ -76,6 +85,7 @@ impl World {
         let version = state.durable.part.version;
         let told = ToldState {
             revision,
+            record_revision,
             status,
             version,
             last_seen: state.last_seen,
@@ -128,9 +138,11 @@ impl World {
             ));
         }
         let commanded = told.as_ref().and_then(|told| told.commanded);
-        let known = told.map_or(Revision::NEVER, |told| told.revision);
+        let known = told.as_ref().map_or(Revision::NEVER, |told| told.revision);
+        let recorded = told.map_or(Revision::NEVER, |told| told.record_revision);
         let told = ToldState {
             revision: row.revision.max(known),
+            record_revision: row.revision.max(recorded),
             status: row.status,
             version: row.durable.part.version,
             last_seen: row.last_seen,

@@ -48,6 +48,8 @@ impl World {
             Effect::Published(user, version) => {
                 self.database.published(&user, version);
             }
+            Effect::Continued(user, sessions) => self.give_up_places(index, &user, &sessions),
+            Effect::Claimed { user, of, is_won } => self.note_claimed(index, &user, of, is_won),
             other => self.carry_out_rest(index, partition, other),
         }
     }
@@ -108,7 +110,6 @@ impl World {
                 self.note(|| format!("node {index}: partition {partition} stale {is_stale}"));
             }
             Effect::Times(times) => self.note_times(index, &times),
-            Effect::Continued(user, sessions) => self.give_up_places(index, &user, &sessions),
             Effect::Stopped | Effect::CommandFailed(_) => {}
             Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
             // Carried out before.

@@ -97,6 +97,8 @@ impl UserShell {
 #[derive(Debug, Clone)]
 pub(crate) struct ToldState {
     pub(crate) revision: Revision,
+    /// What records are told at.
+    pub(crate) record_revision: Revision,
     pub(crate) status: Status,
     pub(crate) version: presence::Version,
     pub(crate) last_seen: Option<Wall>,

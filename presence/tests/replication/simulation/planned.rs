@@ -34,6 +34,49 @@ impl World {
         self.leave(&user, client, EndReason::Closed);
     }
 
+    /// The connection of the client is reset.
+    pub(crate) fn lose(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        let clients = self.connected(&user);
+        let client = clients.into_iter().find(|(index, ..)| *index == node).unwrap();
+        self.leave(&user, client, EndReason::Lost);
+    }
+
+    /// Two clients of the user come to these nodes at the same moment, and name the same lost session.
+    pub(crate) fn join_both(&mut self, user: usize, nodes: [usize; 2]) {
+        let id = self.user(user);
+        self.connected(&id);
+        self.named_again.insert(id);
+        nodes.into_iter().for_each(|node| self.join(user, node));
+    }
+
+    /// The client on this node names the lost session.
+    pub(crate) fn name_lost(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        let clients = self.connected(&user);
+        let (.., id) = clients.into_iter().find(|(index, ..)| *index == node).unwrap();
+        self.resume_session(node, &user, id);
+    }
+
+    /// Each of so many nodes has read whether it continues the session, and one does.
+    pub(crate) fn expect_continued_once(&mut self, nodes: usize) {
+        let decided: Vec<_> = self.decided.values().flatten().copied().collect();
+        let won = decided.iter().filter(|(_, is_won)| *is_won).count();
+        if decided.len() != nodes || won != 1 {
+            self.fail(format!("S17: a lost session is continued by {decided:?}"));
+        }
+    }
+
+    /// Who waits on the node for what it told of the user waits on.
+    pub(crate) fn expect_waiting(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        if !self.nodes[node].partitions[0].is_waiting_for(&user) {
+            self.fail(format!(
+                "S17: node {node} does not wait for who continues a session of {user}"
+            ));
+        }
+    }
+
     pub(crate) fn set(&mut self, user: usize, node: usize, custom: CustomStatus) {
         let user = self.user(user);
         self.set_custom_status(&user, node, custom);

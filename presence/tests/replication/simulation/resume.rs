@@ -1,7 +1,7 @@
-//! Clients that come back name the session that they lost, wherever it was.
+//! Clients that come back name the session that they lost, wherever it was, and plans of two that name the same one.
 
 use presence::replication::Incarnation;
-use presence::{Predecessor, SessionId, SessionName, UserId};
+use presence::{Predecessor, SessionId, SessionName, Status, UserId};
 
 use super::deliver::TIMERS;
 use super::world::World;
@@ -17,14 +17,15 @@ impl World {
 
     /// The client of the user is back with session `id`, and continues the one that it lost.
     pub(crate) fn resume_session(&mut self, index: usize, user: &UserId, id: SessionId) {
-        let Some(of) = self.lost.remove(user) else { return };
-        if of.run == self.nodes[index].incarnation.run() {
-            return self.change(index, user, |shell, now| {
-                let predecessor = Predecessor::Here(of.session);
-                shell.sessions.handle_resume(now, id, predecessor, TIMERS.grace);
-            });
-        }
+        let named = match self.named_again.remove(user) {
+            true => self.lost.get(user).copied(),
+            false => self.lost.remove(user),
+        };
+        let Some(of) = named else { return };
         let partition = self.nodes[index].partition_index(user);
+        if of.run == self.nodes[index].incarnation.run() {
+            return self.resume_here(index, user, id, of);
+        }
         let activity = self.nodes[index].partitions[partition].claim_place(user, of);
         if let Some(activity) = activity {
             self.note(|| format!("node {index}: {user} continues {of}"));
@@ -33,6 +34,26 @@ impl World {
                 shell.sessions.handle_grace_elsewhere(now, id, activity, TIMERS.grace);
             });
         }
+    }
+
+    fn resume_here(&mut self, index: usize, user: &UserId, id: SessionId, of: SessionName) {
+        let partition = self.nodes[index].partition_index(user);
+        let mut has_place = self.nodes[index].partitions[partition].claim_own_place(user, of);
+        if has_place {
+            self.change(index, user, |shell, now| {
+                let predecessor = Predecessor::Here(of.session);
+                has_place = shell.sessions.handle_resume(now, id, predecessor, TIMERS.grace);
+            });
+        }
+        if !has_place {
+            self.nodes[index].partitions[partition].withdraw_claim(user, of);
+        }
+    }
+
+    /// The log says which of the sessions that named this one continues it.
+    pub(crate) fn note_claimed(&mut self, index: usize, user: &UserId, of: SessionName, is_won: bool) {
+        self.note(|| format!("node {index}: whether {of} of {user} is continued here: {is_won}"));
+        self.decided.entry(of).or_default().push((index, is_won));
     }
 
     /// Sessions on other nodes continue these of this node.
@@ -45,4 +66,59 @@ impl World {
             });
         }
     }
+}
+
+/// Two clients have lost the same session, and name it on two nodes at the same moment: neither has read of the other.
+pub(crate) fn a_lost_session_is_named_on_two_nodes(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(4_000, |world| world.lose(0, 0));
+    world.plan(5_000, |world| world.join_both(0, [1, 2]));
+    world.plan(6_000, |world| world.expect_continued_once(2));
+    world.plan(7_000, |world| (1..3).for_each(|node| world.close(0, node)));
+    world.plan(7_500, |world| world.expect_told(0, 0, Status::Offline));
+    world.until(30_000);
+}
+
+/// The same, one of them where the session was.
+pub(crate) fn a_lost_session_is_named_here_and_on_another_node(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(4_000, |world| world.lose(0, 0));
+    world.plan(5_000, |world| world.join_both(0, [1, 0]));
+    world.plan(6_000, |world| world.expect_continued_once(2));
+    world.plan(7_000, |world| (0..2).for_each(|node| world.close(0, node)));
+    world.plan(7_500, |world| world.expect_told(0, 2, Status::Offline));
+    world.until(30_000);
+}
+
+/// The same, and the other node is answered what the first one said before it reads that: it has nothing more to say.
+pub(crate) fn a_lost_session_is_named_here_first(world: &mut World) {
+    world.plan(3_000, |world| {
+        world.join(0, 0);
+        world.join(0, 1);
+    });
+    world.plan(4_000, |world| world.lose(0, 0));
+    world.plan(4_950, |world| world.hold_follower(1, 300));
+    world.plan(5_000, |world| {
+        world.named_again.insert(world.users[0].clone());
+        world.join(0, 0);
+        world.name_lost(0, 1);
+    });
+    world.plan(5_200, |world| world.expect_waiting(0, 1));
+    world.plan(6_000, |world| world.expect_continued_once(2));
+    world.plan(7_000, |world| {
+        (0..2).for_each(|node| world.close(0, node));
+    });
+    world.plan(7_500, |world| world.expect_told(0, 2, Status::Offline));
+    world.until(30_000);
+}
+
+/// The node where the session was is dead, and was ended.
+pub(crate) fn a_session_of_a_dead_node_is_named_on_two_nodes(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(4_000, |world| world.kill(0));
+    world.plan(22_000, |world| world.join_both(0, [1, 2]));
+    world.plan(23_000, |world| world.expect_continued_once(2));
+    world.plan(24_000, |world| (1..3).for_each(|node| world.close(0, node)));
+    world.plan(24_500, |world| world.expect_told(0, 2, Status::Offline));
+    world.until(60_000);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use presence::replication::Rule;
 
-use super::plans;
 use super::world::World;
+use super::{plans, resume};
 use crate::model::ScriptRule;
 
 /// What is taken out.
@@ -195,6 +195,22 @@ fn a_session_that_one_node_alone_told_is_ended_for_its_watchers() {
 #[test]
 fn a_state_of_before_is_left_to_the_node_that_it_names() {
     does_no_harm("before", plans::redis_is_restored_to_before_a_user_left);
+}
+
+#[test]
+fn the_log_decides_which_of_two_sessions_continues_a_lost_one() {
+    let mut winners = Vec::new();
+    for plan in [
+        resume::a_lost_session_is_named_on_two_nodes,
+        resume::a_lost_session_is_named_here_and_on_another_node,
+        resume::a_lost_session_is_named_here_first,
+        resume::a_session_of_a_dead_node_is_named_on_two_nodes,
+    ] {
+        let world = does_no_harm("named twice", plan);
+        let decided = world.decided.into_values().flatten();
+        winners.extend(decided.filter(|(_, is_won)| *is_won).map(|(node, _)| node));
+    }
+    assert_eq!(winners, [1, 1, 0, 1]);
 }
 
 #[test]

@@ -83,6 +83,10 @@ pub(crate) struct World {
     pub(crate) clients: BTreeMap<UserId, Vec<(usize, Incarnation, SessionId)>>,
     /// The session that each user's client lost last, until it is back.
     pub(crate) lost: BTreeMap<UserId, SessionName>,
+    /// Users of whom two clients have lost the same session, until the first of them is back.
+    pub(crate) named_again: BTreeSet<UserId>,
+    /// Whether the nodes where a lost session was named continue it, as they read it.
+    pub(crate) decided: BTreeMap<SessionName, Vec<(usize, bool)>>,
     /// The lost sessions that others continue.
     pub(crate) continued: BTreeMap<UserId, BTreeSet<SessionName>>,
     pub(crate) acknowledged: BTreeMap<UserId, presence::Version>,
@@ -177,6 +181,8 @@ impl World {
                 .collect(),
             clients: BTreeMap::new(),
             lost: BTreeMap::new(),
+            named_again: BTreeSet::new(),
+            decided: BTreeMap::new(),
             continued: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             commanded: BTreeMap::new(),

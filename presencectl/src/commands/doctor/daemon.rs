@@ -68,18 +68,32 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
         checks.extend(stats.reload.as_ref().and_then(reload));
         if let Some(cluster) = &stats.cluster {
             checks.extend(nodes::check(cluster));
+            if cluster.nodes.len() > 1 {
+                let asked = rest.nodes_that_answer().await;
+                checks.extend(asked.map_or_else(
+                    |failure| vec![Check::of_failure("nodes", &failure)],
+                    |answer| nodes::check_answers(&answer),
+                ));
+            }
             checks.extend(redis::check(&cluster.redis));
         }
     }
     if matches!(rest.target().credential, Credential::Secret { .. }) && stats.is_ok() {
         checks.push(web_socket(rest.target()).await);
     }
-    checks.push(Check::new(
-        "proxy",
-        Outcome::Note,
-        "a proxy that adds no X-Forwarded-For or similar header can't be detected; start presenced with --trusted-proxy for it",
-    ));
+    checks.push(proxy(stats.is_ok_and(|stats| stats.proxy_named)));
     Reachability::Yes
+}
+
+fn proxy(is_named: bool) -> Check {
+    match is_named {
+        true => Check::ok("proxy", "the proxy in front is named with --trusted-proxy"),
+        false => Check::new(
+            "proxy",
+            Outcome::Note,
+            "a proxy that adds no X-Forwarded-For or similar header can't be detected; start presenced with --trusted-proxy for it",
+        ),
+    }
 }
 
 /// What helps a node that an operator has drained.
@@ -335,6 +349,12 @@ mod tests {
         assert_eq!(check(2050), Outcome::Warn);
         assert_eq!(check(60_050), Outcome::Fail);
         assert_eq!(check(-60_000), Outcome::Fail);
+    }
+
+    #[test]
+    fn a_named_proxy_needs_no_note() {
+        assert_eq!(proxy(true).result, Outcome::Ok);
+        assert_eq!(proxy(false).result, Outcome::Note);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use presence::wire::rest::{ClusterStats, NodeStats};
+use presence::wire::rest::{ClusterStats, NodeStats, NodesResponse};
 
 use super::Check;
 use crate::output::time::length;
@@ -25,6 +25,38 @@ pub(super) fn check(cluster: &ClusterStats) -> Vec<Check> {
         true => vec![well(cluster)],
         false => found,
     }
+}
+
+/// Whether all nodes answer the one that was asked, and so have the same internal secret.
+pub(super) fn check_answers(answer: &NodesResponse) -> Vec<Check> {
+    let silent = answer.nodes.iter().filter(|node| !node.has_no_way(&answer.nodes));
+    let silent: Vec<(&str, &str)> = silent
+        .filter_map(|node| Some((node.name.as_str(), node.error.as_deref()?)))
+        .collect();
+    let (strangers, others): (Vec<_>, Vec<_>) = silent.into_iter().partition(|(_, error)| error.contains("secret"));
+    let mut checks = Vec::new();
+    if !strangers.is_empty() {
+        let names: Vec<&str> = strangers.iter().map(|(name, _)| *name).collect();
+        let found = format!(
+            "not the same internal secret as {} on {}: what one node of the cluster accepts, another rejects",
+            answer.node,
+            names.join(", ")
+        );
+        checks.push(Check::fail("secrets", found).fix("give all nodes the same --secret-file and --jwt-key"));
+    }
+    if !others.is_empty() {
+        let named: Vec<String> = others.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+        let found = format!(
+            "{} does not reach every node over HTTP: {}",
+            answer.node,
+            named.join("; ")
+        );
+        checks.push(Check::warn("address", found).fix(
+            "let the nodes reach each other's port, at the address that `presencectl nodes` shows (--advertise); until then \
+             `explain` only counts the sessions there",
+        ));
+    }
+    checks
 }
 
 fn well(cluster: &ClusterStats) -> Check {
@@ -127,7 +159,7 @@ fn unadvertised(cluster: &ClusterStats) -> Option<Check> {
     let named: Vec<String> = cluster
         .nodes
         .iter()
-        .filter(|node| node.has_no_way())
+        .filter(|node| node.has_no_way(&cluster.nodes))
         .map(|node| format!("{} ({})", node.name, node.address.as_deref().unwrap_or_default()))
         .collect();
     (cluster.nodes.len() > 1 && !named.is_empty()).then(|| {
@@ -158,6 +190,8 @@ fn capacity(cluster: &ClusterStats) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
+    use presence::Wall;
+
     use super::*;
     use crate::commands::doctor::Outcome;
 
@@ -272,5 +306,47 @@ mod tests {
             .unwrap();
         assert_eq!((name, result), ("nodes", Outcome::Warn));
         assert_eq!(text, "registered more than once: a");
+    }
+
+    #[test]
+    fn nodes_that_do_not_answer_are_told_apart_by_why() {
+        let with = |name: &str, error: Option<&str>| NodeStats {
+            address: Some(format!("{name}:7420")),
+            error: error.map(str::to_owned),
+            ..node(name, "0.1.0", 1.0, 0.001)
+        };
+        let checked = |nodes: Vec<NodeStats>| {
+            check_answers(&NodesResponse {
+                now: Wall::from_millis(0),
+                node: "a".to_owned(),
+                nodes,
+            })
+        };
+        assert_eq!(checked(vec![with("a", None), with("b", None)]), []);
+        let stranger = "it does not accept the internal secret of this node";
+        let checks = checked(vec![
+            with("a", None),
+            with("b", Some(stranger)),
+            with("c", Some("no answer")),
+        ]);
+        let found: Vec<_> = checks
+            .iter()
+            .map(|check| (check.name, check.result, check.found.as_str()))
+            .collect();
+        let secrets = "not the same internal secret as a on b: what one node of the cluster accepts, another rejects";
+        assert_eq!(
+            found,
+            [
+                ("secrets", Outcome::Fail, secrets),
+                (
+                    "address",
+                    Outcome::Warn,
+                    "a does not reach every node over HTTP: c: no answer"
+                ),
+            ]
+        );
+        let mut on_all = with("b", Some("its address leads to no other node"));
+        on_all.address = Some("0.0.0.0:7420".to_owned());
+        assert_eq!(checked(vec![on_all]), [], "said by another check");
     }
 }

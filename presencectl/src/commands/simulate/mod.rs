@@ -148,10 +148,10 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
 /// The daemon with the further nodes. What was found in a data directory is sent to no other address than its daemon's.
 fn targets(target: &Target, args: &Simulate) -> Result<Vec<Target>, Failure> {
     if !args.also.is_empty() && (target.only_for.is_some() || !matches!(target.credential, Credential::Secret { .. })) {
-        return Err(
-            Failure::usage("--also sends the secret to further addresses, so both must be named")
-                .next("add --server URL and --secret-file FILE"),
-        );
+        return Err(Failure::usage(
+            "--also sends the secret to further addresses, so the first address and the file of the secret must be named too",
+        )
+        .next("add --server URL and --secret-file FILE, or a --context that has both"));
     }
     let mut targets = vec![target.clone()];
     for url in &args.also {

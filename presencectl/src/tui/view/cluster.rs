@@ -30,7 +30,12 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     painter.panel(area, &title(cluster, painter), false);
     let inside = area.inside();
     let width = inside.width.saturating_sub(2);
-    let lines = lines(model, cluster, width.into(), painter);
+    let mut lines = lines(model, cluster, width.into(), painter);
+    let nodes = lines.len().saturating_sub(cluster.nodes.len());
+    if nodes >= inside.height.into() {
+        // Room for no node: all above them in one line.
+        lines.splice(..nodes, summary(model, painter));
+    }
     for (line, y) in lines.iter().zip(inside.y..inside.y + inside.height) {
         painter.line(Position::new(inside.x + 1, y), width, line);
     }

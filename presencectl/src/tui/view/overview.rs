@@ -63,7 +63,8 @@ fn title(model: &Model, painter: &Painter) -> Line<'static> {
     let mut pieces = vec![span(" Overview ", painter.theme.title(false))];
     if is_known(model) {
         let present = count(model.known_users.counts().total());
-        pieces.push(span(format!("{present} present "), painter.theme.faint()));
+        let place = if model.cluster().is_some() { "on all nodes " } else { "" };
+        pieces.push(span(format!("{present} present {place}"), painter.theme.faint()));
     }
     Line::from(pieces)
 }
@@ -222,7 +223,11 @@ fn of_daemon(model: &Model, verbosity: Verbosity, painter: &Painter) -> Vec<Span
         pieces.push(span(" · ", Style::new()));
         pieces.push(span("store ok", theme.good()));
     }
-    pieces.push(span(sessions(&stats.sessions, verbosity), Style::new()));
+    let sessions = match model.cluster() {
+        Some(_) => sessions_here(&stats.sessions, verbosity),
+        None => sessions(&stats.sessions, verbosity),
+    };
+    pieces.push(span(sessions, Style::new()));
     // Some writes are always pending; only more than arrive in a second are shown.
     let pending = stats.store.pending_writes;
     if pending as f64 > stats.rates.changes_per_second.max(PENDING_USUAL) {
@@ -262,6 +267,25 @@ fn sessions(sessions: &SessionStats, verbosity: Verbosity) -> String {
     }
     let (connections, reports) = (counted(connections, "connection"), counted(reports, "report"));
     let mut text = format!(" · {connections}, {reports}, {in_grace} in grace period");
+    if verbosity == Verbosity::All {
+        let (watched, observers) = (count(sessions.watches), counted(sessions.observers, "observer"));
+        text.push_str(&format!(", {watched} watched, {observers}"));
+    }
+    text
+}
+
+/// The same in a cluster: reports are those of all nodes, everything else is of the node that answers.
+fn sessions_here(sessions: &SessionStats, verbosity: Verbosity) -> String {
+    let in_grace = count(sessions.in_grace);
+    if verbosity == Verbosity::Short {
+        let here = counted(sessions.connections, "session");
+        return format!(" · here {here}, {in_grace} in grace");
+    }
+    let (connections, reports) = (
+        counted(sessions.connections, "connection"),
+        counted(sessions.reports, "report"),
+    );
+    let mut text = format!(" · {reports} · here {connections}, {in_grace} in grace period");
     if verbosity == Verbosity::All {
         let (watched, observers) = (count(sessions.watches), counted(sessions.observers, "observer"));
         text.push_str(&format!(", {watched} watched, {observers}"));

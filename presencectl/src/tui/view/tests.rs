@@ -131,6 +131,7 @@ fn crowd(width: u16, height: u16) -> Model {
 
 fn stats() -> Stats {
     Stats {
+        proxy_named: false,
         reload: None,
         cluster: None,
         now: WALL,

@@ -1,15 +1,25 @@
-//! `GET /api/nodes`: the nodes of the cluster.
+//! `GET /api/nodes`: the nodes of the cluster, with `ask=true` also whether they answer this one.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use presence::wire::rest::NodesResponse;
 
 use super::HandlerResult;
-use crate::api::caller::Internal;
+use crate::api::caller::InternalOrNode;
 use crate::api::{AppState, SharedState};
 
-pub(in crate::api) async fn nodes(State(state): SharedState, _: Internal) -> HandlerResult<NodesResponse> {
-    Ok(Json(nodes_of(&state)))
+pub(in crate::api) async fn nodes(
+    State(state): SharedState,
+    caller: InternalOrNode,
+    RawQuery(query): RawQuery,
+) -> HandlerResult<NodesResponse> {
+    let mut response = nodes_of(&state);
+    let is_wanted = query.is_some_and(|query| query.split('&').any(|pair| pair == "ask=true"));
+    // A node that is asked asks no other.
+    if is_wanted && matches!(caller, InternalOrNode::Internal) {
+        state.note_answers(&mut response.nodes).await;
+    }
+    Ok(Json(response))
 }
 
 /// The nodes as of now.

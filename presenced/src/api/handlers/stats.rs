@@ -39,6 +39,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
             max_connections: u64::try_from(state.connection_limit.max()).unwrap_or(u64::MAX),
             open_files: state.node_info.open_files,
         },
+        proxy_named: state.auth.names_proxies(),
         reload: health_check.reload,
         cluster: state.cluster(),
     }))

@@ -8,6 +8,8 @@ use tokio::sync::Mutex;
 
 use super::link::{Link, LinkError};
 use super::servers::RedisServers;
+use super::{OWN_CHANGE_WAITS, Shared};
+use crate::cluster::Freshness;
 
 /// For how long a connection that is idle stays open.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(10);
@@ -21,6 +23,21 @@ pub(super) struct Lookup {
 struct Idle {
     link: Link,
     until: Mono,
+}
+
+impl Shared {
+    /// The custom status that other services read of a user; none if it is none but ONLINE, or if Redis does not answer within a
+    /// short while.
+    pub(crate) async fn listed_custom_status(&self, user: &UserId, now: Mono) -> Option<CustomStatus> {
+        let number = self.number_of(user);
+        let partition = self.partition(number);
+        if partition.freshness() == Freshness::Stale {
+            return None;
+        }
+        let lookup = partition.lookup.custom_status(&self.servers, number, user, now);
+        let listed = tokio::time::timeout(OWN_CHANGE_WAITS, lookup).await;
+        listed.ok()?.ok().flatten()
+    }
 }
 
 impl Lookup {

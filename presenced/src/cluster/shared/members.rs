@@ -33,6 +33,7 @@ fn merge((known, age): (&mut Member, &mut Duration), other: Member, lease: Durat
         known.tick = other.tick;
     }
     known.tick_age = known.tick_age.max(other.tick_age);
+    known.youngest_tick = known.youngest_tick.min(other.youngest_tick);
     known.lag = known.lag.max(other.lag);
     known.info = known.info.take().or(other.info);
 }

@@ -31,7 +31,7 @@ use presence::replication::{
     partition_of,
 };
 use presence::wire::rest::RedisStats;
-use presence::{Cursor, CustomStatus, Freshness, Mono, NodeName, Reading, Revision, UserId, Wall};
+use presence::{Cursor, Freshness, Mono, NodeName, Reading, Revision, UserId, Wall};
 
 use self::beats::Beats;
 use self::inbox::Inbox;
@@ -190,19 +190,6 @@ impl Shared {
         &self.partitions[usize::from(number)]
     }
 
-    /// The custom status that other services read of a user; none if it is none but ONLINE, or if Redis does not answer within a
-    /// short while.
-    pub(crate) async fn listed_custom_status(&self, user: &UserId, now: Mono) -> Option<CustomStatus> {
-        let number = self.number_of(user);
-        let partition = self.partition(number);
-        if partition.freshness() == Freshness::Stale {
-            return None;
-        }
-        let lookup = partition.lookup.custom_status(&self.servers, number, user, now);
-        let listed = tokio::time::timeout(OWN_CHANGE_WAITS, lookup).await;
-        listed.ok()?.ok().flatten()
-    }
-
     /// The number of the partition of a user.
     pub(crate) fn number_of(&self, user: &UserId) -> u16 {
         partition_of(user, self.partitions())
@@ -266,6 +253,12 @@ impl Shared {
     /// Whether some partition may be behind.
     pub(crate) fn is_stale(&self) -> bool {
         self.beats.are_missing() || self.partitions.iter().any(|one| one.is_stale.load(Ordering::SeqCst))
+    }
+
+    /// Whether some are not told yet.
+    pub(crate) fn is_withholding(&self) -> bool {
+        let mut partitions = self.partitions.iter();
+        partitions.any(|one| one.is_withholding.load(Ordering::SeqCst))
     }
 
     /// Up to this revision everything of every partition was handed to the outboxes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use presence::replication::NodeInfo;
 use presence::wire::rest::RedisInfo;
-use redis::{ErrorKind, RedisError};
+use redis::{ConnectionAddr, ErrorKind, RedisError};
 use tokio_rustls::rustls::Error as TlsError;
 
 use super::link::LinkError;
@@ -93,6 +93,7 @@ impl RedisServers {
                 tracing::warn!(
                     redis = self.names(),
                     %error,
+                    hint = self.tls_hint(&error),
                     waited_s = elapsed.as_secs(),
                     "waiting for Redis: nothing is accepted before it answers"
                 );
@@ -125,6 +126,26 @@ impl RedisServers {
             "reached Redis"
         );
         Ok(())
+    }
+
+    /// What an error may mean that looks as if the one side had TLS and the other none. A server without it waits for the end of
+    /// a command, one with it drops a connection that begins with none.
+    pub(super) fn tls_hint(&self, error: &LinkError) -> Option<&'static str> {
+        let LinkError::Redis(error) = error else {
+            return None;
+        };
+        let has_tls = |seed| matches!(seed, &ConnectionAddr::TcpTls { .. });
+        match (
+            self.seeds().any(has_tls),
+            error.is_timeout(),
+            error.is_connection_dropped(),
+        ) {
+            (true, true, _) => Some("if this port has no TLS, the address begins with redis://"),
+            (false, _, true) if !error.is_connection_refusal() => {
+                Some("if this port has TLS, the address begins with rediss://")
+            }
+            _ => None,
+        }
     }
 
     async fn server_info(&self) -> Result<RedisInfo, LinkError> {

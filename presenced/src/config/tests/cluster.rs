@@ -66,6 +66,11 @@ fn settings_of_a_cluster_that_contradict_each_other_are_refused() {
     for (arguments, part) in [
         (vec!["--redis-password-file=/p"], "of no use without --redis"),
         (vec!["--redis=", "--redis-ca-file=/ca"], "of no use without --redis"),
+        (vec!["--advertise=http://a:1"], "of no use without --redis"),
+        (vec!["--partitions=8"], "--partitions is of no use without --redis"),
+        (vec!["--lease=5s"], "--lease is of no use without --redis"),
+        (vec!["--node-grace=5s"], "--node-grace is of no use without --redis"),
+        (vec!["--drain-rate=5"], "--drain-rate is of no use without --redis"),
         (vec![redis, "--redis-ca-file=/ca"], "rediss://"),
         (vec![redis, "--redis=rediss://localhost:1"], "one Redis Cluster"),
         (
@@ -86,6 +91,12 @@ fn settings_of_a_cluster_that_contradict_each_other_are_refused() {
         assert!(error.contains(part), "{arguments:?}: {error}");
     }
     assert!(refused(&["--node-name", &"x".repeat(256)]).contains("255"));
+}
+
+#[test]
+fn a_node_alone_may_name_the_defaults_of_a_cluster() {
+    let defaults = ["--partitions=16", "--lease=15s", "--node-grace=12s", "--drain-rate=500"];
+    assert!(config(&defaults, &[]).cluster.redis.is_empty());
 }
 
 #[test]

@@ -77,7 +77,14 @@ fn other_value(name: &str) -> &'static str {
 /// What a setting is of no use without.
 fn needed_by(name: &str) -> &'static [(&'static str, &'static str)] {
     match name {
-        "redis-password-file" | "redis-ca-file" | "advertise" => &[("PRESENCED_REDIS", "rediss://localhost")],
+        "database-password-file" => &[("PRESENCED_DATABASE", "postgres://ann@localhost/other")],
+        "redis-password-file"
+        | "redis-ca-file"
+        | "advertise"
+        | "partitions"
+        | "lease"
+        | "node-grace"
+        | "drain-rate" => &[("PRESENCED_REDIS", "rediss://localhost")],
         _ => &[],
     }
 }
@@ -143,6 +150,26 @@ fn a_database_url_with_a_password_is_refused_from_every_source() {
         let error = error_of(&arguments, &environment);
         assert!(error.contains("--database-password-file"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_password_file_without_a_postgresql_database_is_refused() {
+    let flag = "--database-password-file=/tmp/password";
+    let file = file("database-password-file = \"/tmp/password\"");
+    let path = file.path().to_str().expect("a path");
+    for (arguments, environment) in [
+        (vec![flag], vec![]),
+        (vec![flag, "--database=sqlite:/tmp/presence.db"], vec![]),
+        (vec![], vec![("PRESENCED_DATABASE_PASSWORD_FILE", "/tmp/password")]),
+        (vec!["--config", path], vec![]),
+    ] {
+        let error = error_of(&arguments, &environment);
+        assert!(
+            error.contains("--database-password-file is of no use without"),
+            "{error}"
+        );
+        assert!(error.contains("--database postgres://"), "{error}");
     }
 }
 

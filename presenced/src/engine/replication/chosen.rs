@@ -22,15 +22,34 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What partitions asked for. At most one request of each.
 #[derive(Default)]
 pub(in crate::engine) struct ChosenRequests {
-    waiting: Mutex<BTreeMap<u16, ChosenPage>>,
+    waiting: Mutex<BTreeMap<u16, ChosenRequest>>,
     /// Held by whoever reads for all.
     reading: tokio::sync::Mutex<()>,
 }
 
+struct ChosenRequest {
+    /// What was read for it so far.
+    page: ChosenPage,
+    /// Whether the rows that are being read are for it: not if it came while they were, which were chosen before it began.
+    is_read_for: bool,
+}
+
 impl ChosenRequests {
-    /// After whom the request that is the farthest behind is to be read for; none if nobody waits.
-    fn first(&self) -> Option<Option<UserId>> {
-        self.waiting.lock().values().map(|page| page.next.clone()).min()
+    fn ask(&self, number: u16, page: ChosenPage) {
+        let request = ChosenRequest {
+            page,
+            is_read_for: false,
+        };
+        self.waiting.lock().insert(number, request);
+    }
+
+    /// All that wait are read for from here on, after whom the one that is the farthest behind is; none if nobody waits.
+    fn begin(&self) -> Option<Option<UserId>> {
+        let mut waiting = self.waiting.lock();
+        for request in waiting.values_mut() {
+            request.is_read_for = true;
+        }
+        waiting.values().map(|request| request.page.next.clone()).min()
     }
 
     /// Reads for all while the result lives.
@@ -40,10 +59,11 @@ impl ChosenRequests {
     }
 
     fn is_waiting(&self, number: u16, pass: u64) -> bool {
-        self.waiting.lock().get(&number).is_some_and(|page| page.pass == pass)
+        let waiting = self.waiting.lock();
+        waiting.get(&number).is_some_and(|request| request.page.pass == pass)
     }
 
-    /// What was read for the first request, and for all that are no farther. `is_last` if there are no more users.
+    /// What was read since [`Self::begin`], for all that waited then and are no farther. `is_last` if there are no more users.
     fn add(&self, rows: Vec<ListedRow>, is_last: bool, number_of: impl Fn(&UserId) -> u16) {
         let mut waiting = self.waiting.lock();
         let read_to = rows.last().map(|(user, _)| user.clone());
@@ -54,8 +74,9 @@ impl ChosenRequests {
                 users.push((user, row.durable.preference.custom));
             }
         }
-        for (number, page) in waiting.iter_mut() {
-            if !is_last && page.next > read_to {
+        for (number, request) in waiting.iter_mut() {
+            let page = &mut request.page;
+            if !request.is_read_for || !is_last && page.next > read_to {
                 continue;
             }
             let users = found.remove(number).unwrap_or_default();
@@ -69,13 +90,21 @@ impl ChosenRequests {
     /// The requests that have enough, and those that nobody waits for any more.
     fn take_done(&self, is_last: bool, is_listing: impl Fn(u16, u64) -> bool) -> Vec<(u16, ChosenPage)> {
         let mut waiting = self.waiting.lock();
-        let is_done = |number: &u16, page: &mut ChosenPage| {
-            is_last || page.users.len() >= LISTED_TOGETHER_MIN || !is_listing(*number, page.pass)
+        let is_done = |number: &u16, request: &mut ChosenRequest| {
+            let page = &request.page;
+            let is_read = is_last && request.is_read_for;
+            is_read || page.users.len() >= LISTED_TOGETHER_MIN || !is_listing(*number, page.pass)
         };
         let done = waiting.extract_if(.., is_done);
-        done.map(|(number, page)| match is_last {
-            true => (number, ChosenPage { next: None, ..page }),
-            false => (number, page),
+        done.map(|(number, request)| match is_last && request.is_read_for {
+            true => (
+                number,
+                ChosenPage {
+                    next: None,
+                    ..request.page
+                },
+            ),
+            false => (number, request.page),
         })
         .collect()
     }
@@ -85,17 +114,17 @@ impl Engine {
     /// Some users of a partition who have another custom status than ONLINE, to be listed for other services.
     pub(super) async fn load_chosen(&self, shared: &Shared, number: u16, pass: u64, after: Option<UserId>) {
         let requests = &self.chosen_requests;
-        let request = ChosenPage {
+        let page = ChosenPage {
             pass,
             users: Vec::new(),
             next: after,
         };
-        requests.waiting.lock().insert(number, request);
+        requests.ask(number, page);
         let _reading = requests.reading.lock().await;
         let mut has_failed = false;
         // Whoever read before may have served it.
         while requests.is_waiting(number, pass)
-            && let Some(after) = requests.first()
+            && let Some(after) = requests.begin()
         {
             match self
                 .persistence
@@ -153,7 +182,7 @@ mod tests {
             users: Vec::new(),
             next: after,
         };
-        requests.waiting.lock().insert(number, page);
+        requests.ask(number, page);
     }
 
     fn users_of(page: &ChosenPage) -> Vec<UserId> {
@@ -165,10 +194,10 @@ mod tests {
         let requests = ChosenRequests::default();
         ask(&requests, 0, None);
         ask(&requests, 1, Some(user(2)));
-        assert_eq!(requests.first(), Some(None));
+        assert_eq!(requests.begin(), Some(None));
         requests.add((0..4).map(row).collect(), false, number_of);
         assert_eq!(requests.take_done(false, |_, _| true), []);
-        assert_eq!(requests.first(), Some(Some(user(3))), "both are as far");
+        assert_eq!(requests.begin(), Some(Some(user(3))), "both are as far");
         requests.add((4..6).map(row).collect(), true, number_of);
         let done = requests.take_done(true, |_, _| true);
         let all: Vec<_> = done.iter().map(|(number, page)| (*number, users_of(page))).collect();
@@ -178,7 +207,28 @@ mod tests {
             "what a partition had before is not read again"
         );
         assert!(done.iter().all(|(_, page)| page.next.is_none()));
-        assert_eq!(requests.first(), None);
+        assert_eq!(requests.begin(), None);
+    }
+
+    #[test]
+    fn a_partition_that_asks_during_a_read_is_read_for_from_its_own_place() {
+        let requests = ChosenRequests::default();
+        ask(&requests, 0, Some(user(3)));
+        assert_eq!(requests.begin(), Some(Some(user(3))));
+        ask(&requests, 1, None);
+        requests.add((4..8).map(row).collect(), true, number_of);
+        let done = requests.take_done(true, |_, _| true);
+        let all: Vec<_> = done.iter().map(|(number, page)| (*number, users_of(page))).collect();
+        assert_eq!(all, [(0, vec![user(4), user(6)])]);
+        assert_eq!(
+            requests.begin(),
+            Some(None),
+            "those before are read, and all from there on"
+        );
+        requests.add((0..8).map(row).collect(), true, number_of);
+        let done = requests.take_done(true, |_, _| true);
+        let all: Vec<_> = done.iter().map(|(number, page)| (*number, users_of(page))).collect();
+        assert_eq!(all, [(1, vec![user(1), user(3), user(5), user(7)])]);
     }
 
     #[test]
@@ -187,6 +237,7 @@ mod tests {
         ask(&requests, 0, None);
         ask(&requests, 1, None);
         let end = u16::try_from(2 * LISTED_TOGETHER_MIN).expect("small");
+        assert_eq!(requests.begin(), Some(None));
         requests.add((0..end).step_by(2).map(row).collect(), false, number_of);
         let done = requests.take_done(false, |_, _| true);
         let [(0, page)] = done.as_slice() else {

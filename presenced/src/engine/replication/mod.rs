@@ -117,6 +117,7 @@ impl Engine {
             taken = self.waiting.until_name_is_taken() => return Err(taken),
         }
         self.publisher.begin_after(Revision::new(shared.told_to()));
+        self.staleness.begin();
         Ok(())
     }
 
@@ -226,6 +227,7 @@ impl Engine {
             Effect::Write(user) => self.unwritten.push(user),
             Effect::EndSessions { user, kind, count } => self.end_sessions(shared, &user, kind, count),
             Effect::Continued(user, sessions) => self.give_up_places(&user, &sessions),
+            Effect::Claimed { user, of, is_won } => self.waiting.claim_is_decided(&user, of, is_won),
             Effect::CommandFailed(user) => self.waiting.command_failed(&user),
             Effect::DemandAnswers(user) => self.demand_answers_of(&user),
             Effect::Refuse(user) => self.refuse_newest(&user),

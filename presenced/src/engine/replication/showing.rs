@@ -183,6 +183,10 @@ impl Engine {
 
     /// The user has left the state, and the database has this record.
     pub(super) fn show_stored(&self, shared: &Shared, user: &UserId, row: Option<Row>) {
+        if row.as_ref().is_some_and(|row| row.status != Status::Offline) {
+            // The user has come back since: the log tells it.
+            return;
+        }
         let state = State {
             since: row.as_ref().and_then(|row| row.since),
             last_seen: row.as_ref().and_then(|row| row.last_seen),

@@ -132,9 +132,13 @@ impl SharedNode {
 
     /// The database has the user as OFFLINE since then.
     async fn store_offline(&self, user: &UserId, at: Wall) {
+        self.store_status(user, Status::Offline, at).await;
+    }
+
+    async fn store_status(&self, user: &UserId, status: Status, at: Wall) {
         let row = StatusRow {
             user: user.clone(),
-            status: Status::Offline,
+            status,
             since: Some(at),
             connected_on: Arc::default(),
             last_seen: Some(at),
@@ -271,4 +275,26 @@ async fn users_who_are_present_are_read_beside_custom_statuses() {
     let _reading = node.engine.chosen_requests.begin_reading().await;
     let reading = node.engine.load_present(node.shared(), PARTITION);
     tokio::time::timeout(DEADLINE, reading).await.expect("in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_left_and_is_back_is_not_shown_as_offline() {
+    let node = SharedNode::start().await;
+    let (ann, bob) = (user("ann"), user("bob"));
+    let now = node.now();
+    let before = Wall::from_millis(now.as_millis() - 60_000);
+    let _watches = (node.show_online(&ann, before), node.show_online(&bob, before));
+    node.store_status(&ann, Status::Idle, now).await;
+    node.store_offline(&bob, now).await;
+    node.carry_out(Effect::Left(ann.clone()));
+    node.carry_out(Effect::Left(bob.clone()));
+    // They are read in this order.
+    node.until_shown(&bob, |shown| shown.status == Some(Status::Offline))
+        .await;
+    assert_eq!(
+        node.shown(&ann).status,
+        Some(Status::Online),
+        "as before, until the log tells more"
+    );
+    node.stop().await;
 }

@@ -2,14 +2,15 @@
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use presence::UserId;
 use presence::replication::{DrainOrder, Incarnation};
+use presence::{SessionName, UserId};
 use tokio::sync::{oneshot, watch};
 
 /// What waits for something to come back from the log.
 pub(in crate::engine) struct Waiting {
     commands: Mutex<HashMap<UserId, Vec<oneshot::Sender<usize>>>>,
     drains: Mutex<Vec<(DrainOrder, oneshot::Sender<()>)>>,
+    claims: Mutex<Vec<(UserId, SessionName, oneshot::Sender<bool>)>>,
     /// Partitions that are complete, and those whose registration this node has ended.
     ready: watch::Sender<u64>,
     stopped: watch::Sender<u64>,
@@ -29,6 +30,7 @@ impl Default for Waiting {
         Self {
             commands: Mutex::default(),
             drains: Mutex::default(),
+            claims: Mutex::default(),
             ready: watch::channel(0).0,
             stopped: watch::channel(0).0,
             name_taken: watch::channel(None).0,
@@ -68,6 +70,22 @@ impl Waiting {
         let mut drains = self.drains.lock();
         for (_, waits) in drains.extract_if(.., |(asked, _)| *asked == order) {
             let _ = waits.send(());
+        }
+    }
+
+    /// Waits until the log says whether a connection here continues this session. Call it before the place is claimed.
+    pub(in crate::engine) fn for_claim(&self, user: &UserId, of: SessionName) -> oneshot::Receiver<bool> {
+        let (decided, waits) = oneshot::channel();
+        let mut claims = self.claims.lock();
+        claims.retain(|(_, _, waits)| !waits.is_closed());
+        claims.push((user.clone(), of, decided));
+        waits
+    }
+
+    pub(super) fn claim_is_decided(&self, user: &UserId, of: SessionName, is_won: bool) {
+        let mut claims = self.claims.lock();
+        for (_, _, waits) in claims.extract_if(.., |(whose, claimed, _)| whose == user && *claimed == of) {
+            let _ = waits.send(is_won);
         }
     }
 

@@ -34,7 +34,7 @@ async fn report(stepped: &Stepped) {
 fn resume(stepped: &Stepped, client: &SteppedClient, of: &SteppedClient) -> bool {
     let of: SessionName = of.conn.name().parse().expect("a name");
     let resumed = stepped.engine.resume(&client.conn, Some(of));
-    resumed.expect("a session").0
+    resumed.expect("a session").is_resumed
 }
 
 /// How many sessions would be in grace after a crash.

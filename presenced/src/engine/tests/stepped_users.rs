@@ -282,7 +282,12 @@ async fn places_in_the_grace_period_survive_a_restart() {
     let now = stepped.clock.wall();
     let stepped = stepped.crash_at(now).await;
     let back = stepped.connect("ann").await;
-    let resumed = |of| stepped.engine.resume(&back.conn, Some(of)).map(|answer| answer.0);
+    let resumed = |of| {
+        stepped
+            .engine
+            .resume(&back.conn, Some(of))
+            .map(|answer| answer.is_resumed)
+    };
     assert_eq!(resumed(lost), Some(true));
     assert_eq!(resumed(lost), Some(false), "given twice");
     stepped.disconnect(&back, presence::EndReason::Closed);

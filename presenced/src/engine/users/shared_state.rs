@@ -158,9 +158,14 @@ impl UserState {
         self.sessions.handle_continued(now, session)
     }
 
-    /// The connection counts as what is in grace on other nodes, until it reports activity.
+    /// The connection counts as what it continues on another node, until it reports activity.
     pub(in crate::engine) fn inherit(&mut self, now: Now, id: SessionId, activity: Activity, timers: &Timers) {
         self.sessions.handle_grace_elsewhere(now, id, activity, timers.grace);
+    }
+
+    /// The connection does not continue what is in grace after all.
+    pub(in crate::engine) fn disinherit(&mut self, id: SessionId) {
+        self.sessions.handle_not_continued(id);
     }
 
     /// The activity of what is in grace on other nodes.

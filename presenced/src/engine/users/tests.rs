@@ -1,7 +1,7 @@
 //! The users in memory: what keeps an entry there, and what a load that comes late may do.
 
 use presence::replication::partition_of;
-use presence::{EndReason, Now, Profile, SessionId, UserId};
+use presence::{Activity, EndReason, Now, Profile, SessionId, UserId};
 
 use super::*;
 use crate::engine::persistence::Persistence;
@@ -54,7 +54,7 @@ fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
 fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
     let users = Users::new(None);
     let mut entry = users.insert(&user("ann"), nobody);
-    entry.state.connect(now(), SessionId(1), &TIMERS);
+    entry.state.connect(now(), SessionId(1), Activity::Unknown, &TIMERS);
     // Each count of pins refers to the list of released entries.
     let counts = || Arc::strong_count(&users.released);
     let before = counts();
@@ -81,7 +81,7 @@ fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
 fn a_session_keeps_its_user_in_memory() {
     let users = Users::new(None);
     let mut entry = users.insert(&user("ann"), nobody);
-    entry.state.connect(now(), SessionId(1), &TIMERS);
+    entry.state.connect(now(), SessionId(1), Activity::Unknown, &TIMERS);
     drop(entry);
     assert!(users.find(&user("ann")).is_some());
 }
@@ -93,7 +93,10 @@ fn users_with_sessions_are_found_without_a_look_at_the_others() {
     let pins: Vec<UserPin> = all.iter().map(|user| users.insert(user, nobody).pin()).collect();
     let (connected, others) = pins.split_at(100);
     for (pin, number) in connected.iter().zip(1..) {
-        users.lock(pin).state.connect(now(), SessionId(number), &TIMERS);
+        users
+            .lock(pin)
+            .state
+            .connect(now(), SessionId(number), Activity::Unknown, &TIMERS);
     }
     let is_in = |partition| move |user: &&UserId| partition_of(user, 4) == partition;
     for partition in 0..4 {
@@ -227,7 +230,7 @@ fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
     let users = Users::new(None);
     let _load = users.pin_or_join(&user("ann"), Lane::Single, pending);
     let mut entry = users.insert(&user("ann"), nobody);
-    entry.state.connect(now(), SessionId(1), &TIMERS);
+    entry.state.connect(now(), SessionId(1), Activity::Unknown, &TIMERS);
     entry.overtake_loads();
     drop(entry);
     let pin = users.finish_load(&user("ann"), Lane::Single, nobody);

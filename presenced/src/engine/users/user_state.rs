@@ -103,9 +103,10 @@ impl UserState {
         self.sessions.places()
     }
 
-    /// Expire deadlines first: what a custom status counted like ends when the user was absent.
-    pub(in crate::engine) fn connect(&mut self, now: Now, id: SessionId, timers: &Timers) {
-        self.sessions.handle_connect(now, id, timers.grace);
+    /// A connection began, beside what is in grace on other nodes. Expire deadlines first: what a custom status counted like ends
+    /// when the user was absent.
+    pub(in crate::engine) fn connect(&mut self, now: Now, id: SessionId, elsewhere: Activity, timers: &Timers) {
+        self.sessions.handle_connect_beside(now, id, elsewhere, timers.grace);
     }
 
     /// The connection continues a session that was lost. Whether that one had a place in the grace period.

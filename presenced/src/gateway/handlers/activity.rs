@@ -25,6 +25,6 @@ pub(super) fn handle<'a>(
     let record = report(&gateway.engine, conn);
     match id {
         None => Handled::Done,
-        id => super::answer_with_record(gateway, conn, (id, record, None)),
+        id => super::answer_with_record(gateway, conn, id, record),
     }
 }

@@ -87,15 +87,16 @@ fn pending<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
 fn answer_with_record<'a>(
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
-    (id, record, resumed): (Option<MessageId>, Option<Record>, Option<bool>),
+    id: Option<MessageId>,
+    record: Option<Record>,
 ) -> Handled<'a> {
     if record.is_none() || !gateway.engine.is_shared() {
-        replies::ok_with(conn, id, record, resumed, &gateway.clock);
+        replies::ok_with(conn, id, record, None, &gateway.clock);
         return Handled::Done;
     }
     pending(async move {
         let record = gateway.engine.own_record(conn).await;
-        replies::ok_with(conn, id, record, resumed, &gateway.clock);
+        replies::ok_with(conn, id, record, None, &gateway.clock);
     })
 }
 

@@ -27,7 +27,17 @@ pub(super) fn handle<'a>(
         super::users_only(conn, id);
         return Handled::Done;
     }
-    let (is_resumed, record) = gateway.engine.resume(conn, of).unzip();
-    let resumed = Some(is_resumed.unwrap_or(false));
-    super::answer_with_record(gateway, conn, (id, record, resumed))
+    let Some(resumption) = gateway.engine.resume(conn, of) else {
+        replies::ok_with(conn, id, None, Some(false), &gateway.clock);
+        return Handled::Done;
+    };
+    if !gateway.engine.is_shared() {
+        let resumed = Some(resumption.is_resumed);
+        replies::ok_with(conn, id, Some(resumption.record), resumed, &gateway.clock);
+        return Handled::Done;
+    }
+    super::pending(async move {
+        let (is_resumed, record) = gateway.engine.decide_resumption(conn, resumption).await;
+        replies::ok_with(conn, id, record, Some(is_resumed), &gateway.clock);
+    })
 }

@@ -132,10 +132,16 @@ impl Connector {
     }
 
     /// What is acknowledged is durable; nothing waits for ever, and what a client that is gone had begun is undone soon.
+    ///
+    /// Every statement finds its rows by an index. Left to itself, PostgreSQL keeps the plan of a prepared statement that it made
+    /// while the table was small, a pass over the table that compares each row with each user of the batch: 256 users took 0.3 ms
+    /// by the index and 118 ms at 25,000 rows, until the table was next analyzed. What has no index must not look dear enough
+    /// to be compiled (`jit`). Other engines may not have these settings.
     fn settings(&self) -> String {
         format!(
             "SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
+             SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('enable_seqscan', 'jit');
              SET default_transaction_isolation = 'read committed';
              SET statement_timeout = {};
              SET lock_timeout = {};

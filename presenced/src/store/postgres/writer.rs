@@ -1,5 +1,6 @@
-//! The one task that writes. Whatever waits when a transaction begins shares its commit; each request has an answer of its
-//! own, and none is given before the commit is known to be durable.
+//! The one task that writes. What clients wait for when a transaction begins shares its commit; each request has an answer of
+//! its own, and none is given before the commit is known to be durable. Rows that are written behind have transactions of their
+//! own: a client waits neither for many of them nor, on another node, for the locks of their users.
 //!
 //! If one request of several can't be stored, they are done again one by one. What another node was in the way of is tried
 //! again; everything else that fails is answered, and the next request is the next attempt. While the outcome of a commit is
@@ -38,6 +39,8 @@ pub(super) struct PostgresWriter {
     options: OpenOptions,
     /// What was taken out of the queue and has to wait for the next transaction.
     next: Option<WriteRequest>,
+    /// What is written behind comes next, if something is: it takes turns with what clients wait for.
+    is_turn_of_rows: bool,
 }
 
 /// Why requests are not stored.
@@ -76,7 +79,8 @@ impl Collected {
     }
 
     fn is_full(&self, rows_max: usize) -> bool {
-        self.rows >= rows_max || self.requests.first().is_some_and(is_single)
+        let is_alone = |first: &WriteRequest| is_single(first) || first.is_written_behind();
+        self.rows >= rows_max || self.requests.first().is_some_and(is_alone)
     }
 }
 
@@ -93,18 +97,16 @@ impl PostgresWriter {
             health,
             options,
             next: None,
+            is_turn_of_rows: false,
         }
     }
 
     /// Writes until the queue is closed and empty.
     pub(super) async fn run(mut self) {
         loop {
-            let first = match self.next.take() {
-                Some(request) => Some(request),
-                None => self.queue.popped().await.and_then(|job| self.taken(job)),
-            };
-            match first {
+            match self.first().await {
                 Some(request) => {
+                    self.is_turn_of_rows = !request.is_written_behind();
                     let requests = self.collect(request);
                     self.write(requests).await;
                 }
@@ -112,6 +114,29 @@ impl PostgresWriter {
                 None => {}
             }
         }
+    }
+
+    /// The first request of the next transaction; none if it was not wanted any more, or the queue was closed.
+    async fn first(&mut self) -> Option<WriteRequest> {
+        // Nothing that waits behind a forget may be done before it.
+        let mut is_behind = self.next.as_ref().is_some_and(is_single);
+        let are_rows = |job: &WriteJob| {
+            is_behind |= is_single(&job.request);
+            !is_behind && job.request.is_written_behind()
+        };
+        if std::mem::take(&mut self.is_turn_of_rows)
+            && let Some(rows) = self.queue.try_pop_where(are_rows)
+        {
+            return self.taken(rows);
+        }
+        if let Some(request) = self.next.take() {
+            return Some(request);
+        }
+        let job = match self.queue.try_pop_where(is_awaited) {
+            Some(job) => job,
+            None => self.queue.popped().await?,
+        };
+        self.taken(job)
     }
 
     /// A request that is wanted and can be stored. Others are answered.
@@ -129,12 +154,12 @@ impl PostgresWriter {
         }
     }
 
-    /// This request and those that wait by now.
+    /// This request and those that wait by now, if clients wait for them.
     fn collect(&mut self, first: WriteRequest) -> Vec<WriteRequest> {
         let mut collected = Collected::default();
         collected.add(first);
         while !collected.is_full(self.options.batch_max)
-            && let Some(job) = self.queue.try_pop()
+            && let Some(job) = self.queue.try_pop_where(is_awaited)
         {
             let Some(request) = self.taken(job) else { continue };
             if collected.is_in_the_way(&request) {
@@ -310,6 +335,11 @@ impl PostgresWriter {
         }
         asked
     }
+}
+
+/// Whether a client waits for it.
+fn is_awaited(job: &WriteJob) -> bool {
+    !job.request.is_written_behind()
 }
 
 /// Answers what was committed.

@@ -88,12 +88,18 @@ fn the_cluster_is_drawn_in_every_layout_that_has_room() {
 
 #[test]
 fn the_cluster_leaves_room_for_a_detail() {
-    for (width, height) in [(120, 40), (80, 40)] {
+    for (width, height) in [(120, 40), (120, 30), (110, 32), (200, 50), (80, 40)] {
         let mut model = crowd(width, height);
         answer(&mut model, cluster());
         model.detail = Some(crate::tui::model::Detail::new(user("ann")));
         let shown = shown(&model);
         assert!(shown.contains("3 nodes") && shown.contains("Detail"), "{shown}");
+        let has_panel = width >= 110;
+        assert_eq!(shown.contains("node-a "), has_panel, "{width}x{height}: {shown}");
+        if (width, height) == (120, 40) {
+            check("cluster-detail-120x40", &shown);
+            assert!(["node-b", "node-c"].iter().all(|node| shown.contains(node)), "{shown}");
+        }
     }
 }
 

@@ -84,4 +84,25 @@ async fn a_certificate_must_be_signed_by_the_named_roots_for_the_host() {
     assert!(error.contains("not valid for name"), "{error}");
     let error = refused(&misnamed, &facts(), node("a", LONG)).await.to_string();
     assert!(error.contains("--redis-ca-file"), "no reason to wait: {error}");
+
+    let plain = RedisOptions {
+        urls: vec![RedisUrl::parse(&format!("redis://localhost:{port}")).expect("an address")],
+        ..RedisOptions::default()
+    };
+    let plain = RedisServers::new(&plain).expect("servers");
+    let error = plain.open(0).await.expect_err("no TLS to a port with it");
+    let hint = plain.tls_hint(&error);
+    assert!(hint.is_some_and(|hint| hint.contains("rediss://")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_that_is_asked_with_it_gets_a_hint() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let authority = certificate(dir.path(), "own", None);
+    let port = free_port();
+    let _server = RedisServer::start(&["--bind", "127.0.0.1", "--port", &port.to_string()]).await;
+    let servers = servers("localhost", port, &authority);
+    let error = servers.open(0).await.expect_err("TLS to a port without it");
+    let hint = servers.tls_hint(&error);
+    assert!(hint.is_some_and(|hint| hint.contains("redis://")), "{error:?}");
 }

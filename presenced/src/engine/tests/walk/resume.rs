@@ -20,8 +20,12 @@ impl World {
         let answer = self.daemon().engine.resume(&client.client.conn, Some(name));
         assert_eq!(answer.is_some(), client.is_open);
         let (id, user) = (client.id, client.user);
-        if let Some((is_resumed, _)) = answer {
-            assert_eq!(is_resumed, self.model(user).resume(now, id, lost), "{user} {lost:?}");
+        if let Some(resumption) = answer {
+            assert_eq!(
+                resumption.is_resumed,
+                self.model(user).resume(now, id, lost),
+                "{user} {lost:?}"
+            );
         }
     }
 }

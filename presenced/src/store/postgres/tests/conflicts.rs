@@ -3,9 +3,12 @@
 use std::io::Write as _;
 
 use presence::CustomStatus::{DoNotDisturb, Idle};
+use presence::{Revision, Status};
+use tokio::task::JoinHandle;
 
 use super::{TestDatabase, is_unavailable, until};
-use crate::store::StoreError;
+use crate::store::tests::fixture::{status, user, wall};
+use crate::store::{Store, StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_can_not_be_stored_fails_alone() {
@@ -94,4 +97,78 @@ async fn a_transaction_that_loses_a_conflict_is_begun_anew_and_not_for_ever() {
         assert_eq!(store.durable("alice").await, saved);
         store.set_custom("bob", Idle, 1).await.unwrap();
     }
+}
+
+/// Queues a write behind those that wait already.
+async fn queue<W>(store: &Store, write: impl FnOnce(Store) -> W) -> JoinHandle<()>
+where
+    W: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let pushed = store.requests().writes.pushed();
+    let writing = write(store.clone());
+    let task = tokio::spawn(async move { writing.await.unwrap() });
+    until(async || store.requests().writes.pushed() > pushed).await;
+    task
+}
+
+async fn queue_custom(store: &Store, name: &'static str) -> JoinHandle<()> {
+    queue(store, async move |store| {
+        store.set_custom(name, Idle, 1).await.map(drop)
+    })
+    .await
+}
+
+async fn queue_status(store: &Store, name: &'static str, revision: u64) -> JoinHandle<()> {
+    let rows = vec![status(name, Status::Online, revision)];
+    queue(store, async move |store| store.save_statuses(rows).await).await
+}
+
+/// Waits until the writer has taken all that is queued.
+async fn all_are_taken(store: &Store) {
+    until(async || store.requests().writes.waiting() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_wait_for_one_batch_of_rows_and_share_no_transaction_with_it() {
+    let database = TestDatabase::shared();
+    let store = database.open_node().await;
+    let held = store.hold_commits();
+    let mut all = vec![queue_custom(&store, "first").await];
+    all_are_taken(&store).await;
+    for name in ["row-1", "row-2", "row-3"] {
+        all.push(queue_status(&store, name, 1).await);
+    }
+    for name in ["alice", "bob"] {
+        all.push(queue_custom(&store, name).await);
+    }
+    drop(held);
+    for task in all {
+        task.await.unwrap();
+    }
+    let transactions = database.sql("SELECT string_agg(user_id, ' ' ORDER BY xmin::text::int8, user_id) FROM profile");
+    assert_eq!(transactions, "first row-1 alice bob row-2 row-3");
+    let count = "SELECT count(DISTINCT xmin::text) FROM profile";
+    assert_eq!(database.sql(count), "5", "the custom statuses share one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_queued_behind_a_forget_are_not_written_before_it() {
+    let database = TestDatabase::shared();
+    let store = database.open_node().await;
+    let held = store.hold_commits();
+    let first = queue_custom(&store, "first").await;
+    all_are_taken(&store).await;
+    let forget = queue(&store, async |store| {
+        store.forget(&user("alice"), Revision::new(5), wall(1)).await
+    });
+    let forget = forget.await;
+    let row = queue_status(&store, "alice", 9).await;
+    drop(held);
+    for task in [first, forget, row] {
+        task.await.unwrap();
+    }
+    assert_eq!(
+        database.sql("SELECT revision FROM profile WHERE user_id = 'alice'"),
+        "9"
+    );
 }

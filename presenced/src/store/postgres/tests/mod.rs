@@ -10,6 +10,7 @@ mod migration;
 mod nodes;
 mod opening;
 mod outages;
+mod plans;
 mod proxy;
 mod rejected_imports;
 mod stalls;
