@@ -202,7 +202,7 @@ async fn a_user_who_was_idle_stays_idle_on_another_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_not_idle_beside_an_active_one_lost_here_and_an_idle_one_elsewhere() {
+async fn a_session_is_not_idle_beside_an_active_one_that_was_lost_here() {
     let cluster = Cluster::start(&PATIENT).await;
     let nodes = cluster.nodes();
     let [a, b, _] = nodes;

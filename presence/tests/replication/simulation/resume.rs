@@ -70,23 +70,25 @@ impl World {
 
 /// Two clients have lost the same session, and name it on two nodes at the same moment: neither has read of the other.
 pub(crate) fn a_lost_session_is_named_on_two_nodes(world: &mut World) {
-    world.plan(3_000, |world| world.join(0, 0));
-    world.plan(4_000, |world| world.lose(0, 0));
-    world.plan(5_000, |world| world.join_both(0, [1, 2]));
-    world.plan(6_000, |world| world.expect_continued_once(2));
-    world.plan(7_000, |world| (1..3).for_each(|node| world.close(0, node)));
-    world.plan(7_500, |world| world.expect_told(0, 0, Status::Offline));
-    world.until(30_000);
+    is_named_at_once(world, [1, 2], 0);
 }
 
 /// The same, one of them where the session was.
 pub(crate) fn a_lost_session_is_named_here_and_on_another_node(world: &mut World) {
+    is_named_at_once(world, [1, 0], 2);
+}
+
+fn is_named_at_once(world: &mut World, nodes: [usize; 2], watching: usize) {
     world.plan(3_000, |world| world.join(0, 0));
     world.plan(4_000, |world| world.lose(0, 0));
-    world.plan(5_000, |world| world.join_both(0, [1, 0]));
+    world.plan(5_000, move |world| world.join_both(0, nodes));
     world.plan(6_000, |world| world.expect_continued_once(2));
-    world.plan(7_000, |world| (0..2).for_each(|node| world.close(0, node)));
-    world.plan(7_500, |world| world.expect_told(0, 2, Status::Offline));
+    world.plan(7_000, move |world| {
+        for node in nodes {
+            world.close(0, node);
+        }
+    });
+    world.plan(7_500, move |world| world.expect_told(0, watching, Status::Offline));
     world.until(30_000);
 }
 
