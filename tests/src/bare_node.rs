@@ -77,7 +77,7 @@ impl BareNode {
 
 /// The program: registers, offers, and ticks until it is killed.
 pub async fn run(socket: &str, database: &str, partitions: u16, users: usize) {
-    let mut node = Registered::new(socket, database);
+    let mut node = Registered::new(socket, database, users);
     for partition in 0..partitions {
         node.register(partition);
     }
@@ -104,16 +104,18 @@ struct Registered {
     connection: Connection,
     incarnation: Incarnation,
     ticks: u64,
+    connections: u32,
 }
 
 impl Registered {
-    fn new(socket: &str, database: &str) -> Self {
+    fn new(socket: &str, database: &str, connections: usize) -> Self {
         let mut connection = Connection::new(UnixStream::connect(socket).unwrap());
         connection.call(&[b"SELECT", database.as_bytes()]);
         Self {
             connection,
             incarnation: Incarnation(getrandom::u64().unwrap()),
             ticks: 0,
+            connections: u32::try_from(connections).unwrap(),
         }
     }
 
@@ -176,6 +178,7 @@ impl Registered {
         self.ticks += 1;
         let tick = Tick {
             number: self.ticks,
+            connections: self.connections,
             ..Tick::default()
         };
         for partition in 0..partitions {

@@ -1,5 +1,6 @@
 //! How the other nodes clean up after a node that was killed.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -117,20 +118,19 @@ async fn observer(node: &Daemon, sessions: usize) -> Socket {
 
 /// Reads until so many are OFFLINE. When the first and the last one were told.
 async fn all_offline(observer: &mut Socket, sessions: usize, clock: Stopwatch) -> (Duration, Duration) {
-    let (mut offline, mut first) = (0, None);
-    while offline < sessions {
+    let (mut offline, mut first) = (HashSet::new(), None);
+    while offline.len() < sessions {
         let message = observer.next_without_deadline().await.unwrap();
         let ServerMessage::Presence { users, .. } = message else {
             continue;
         };
         // Not those whose custom statuses are set meanwhile.
-        let is_offline = |update: &&Update| match update {
-            Update::Record(record) => record.status == Status::Offline && is_user(record.user_id.as_str()),
-            Update::Removed(_) => false,
-        };
-        let count = users.iter().filter(is_offline).count();
-        offline += count;
-        first = first.or((count > 0).then(|| clock.elapsed()));
+        let told = users.into_iter().filter_map(|update| match update {
+            Update::Record(record) if record.status == Status::Offline => Some(record.user_id.as_str().to_owned()),
+            Update::Record(_) | Update::Removed(_) => None,
+        });
+        offline.extend(told.filter(|user| is_user(user)));
+        first = first.or((!offline.is_empty()).then(|| clock.elapsed()));
     }
     (first.unwrap_or_default(), clock.elapsed())
 }

@@ -29,6 +29,8 @@ pub struct Adopted {
     pub chosen_until: Option<Mono>,
     /// The revision that the log gave it.
     pub revision: Revision,
+    /// Whether the log has it: if not, the node tells it alone, because the log can't be reached, or the database does.
+    pub is_logged: bool,
 }
 
 impl Profile {
@@ -57,7 +59,11 @@ impl Profile {
         self.decision = adopted.decision;
         self.since = adopted.since;
         // What this node heard and the log does not have yet is offered next: times don't go back.
+        let is_unlogged = self.has_unlogged_times() && !adopted.is_logged;
         self.adopt_times(adopted.last_seen, adopted.last_active);
+        if is_unlogged {
+            self.flags.set(Flag::Unlogged, true);
+        }
         self.chosen_until = adopted.chosen_until;
         let is_seen = self.told != adopted.decision.status || self.is_degraded() != adopted.degraded;
         if is_seen {

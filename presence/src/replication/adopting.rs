@@ -7,10 +7,12 @@ use std::ops::Bound;
 
 use crate::replication::effect::Effect;
 use crate::replication::follower::{Pages, Step};
-use crate::replication::names::Epoch;
+use crate::replication::leases::ToldEnd;
+use crate::replication::log::KeptEnd;
+use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
-use crate::replication::settings::{OFFLINE_HOLD, Rule, SPREAD};
+use crate::replication::settings::{GRACE_LATE, OFFLINE_HOLD, Rule, SPREAD};
 use crate::replication::state::{SharedPart, State};
 use crate::revision::Revision;
 use crate::user_id::UserId;
@@ -33,7 +35,12 @@ impl Partition {
     pub(super) fn begin_adoption(&mut self, input: Input<'_>, epoch: Epoch, mut pages: Pages) {
         let now = input.reading.mono;
         self.publisher.forget_stored();
-        self.leases.restore(mem::take(&mut pages.registrations), now);
+        // What the pages have may have been told to nobody.
+        self.follower.read_from = Revision::MAX;
+        // A node of an older version, which does not know of them, may have left those of the epoch before.
+        pages.ends.retain(|_, end| end.id > epoch.start);
+        let ends = self.told_ends(input, mem::take(&mut pages.ends));
+        self.leases.restore(mem::take(&mut pages.registrations), ends, now);
         self.watch_name(now);
         let is_new = self.follower.epoch != Some(epoch);
         if is_new {
@@ -47,6 +54,25 @@ impl Partition {
             is_read: false,
         }));
         self.adopt(input);
+    }
+
+    /// When the contributions of runs cease to count that were ended in what was not read: by Redis's clock, which counts on for
+    /// nodes that are away. None, if that is not known yet.
+    fn told_ends(&self, input: Input<'_>, ends: BTreeMap<Incarnation, KeptEnd>) -> BTreeMap<Incarnation, ToldEnd> {
+        if !self.clock.is_known() {
+            return BTreeMap::new();
+        }
+        let Input { reading, .. } = input;
+        let now = self.clock.now(reading);
+        let told = |end: KeptEnd| {
+            let left = (end.grace + GRACE_LATE).saturating_sub(now.since(end.id.time()));
+            let over_at = reading.mono.after(left);
+            (end.incarnation, ToldEnd { id: end.id, over_at })
+        };
+        // This node knows better of its own runs.
+        let others = ends.into_values();
+        let others = others.filter(|end| !self.previous.contains_key(&end.incarnation));
+        others.map(told).collect()
     }
 
     /// Goes on, with as many users as one input may take.
@@ -86,6 +112,7 @@ impl Partition {
             true => epoch.start,
             false => adoption.pages.head,
         };
+        self.follower.read_from = self.follower.last;
         self.follower.epoch = Some(epoch);
         self.follower.is_synced = true;
         self.reload_parts();

@@ -88,7 +88,7 @@ pub(super) struct Builder<'a> {
     pub(super) lost: Option<Command>,
     /// Places of lost sessions on other nodes that connections of this one have taken.
     pub(super) claims: &'a [SessionName],
-    /// Whether an incarnation is not registered.
+    /// Whether an incarnation is over.
     pub(super) is_gone: &'a dyn Fn(Incarnation) -> bool,
     /// Whether an incarnation is not registered and its grace period is over.
     pub(super) is_over: &'a dyn Fn(Incarnation) -> bool,

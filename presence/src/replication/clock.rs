@@ -24,6 +24,11 @@ impl SharedClock {
         self.last = Some((time, at));
     }
 
+    /// Whether Redis has told its time.
+    pub(super) const fn is_known(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// The time by now; before the first answer that of the node's own clock.
     pub(super) fn estimate(&self, reading: Reading) -> Wall {
         match self.last {

@@ -8,14 +8,24 @@ use crate::replication::partition::Partition;
 use crate::replication::replica::Held;
 use crate::replication::state::State;
 use crate::session_name::SessionName;
-use crate::sessions::Activity;
+use crate::sessions::{Activity, SessionId};
 use crate::user_id::UserId;
+
+/// A place of a lost session that a connection here has taken, until the log says whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    of: SessionName,
+    /// The session of the connection.
+    by: SessionId,
+    /// Whether it was offered, or what was to be offered said so already. Until then the log has nothing of it to tell.
+    is_offered: bool,
+}
 
 impl Partition {
     /// A connection on this node continues a session of another run. If that one has a place which nobody has taken, it is taken
     /// now: call [`Self::handle_touch`] then, and wait for [`Effect::Claimed`]. The activity of what is in grace there; none if
     /// there is no such place.
-    pub fn claim_place(&mut self, user: &UserId, of: SessionName) -> Option<Activity> {
+    pub fn claim_place(&mut self, user: &UserId, of: SessionName, by: SessionId) -> Option<Activity> {
         let state = self.replica.get(user).map(Held::state)?;
         let share = state.contributions.iter().find(|share| share.has_place(of))?;
         if share.incarnation == self.own || state.continued.contains(&of) || self.is_claimed(user, of) {
@@ -25,29 +35,38 @@ impl Partition {
             true => share.contribution.grace.unwrap_or_default(),
             false => share.contribution.activity(),
         };
-        self.claims.entry(user.clone()).or_default().push(of);
+        self.claim(user, of, by);
         Some(activity)
     }
 
     /// A connection on this node continues a session of this run. Whether it may: if no other session has taken the place, as far as
     /// is known here. Take the place then, call [`Self::handle_touch`], and wait for [`Effect::Claimed`] if the log has the place;
     /// or [`Self::withdraw_claim`], if there is none.
-    pub fn claim_own_place(&mut self, user: &UserId, of: SessionName) -> bool {
+    pub fn claim_own_place(&mut self, user: &UserId, of: SessionName, by: SessionId) -> bool {
         let state = self.replica.get(user).map(Held::state).unwrap_or_default();
         if state.continued.contains(&of) || self.is_claimed(user, of) {
             return false;
         }
         // Of a place that the log does not have, nobody else knows.
         if state.has_place(of) {
-            self.claims.entry(user.clone()).or_default().push(of);
+            self.claim(user, of, by);
         }
         true
     }
 
-    /// The connection that claimed the place does not continue that session after all.
-    pub fn withdraw_claim(&mut self, user: &UserId, of: SessionName) {
+    fn claim(&mut self, user: &UserId, of: SessionName, by: SessionId) {
+        let claim = Claim {
+            of,
+            by,
+            is_offered: false,
+        };
+        self.claims.entry(user.clone()).or_default().push(claim);
+    }
+
+    /// The connection of this session continues no other one after all.
+    pub fn withdraw_claim(&mut self, user: &UserId, by: SessionId) {
         if let Some(claims) = self.claims.get_mut(user) {
-            claims.retain(|claim| *claim != of);
+            claims.retain(|claim| claim.by != by);
             if claims.is_empty() {
                 self.claims.remove(user);
             }
@@ -55,24 +74,39 @@ impl Partition {
     }
 
     fn is_claimed(&self, user: &UserId, of: SessionName) -> bool {
-        self.claims.get(user).is_some_and(|claims| claims.contains(&of))
+        let mut claims = self.claims.get(user).into_iter().flatten();
+        claims.any(|claim| claim.of == of)
+    }
+
+    /// What this node says of the user is on its way, or is in the state already.
+    pub(super) fn note_claims_offered(&mut self, user: &UserId) {
+        for claim in self.claims.get_mut(user).into_iter().flatten() {
+            claim.is_offered = true;
+        }
+    }
+
+    /// Whether the log is to say whose a place is that was claimed here. Not before the claim is offered: what the user publishes
+    /// may be held back for longer than anybody waits.
+    pub(super) fn awaits_claims(&self, user: &UserId) -> bool {
+        let mut claims = self.claims.get(user).into_iter().flatten();
+        claims.any(|claim| claim.is_offered)
     }
 
     /// The places of other runs that connections of this node have taken, and the log may not say so yet.
     pub(super) fn claims_elsewhere(&self, user: &UserId) -> Vec<SessionName> {
         let claims = self.claims.get(user).into_iter().flatten();
         let run = self.own.run();
-        claims.filter(|of| of.run != run).copied().collect()
+        claims.map(|claim| claim.of).filter(|of| of.run != run).collect()
     }
 
     /// A node is gone, and will not say any more that places there are taken: users who have no other place there are offered
     /// without it. By every node: the one that continued a session may have lost it again.
-    pub(super) fn offer_continued(&mut self, gone: Incarnation) {
-        let has_share = |user: &&UserId| {
+    pub(super) fn offer_continued(&mut self) {
+        let has_gone = |user: &&UserId| {
             let held = self.replica.get(user).map(Held::state);
-            held.is_some_and(|state| state.share_of(gone).is_some())
+            held.is_some_and(|state| state.contributions.iter().any(|share| self.is_gone(share.incarnation)))
         };
-        let users: Vec<UserId> = self.continuing.iter().filter(has_share).cloned().collect();
+        let users: Vec<UserId> = self.continuing.iter().filter(has_gone).cloned().collect();
         self.publisher.pending.extend(users);
     }
 
@@ -96,16 +130,16 @@ impl Partition {
         let Some(claims) = self.claims.get_mut(user) else {
             return;
         };
-        let is_taken = |of: &mut SessionName| state.continued.contains(of) || !state.has_place(*of);
-        let taken: Vec<SessionName> = claims.extract_if(.., is_taken).collect();
+        let is_taken = |claim: &mut Claim| state.continued.contains(&claim.of) || !state.has_place(claim.of);
+        let taken: Vec<Claim> = claims.extract_if(.., is_taken).collect();
         if claims.is_empty() {
             self.claims.remove(user);
         }
         let Some(by) = by else { return };
-        for of in taken {
+        for claim in taken {
             self.push(Effect::Claimed {
                 user: user.clone(),
-                of,
+                of: claim.of,
                 is_won: by == self.own,
             });
         }

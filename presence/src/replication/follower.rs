@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::replication::adopting::Adoption;
-use crate::replication::log::{Question, StatePage};
+use crate::replication::log::{KeptEnd, Question, StatePage};
 use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::settings::UNREACHABLE_AFTER;
 use crate::revision::Revision;
@@ -17,6 +17,7 @@ pub(super) struct Pages {
     pub(super) head: Revision,
     pub(super) users: BTreeMap<UserId, (Revision, Vec<u8>)>,
     pub(super) registrations: BTreeMap<Incarnation, Vec<u8>>,
+    pub(super) ends: BTreeMap<Incarnation, KeptEnd>,
 }
 
 impl Pages {
@@ -31,6 +32,12 @@ impl Pages {
         let registrations = page.registrations.into_iter();
         self.registrations
             .extend(registrations.map(|(one, _, node)| (one, node)));
+        for end in page.ends {
+            let known = self.ends.get(&end.incarnation);
+            if known.is_none_or(|known| known.id < end.id) {
+                self.ends.insert(end.incarnation, end);
+            }
+        }
     }
 }
 
@@ -64,6 +71,8 @@ pub(super) struct Follower {
     pub(super) unanswered_since: Option<Mono>,
     /// The last id that was applied.
     pub(super) last: Revision,
+    /// After this id the log was read without a gap.
+    pub(super) read_from: Revision,
     /// The highest id that was applied in earlier epochs: of who is in no copy, nothing up to here is new.
     pub(super) floor: Revision,
     /// Of which epoch the copy is.
@@ -82,6 +91,7 @@ impl Follower {
             asked_at: now,
             unanswered_since: None,
             last: Revision::NEVER,
+            read_from: Revision::NEVER,
             floor: Revision::NEVER,
             epoch: None,
             is_synced: false,

@@ -11,7 +11,8 @@ use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::node_info::Tick;
 use crate::replication::partition::{Input, Life, Partition};
 use crate::replication::replica::Held;
-use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD};
+use crate::replication::scanning::PASS_SPREAD;
+use crate::replication::settings::{RETRY_AFTER, Rule};
 use crate::replication::state::State;
 use crate::revision::Revision;
 use crate::time::Mono;
@@ -193,7 +194,7 @@ impl Partition {
             }
             Content::Ended { incarnation, grace, by } => {
                 self.handle_heard(now, by);
-                self.apply_ended(input.reading.mono, incarnation, grace);
+                self.apply_ended(input.reading.mono, id, incarnation, grace);
             }
             Content::Dropped { users, by } => {
                 self.handle_heard(now, by);
@@ -237,11 +238,11 @@ impl Partition {
         }
     }
 
-    fn apply_ended(&mut self, now: Mono, incarnation: Incarnation, grace: Duration) {
-        self.leases.handle_ended(incarnation, now, grace);
+    fn apply_ended(&mut self, now: Mono, id: Revision, incarnation: Incarnation, grace: Duration) {
+        self.leases.handle_ended(incarnation, id, now, grace);
         self.publisher.ends.remove(&incarnation);
         self.plan_clean_up(incarnation);
-        self.offer_continued(incarnation);
+        self.offer_continued();
         self.become_ready();
         if incarnation == self.own && self.life != Life::Running {
             self.stop();
@@ -267,7 +268,7 @@ impl Partition {
     /// Removes what an incarnation contributes when its grace period is over, at a moment of its own.
     pub(super) fn plan_clean_up(&mut self, incarnation: Incarnation) {
         if let Some(at) = self.leases.over_at(incarnation) {
-            let at = self.jitter.within(at, SPREAD);
+            let at = self.jitter.within(at, PASS_SPREAD);
             self.timers.set_clean_up(incarnation, at);
         }
     }

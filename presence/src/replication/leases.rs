@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::replication::names::Incarnation;
 use crate::replication::node_info::Tick;
 use crate::replication::settings::{GRACE_LATE, Rule, Settings, TICKS_PER_LEASE};
+use crate::revision::Revision;
 use crate::time::Mono;
 
 /// A registered node.
@@ -24,21 +25,55 @@ struct Registered {
     tick: Tick,
 }
 
+/// An incarnation that is not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unregistered {
+    /// When its contributions cease to count.
+    over_at: Mono,
+    /// The entry of this epoch that ended its registration. If there is none, it may only not have registered yet.
+    ended: Option<Revision>,
+    /// How many connections it told of last; 0 if that is not known.
+    connections: u32,
+}
+
+/// The end of a registration, as pages of the state told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ToldEnd {
+    /// The entry that ended it.
+    pub(super) id: Revision,
+    /// When its contributions cease to count.
+    pub(super) over_at: Mono,
+}
+
 /// The registrations of one partition.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Leases {
     registered: BTreeMap<Incarnation, Registered>,
-    /// When the contributions of incarnations that are not registered cease to count.
-    over_at: BTreeMap<Incarnation, Mono>,
+    /// Those whose contributions were read, or whose end was.
+    unregistered: BTreeMap<Incarnation, Unregistered>,
+    /// The ends that pages told, until the log tells more of the incarnation.
+    told_ends: BTreeMap<Incarnation, ToldEnd>,
     /// How often a registration began or ended.
     pub(super) changes: u64,
 }
 
 impl Leases {
-    /// The registrations as pages of the state told them.
-    pub(super) fn restore(&mut self, registrations: BTreeMap<Incarnation, Vec<u8>>, now: Mono) {
+    /// The registrations as pages of the state told them, and their ends.
+    pub(super) fn restore(
+        &mut self,
+        registrations: BTreeMap<Incarnation, Vec<u8>>,
+        ends: BTreeMap<Incarnation, ToldEnd>,
+        now: Mono,
+    ) {
         let before = std::mem::take(&mut self.registered);
         self.changes += 1;
+        // Of the others, whose end was not read counts as long as it is told to, once a contribution is found.
+        self.unregistered
+            .retain(|one, known| ends.get(one).is_none_or(|end| known.ended == Some(end.id)));
+        for (one, known) in &mut self.unregistered {
+            known.ended = known.ended.filter(|_| ends.contains_key(one));
+        }
+        self.told_ends = ends;
         for (incarnation, node) in registrations {
             self.handle_registered(incarnation, node, now);
         }
@@ -50,7 +85,8 @@ impl Leases {
     }
 
     pub(super) fn handle_registered(&mut self, incarnation: Incarnation, node: Vec<u8>, now: Mono) {
-        self.over_at.remove(&incarnation);
+        self.unregistered.remove(&incarnation);
+        self.told_ends.remove(&incarnation);
         self.changes += 1;
         self.registered.insert(
             incarnation,
@@ -79,30 +115,42 @@ impl Leases {
         }
     }
 
-    /// The registration was ended, `grace` from now its contributions cease to count.
-    pub(super) fn handle_ended(&mut self, incarnation: Incarnation, now: Mono, grace: Duration) {
-        self.registered.remove(&incarnation);
+    /// The registration was ended by this entry, `grace` from now its contributions cease to count.
+    pub(super) fn handle_ended(&mut self, incarnation: Incarnation, id: Revision, now: Mono, grace: Duration) {
+        let registered = self.registered.remove(&incarnation);
+        self.told_ends.remove(&incarnation);
         self.changes += 1;
-        self.over_at.insert(incarnation, now.after(grace + GRACE_LATE));
+        let ended = Unregistered {
+            over_at: now.after(grace + GRACE_LATE),
+            ended: Some(id),
+            connections: registered.map_or(0, |registered| registered.tick.connections),
+        };
+        self.unregistered.insert(incarnation, ended);
     }
 
-    /// A contribution was read. If its node is not registered and was never ended, it counts until `until`. Whether that
-    /// was not known.
+    /// A contribution was read. If its node is not registered, and its end was neither read nor told, it counts until `until`.
+    /// Whether that was not known.
     pub(super) fn note_contribution(&mut self, incarnation: Incarnation, until: Mono) -> bool {
-        if self.registered.contains_key(&incarnation) || self.over_at.contains_key(&incarnation) {
+        if self.registered.contains_key(&incarnation) || self.unregistered.contains_key(&incarnation) {
             return false;
         }
-        self.over_at.insert(incarnation, until);
+        let told = self.told_ends.get(&incarnation);
+        let found = Unregistered {
+            over_at: told.map_or(until, |end| end.over_at),
+            ended: told.map(|end| end.id),
+            connections: 0,
+        };
+        self.unregistered.insert(incarnation, found);
         true
     }
 
-    /// A contribution was changed in what was not read: its node may have been registered and ended anew, so it counts until
-    /// `until` at least. Whether that is later than was known.
+    /// A contribution was changed in what was not read: unless its end was told, its node may have been registered and ended anew,
+    /// so it counts until `until` at least. Whether that is later than was known.
     pub(super) fn renew_contribution(&mut self, incarnation: Incarnation, until: Mono) -> bool {
-        if self.over_at(incarnation).is_none_or(|at| at >= until) {
-            return false;
+        match self.unregistered.get_mut(&incarnation) {
+            Some(one) if one.ended.is_none() && one.over_at < until => one.over_at = until,
+            _ => return false,
         }
-        self.over_at.insert(incarnation, until);
         true
     }
 
@@ -130,10 +178,18 @@ impl Leases {
 
     /// When the contributions of an incarnation that is not registered cease to count.
     pub(super) fn over_at(&self, incarnation: Incarnation) -> Option<Mono> {
-        if self.registered.contains_key(&incarnation) {
-            return None;
-        }
-        self.over_at.get(&incarnation).copied()
+        self.unregistered.get(&incarnation).map(|one| one.over_at)
+    }
+
+    /// Whether an entry of this epoch ended its registration.
+    pub(super) fn is_ended(&self, incarnation: Incarnation) -> bool {
+        let one = self.unregistered.get(&incarnation);
+        one.is_some_and(|one| one.ended.is_some())
+    }
+
+    /// How many connections an incarnation that is not registered told of last; 0 if that is not known.
+    pub(super) fn connections(&self, incarnation: Incarnation) -> u32 {
+        self.unregistered.get(&incarnation).map_or(0, |one| one.connections)
     }
 
     /// For how long a registered node has not been heard of.
@@ -163,7 +219,7 @@ impl Leases {
 
     /// Forgets an incarnation of which no contribution is left.
     pub(super) fn forget(&mut self, incarnation: Incarnation) {
-        self.over_at.remove(&incarnation);
+        self.unregistered.remove(&incarnation);
     }
 }
 
@@ -198,10 +254,42 @@ mod tests {
         leases.handle_heard(NODE, at(5));
         assert_eq!(told(&leases, at(6)), Some((Duration::from_secs(2), 40)));
         // The state was read anew.
-        leases.restore([(NODE, vec![1])].into(), at(8));
+        leases.restore([(NODE, vec![1])].into(), BTreeMap::new(), at(8));
         assert_eq!(told(&leases, at(9)), Some((Duration::from_secs(5), 40)));
-        leases.handle_ended(NODE, at(10), Duration::ZERO);
+        leases.handle_ended(NODE, Revision::new(1), at(10), Duration::ZERO);
         leases.handle_tick(NODE, at(10), tick);
         assert_eq!(told(&leases, at(10)), None);
+    }
+
+    #[test]
+    fn a_run_whose_end_was_not_read_is_over_when_pages_say_so() {
+        let [same, anew, untold, unread] = [1, 2, 3, 4].map(Incarnation);
+        let grace = Duration::from_secs(10);
+        let told = |id, seconds| ToldEnd {
+            id: Revision::new(id),
+            over_at: at(seconds),
+        };
+        let mut leases = Leases::default();
+        for one in [same, anew, untold] {
+            leases.handle_ended(one, Revision::new(5), at(0), grace);
+        }
+        let exactly = at(0).after(grace + GRACE_LATE);
+        let ends = [(same, told(5, 11)), (anew, told(6, 20)), (unread, told(4, 9))];
+        leases.restore(BTreeMap::new(), ends.into(), at(8));
+        // Contributions that were changed in what was not read.
+        let until = at(38);
+        let new = [same, anew, untold, unread].map(|one| leases.note_contribution(one, until));
+        assert_eq!(new, [false, true, false, true], "to be cleaned up at another moment");
+        let renewed = [same, anew, untold, unread].map(|one| leases.renew_contribution(one, until));
+        assert_eq!(renewed, [false, false, true, false]);
+        let over = [same, anew, untold, unread].map(|one| leases.over_at(one));
+        assert_eq!(over, [Some(exactly), Some(at(20)), Some(until), Some(at(9))]);
+        assert!(leases.is_ended(anew) && !leases.is_ended(untold));
+        // It registers again, and what pages told counts no more.
+        leases.handle_registered(unread, Vec::new(), at(9));
+        leases.handle_ended(unread, Revision::new(8), at(10), grace);
+        leases.forget(unread);
+        assert!(leases.note_contribution(unread, until));
+        assert_eq!(leases.over_at(unread), Some(until));
     }
 }

@@ -50,6 +50,17 @@ pub enum Reply {
     Page(StatePage),
 }
 
+/// The end of a registration, as the state keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptEnd {
+    /// The node's incarnation, which may have registered again since.
+    pub incarnation: Incarnation,
+    /// The entry that ended it.
+    pub id: Revision,
+    /// For how long its contributions count from then.
+    pub grace: Duration,
+}
+
 /// A part of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StatePage {
@@ -57,6 +68,8 @@ pub struct StatePage {
     pub users: Vec<(UserId, Revision, Vec<u8>)>,
     /// The registered incarnations, with their connection number and encoded [`super::NodeInfo`].
     pub registrations: Vec<(Incarnation, ConnectionNumber, Vec<u8>)>,
+    /// The ends of registrations that the state keeps; all of them are in one page.
+    pub ends: Vec<KeptEnd>,
     /// The place of the next page; none if this is the last.
     pub next: Option<u64>,
 }

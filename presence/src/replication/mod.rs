@@ -41,14 +41,14 @@ mod wanting;
 pub use build::Knowledge;
 pub use bytes::{FORMAT, InvalidBytes};
 pub use call::{
-    Answer, CALL_USERS_MAX, Call, Caller, ListOutcome, Listed, ListedCustom, Listing, Outcome, TIME_MAX_MICROS,
-    UserOffer,
+    Answer, CALL_USERS_MAX, Call, Caller, ENDS_KEPT, ListOutcome, Listed, ListedCustom, Listing, Outcome,
+    TIME_MAX_MICROS, UserOffer,
 };
 pub use clock::{CLOCK_FOLLOWS_FROM_MS, CLOCKS_DIFFER_MAX};
 pub use effect::Effect;
 pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
 pub use listing::ChosenPage;
-pub use log::{Content, Entry, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply, StatePage};
+pub use log::{Content, Entry, KeptEnd, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply, StatePage};
 pub use names::{ConnectionNumber, Epoch, Incarnation, InvalidName, partition_of, stable_hash};
 pub use node_info::{DrainOrder, MovedTimes, NodeInfo, NodeLoad, TICK_FULL_MAX, TICK_TIMES_MAX, Tick};
 pub use partition::{Input, Partition, Start};

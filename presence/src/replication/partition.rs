@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::replication::build::{AskedCommand, Knowledge};
 use crate::replication::call::Caller;
 use crate::replication::clock::{Jitter, SharedClock};
+use crate::replication::continuing::Claim;
+use crate::replication::draining::DrainOrders;
 use crate::replication::effect::Effect;
 use crate::replication::follower::Follower;
 use crate::replication::leases::Leases;
@@ -21,7 +23,6 @@ use crate::replication::settings::{RETRY_AFTER, Rule, SCAN_USERS_MAX, SPREAD, Se
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
 use crate::revision::Revision;
-use crate::session_name::SessionName;
 use crate::time::{Mono, Reading};
 use crate::user_id::UserId;
 
@@ -86,7 +87,7 @@ pub struct Partition {
     /// Durable parts that the log must have, whoever has sessions of the user.
     pub(super) parts: BTreeMap<UserId, SharedPart>,
     /// Places of lost sessions that connections here have taken, until the log says whose they are.
-    pub(super) claims: BTreeMap<UserId, Vec<SessionName>>,
+    pub(super) claims: BTreeMap<UserId, Vec<Claim>>,
     /// Users of whose lost sessions some are continued, until the node of the places says so.
     pub(super) continuing: BTreeSet<UserId>,
     /// Commands that a new epoch lacks: nodes that did not read them then must read them now.
@@ -94,7 +95,7 @@ pub struct Partition {
     /// What ticks tell of the node.
     pub(super) load: NodeLoad,
     /// What operators asked of other nodes, until those say so.
-    pub(super) drain_orders: BTreeMap<Incarnation, bool>,
+    pub(super) drain_orders: DrainOrders,
     /// When it became registered or ceased to be.
     pub(super) unregistered_since: Option<Mono>,
     pub(super) is_ready: bool,
@@ -142,7 +143,7 @@ impl Partition {
             continuing: BTreeSet::new(),
             commands_lost: BTreeMap::new(),
             load: NodeLoad::default(),
-            drain_orders: BTreeMap::new(),
+            drain_orders: DrainOrders::default(),
             unregistered_since: Some(now),
             is_ready: false,
             is_loading_present: false,
@@ -167,12 +168,17 @@ impl Partition {
         std::mem::take(&mut self.effects)
     }
 
-    /// Something of the user changed on this node.
+    /// Something of the user changed on this node. It is not offered before the caller has ended the sessions that a command ended.
     pub fn handle_touch(&mut self, input: Input<'_>, user: &UserId) {
-        self.publisher.ending.remove(user);
         self.publisher.pending.insert(user.clone());
         self.tell_locally(input, user);
         self.advance(input);
+    }
+
+    /// The caller has carried out [`Effect::EndSessions`].
+    pub fn handle_sessions_ended(&mut self, input: Input<'_>, user: &UserId) {
+        self.publisher.ending.remove(user);
+        self.handle_touch(input, user);
     }
 
     /// An operator asks for a command. The outcome is [`Effect::EndSessions`]. Refuse it while the partition is unreachable.
@@ -276,7 +282,7 @@ impl Partition {
     #[must_use]
     pub fn next_deadline(&self) -> Mono {
         let tick = self.publisher.registered.map(|_| self.publisher.tick_at);
-        let goes_on = !self.passes.is_empty() || self.has_more_to_offer || self.past.goes_on();
+        let goes_on = self.has_more_to_offer || self.past.goes_on();
         let is_waiting = !self.publisher.held_back.is_empty() || self.replica.has_withheld();
         let deadlines = [
             self.publisher.call_deadline(),
@@ -289,6 +295,7 @@ impl Partition {
             self.timers.next(),
             self.listing_due_at(),
             goes_on.then_some(Mono::default()),
+            self.passes.iter().map(|pass| pass.goes_on_at).min(),
         ];
         let first = deadlines.into_iter().flatten().min();
         first.map_or(self.follower.deadline(), |first| first.min(self.follower.deadline()))
@@ -297,7 +304,7 @@ impl Partition {
     fn on_timers(&mut self, input: Input<'_>) {
         let now = input.reading.mono;
         while let Some(incarnation) = self.timers.take_clean_up(now) {
-            self.begin_clean_up(incarnation);
+            self.begin_clean_up(incarnation, now);
         }
         for _ in 0..self.scan_users_max {
             let Some(user) = self.timers.take_user(now) else { break };
@@ -305,7 +312,8 @@ impl Partition {
         }
         if self.timers.offer_kept_at.is_some_and(|at| at <= now) {
             self.timers.offer_kept_at = None;
-            self.begin_offer_kept();
+            self.begin_offer_kept(now);
+            self.offer_continued();
         }
         self.go_on_with_passes(input);
         if self.timers.name_at.is_some_and(|at| at <= now) {

@@ -215,7 +215,7 @@ impl Partition {
             is_full: self.reach.is_full,
             lag_millis: u32::try_from(self.reach.lag(now).as_millis()).unwrap_or(u32::MAX),
             is_draining: self.load.is_draining,
-            orders: self.drain_orders(),
+            orders: self.drain_orders.told(),
             times,
             full_users: std::mem::take(&mut self.publisher.full_users).into_iter().collect(),
         };
@@ -243,6 +243,7 @@ impl Partition {
             }
             match wanted {
                 Ok(None) => {
+                    self.note_claims_offered(&user);
                     self.publisher.withdraw(&user);
                     self.commands_lost.remove(&user);
                 }
@@ -254,6 +255,7 @@ impl Partition {
                         // The durable part is of an earlier epoch; those of users with sessions here are loaded anyway.
                         self.push(Effect::Load(user.clone()));
                     }
+                    self.note_claims_offered(&user);
                     offers.push(self.offer(input, user, base, &state));
                 }
                 Err(SessionLimitReached) => {

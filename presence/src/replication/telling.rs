@@ -18,6 +18,8 @@ impl Partition {
         let shown = self.replica.shown(user).cloned();
         let told = self.replica.told_revision(user);
         let revision = held.revision;
+        // What the database had at a start is in the copy and was told to nobody.
+        let may_be_untold = self.replica.get(user).is_some_and(|before| before.is_kept) && state.is_present();
         self.replica.insert(user, held.clone());
         let changed = match self.replica.is_told_apart(user) {
             true => state.changed.unwrap_or(revision),
@@ -48,10 +50,18 @@ impl Partition {
             user: user.clone(),
             revision,
             was_removed: shown_state.is_removed(),
-            is_seen: shown.is_none() || state.shows_change_from(&shown_state),
+            is_seen: match shown {
+                Some(_) => may_be_untold || state.shows_change_from(&shown_state),
+                None => !self.has_told(&state),
+            },
             state: Box::new(state),
             is_stale: false,
         });
+    }
+
+    /// Whether all that is seen of a user who is in no copy was told with an entry before: it was read, and the user was dropped since.
+    fn has_told(&self, state: &State) -> bool {
+        state.changed.is_some_and(|changed| changed > self.follower.read_from)
     }
 
     /// The user is no longer in the state, and the database has the record.
@@ -74,7 +84,7 @@ impl Partition {
 
     /// A change of this node takes effect here alone, while the partition can't be reached.
     pub(super) fn tell_locally(&mut self, input: Input<'_>, user: &UserId) {
-        if self.reach.is_reachable() || !self.is_ready {
+        if self.reach.is_reachable() || !self.is_ready || self.publisher.ending.contains_key(user) {
             return;
         }
         let held = self.replica.get(user).map(Held::state);

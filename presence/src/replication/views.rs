@@ -144,11 +144,11 @@ impl Partition {
         self.reach.is_holding(now)
     }
 
-    /// Whether the log may not have what this node says of the user, or whose a lost session is that was claimed here: another
+    /// Whether the log may not have what this node offers of the user, or whose a lost session is that was claimed here: another
     /// node's entry, which was not read yet, may have left nothing to say.
     #[must_use]
     pub fn is_waiting_for(&self, user: &UserId) -> bool {
-        self.publisher.is_waiting_for(user) || self.claims.contains_key(user)
+        self.publisher.is_waiting_for(user) || self.awaits_claims(user)
     }
 
     /// How often a registration began or ended: [`Self::nodes`] may differ after that.

@@ -123,9 +123,7 @@ impl Partition {
             true => self.leases.is_over(incarnation, now),
             false => !self.leases.is_registered(incarnation),
         };
-        // In a new epoch those who have not registered yet are not gone.
-        let is_new_epoch = self.timers.offer_kept_at.is_some();
-        let counts = |incarnation: Incarnation| is_new_epoch || self.leases.is_registered(incarnation);
+        let counts = |incarnation: Incarnation| self.is_epoch_new() || self.leases.is_registered(incarnation);
         let lost = self.commands_lost.get(user).copied();
         let claims = self.claims_elsewhere(user);
         let builder = Builder {
@@ -134,10 +132,22 @@ impl Partition {
             settings: &self.settings,
             lost,
             claims: &claims,
-            is_gone: &|incarnation| incarnation != self.own && !self.leases.is_registered(incarnation),
+            is_gone: &|incarnation| self.is_gone(incarnation),
             is_over: &is_over,
             counts: &counts,
         };
         builder.build(base, knowledge, self.commands.get(user).copied())
+    }
+
+    /// Whether nodes that are there may not have registered yet.
+    fn is_epoch_new(&self) -> bool {
+        self.timers.offer_kept_at.is_some()
+    }
+
+    /// Whether this run is over: of its places nobody takes care any more.
+    pub(super) fn is_gone(&self, incarnation: Incarnation) -> bool {
+        let may_come = self.is_epoch_new() && !self.leases.is_ended(incarnation);
+        let is_over = !may_come || self.previous.contains_key(&incarnation);
+        incarnation != self.own && !self.leases.is_registered(incarnation) && is_over
     }
 }

@@ -10,7 +10,9 @@ use super::record::Record;
 use crate::status::{CustomStatus, Status};
 use crate::time::Wall;
 
-pub use self::cluster::{ClusterStats, NodeStats, NodesResponse, Persistence, RedisInfo, RedisStats, ReplicaStats};
+pub use self::cluster::{
+    ClusterStats, NodeErrorCode, NodeStats, NodesResponse, Persistence, RedisInfo, RedisStats, ReplicaStats,
+};
 pub use self::explanation::{
     Explain, ExplainGrace, ExplainNext, ExplainNode, ExplainPreference, ExplainSession, ReportCounts,
 };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod contract;
+mod contract_ends;
 mod contract_lists;
 mod cursors;
 mod encoding;

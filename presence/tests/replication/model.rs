@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use presence::replication::{
-    Answer, Call, Caller, ConnectionNumber, Content, Entry, Epoch, Incarnation, Listed, Outcome, Question,
-    READ_ENTRIES_MAX, Reply, StatePage, TIME_MAX_MICROS, UserOffer, stable_hash,
+    Answer, Call, Caller, ConnectionNumber, Content, ENDS_KEPT, Entry, Epoch, Incarnation, KeptEnd, Listed, Outcome,
+    Question, READ_ENTRIES_MAX, Reply, StatePage, TIME_MAX_MICROS, UserOffer, stable_hash,
 };
 use presence::{CustomStatus, Revision, UserId, Wall};
 
@@ -46,6 +46,8 @@ pub(crate) struct Partition {
     pub(crate) custom_count: Option<usize>,
     /// A new list of custom statuses, while this incarnation makes one.
     pub(crate) new_custom: Option<(Incarnation, BTreeMap<UserId, CustomStatus>)>,
+    /// The last ends of registrations in this epoch.
+    pub(crate) ends: VecDeque<KeptEnd>,
     /// The last entry that dropped users.
     pub(crate) dropped: Revision,
     /// The rule that is taken out, for tests of the tests.
@@ -86,6 +88,7 @@ impl Default for Partition {
             custom: BTreeMap::new(),
             custom_count: None,
             new_custom: None,
+            ends: VecDeque::new(),
             dropped: Revision::NEVER,
             without: None,
         }
@@ -111,6 +114,7 @@ impl Partition {
         self.run = None;
         self.custom_count = None;
         self.new_custom = None;
+        self.ends.clear();
         self.dropped = Revision::NEVER;
     }
 
@@ -198,6 +202,7 @@ impl Partition {
                 };
                 self.append(start, Content::Epoch(epoch));
                 self.registrations.clear();
+                self.ends.clear();
                 self.custom_count = None;
                 self.new_custom = None;
                 self.run = Some(server.run);
@@ -267,7 +272,17 @@ impl Partition {
             grace,
             by,
         };
-        self.note(server, was_registered.then_some(content))
+        let answer = self.note(server, was_registered.then_some(content));
+        if let Answer::Noted { revision: Some(id), .. } = answer {
+            self.ends.retain(|end| end.incarnation != ended);
+            self.ends.push_front(KeptEnd {
+                incarnation: ended,
+                id,
+                grace,
+            });
+            self.ends.truncate(ENDS_KEPT);
+        }
+        answer
     }
 
     fn drop_users(&mut self, server: Server, by: Incarnation, users: &[(UserId, Revision)]) -> Answer {
@@ -329,6 +344,10 @@ impl Partition {
             registrations: registrations
                 .map(|(one, (number, node))| (*one, *number, node.clone()))
                 .collect(),
+            ends: match place {
+                2 => self.ends.iter().cloned().collect(),
+                _ => Vec::new(),
+            },
             next: (place + 1 < PAGES).then_some(place + 1),
         }
     }

@@ -4,8 +4,8 @@ use presence::replication::{Answer, Call, Question, Reply};
 use presence::{CustomStatus, UserId};
 
 use crate::contract::{ALL, Subject};
-use crate::contract_lists;
 use crate::model::{Partition, Server};
+use crate::{contract_ends, contract_lists};
 
 struct Model {
     partition: Partition,
@@ -53,7 +53,7 @@ impl Subject for Model {
 
 #[test]
 fn the_model_keeps_the_contract_of_the_scripts() {
-    for (name, check) in ALL.into_iter().chain(contract_lists::ALL) {
+    for (name, check) in ALL.into_iter().chain(contract_lists::ALL).chain(contract_ends::ALL) {
         println!("{name}");
         check(&mut Model {
             partition: Partition::default(),

@@ -145,6 +145,29 @@ fn a_load_moves_no_time_back_and_leaves_the_status_its_beginning() {
 }
 
 #[test]
+fn times_that_a_node_tells_alone_are_still_to_be_logged() {
+    let adopted = |is_logged| Adopted {
+        durable: DurablePart::default(),
+        decision: Profile::default().decision(),
+        since: wall(100),
+        last_seen: wall(150),
+        last_active: wall(150),
+        degraded: false,
+        chosen_until: None,
+        revision: Revision::new(7),
+        is_logged,
+    };
+    let (mut profile, now) = (Profile::default(), Wall::from_millis(200));
+    profile.note_activity(Wall::from_millis(150));
+    profile.adopt(adopted(false), now);
+    assert!(profile.has_unlogged_times());
+    profile.adopt(adopted(true), now);
+    assert!(!profile.has_unlogged_times());
+    profile.adopt(adopted(false), now);
+    assert!(!profile.has_unlogged_times(), "nothing moved here");
+}
+
+#[test]
 fn a_part_that_the_log_lacks_is_told_with_the_entry_that_has_it() {
     let adopted = |custom, version, revision| Adopted {
         durable: DurablePart {
@@ -166,6 +189,7 @@ fn a_part_that_the_log_lacks_is_told_with_the_entry_that_has_it() {
         degraded: false,
         chosen_until: None,
         revision: Revision::new(revision),
+        is_logged: true,
     };
     let mut profile = Profile::default();
     let now = Wall::from_millis(200);

@@ -2,7 +2,9 @@
 
 use presence::report::SOURCE_MAX_BYTES;
 use presence::wire::error_code::Code;
-use presence::wire::rest::{Counts, EndedSessions, Page, Problem, Query, QueryResponse, SetCustomStatus};
+use presence::wire::rest::{
+    Counts, EndedSessions, NodeErrorCode, NodeStats, Page, Problem, Query, QueryResponse, SetCustomStatus,
+};
 use presence::wire::strict;
 use presence::{Actor, CustomStatus, Reason, Source, Status, Wall};
 
@@ -146,6 +148,27 @@ fn responses_have_the_documented_shape() {
         json(&problem),
         r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_user_id","detail":"user id must not be empty"}"#
     );
+}
+
+#[test]
+fn a_code_of_a_newer_version_says_that_something_is_wrong() {
+    let codes = [
+        (NodeErrorCode::OtherSecret, "other_secret"),
+        (NodeErrorCode::OtherTokens, "other_tokens"),
+        (NodeErrorCode::Unreachable, "unreachable"),
+        (NodeErrorCode::Timeout, "timeout"),
+        (NodeErrorCode::AddressLeadsNowhere, "address_leads_nowhere"),
+        (NodeErrorCode::NoAddress, "no_address"),
+        (NodeErrorCode::NotUnderstood, "not_understood"),
+    ];
+    let read = |code: &str| serde_json::from_value::<NodeErrorCode>(code.into()).unwrap();
+    for (code, text) in codes {
+        assert_eq!(serde_json::to_value(code).unwrap(), text);
+        assert_eq!(read(text), code);
+    }
+    assert_eq!(read("of_a_newer_version"), NodeErrorCode::Unknown);
+    let told = serde_json::to_string(&NodeStats::default()).unwrap();
+    assert!(!told.contains("error"), "{told}");
 }
 
 mod erased {

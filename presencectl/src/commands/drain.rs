@@ -271,6 +271,7 @@ mod tests {
             last_tick_seconds: Some(1.0),
             lag_seconds: None,
             error: None,
+            error_code: None,
         }
     }
 
@@ -279,6 +280,7 @@ mod tests {
             now: Wall::from_millis(0),
             node: "a".to_owned(),
             nodes: nodes.to_vec(),
+            tokens_digest: None,
         }
     }
 

@@ -98,6 +98,7 @@ mod tests {
             last_tick_seconds: tick,
             lag_seconds: tick.map(|_| 0.0042),
             error: None,
+            error_code: None,
         }
     }
 
@@ -106,6 +107,7 @@ mod tests {
             now: Wall::from_millis(0),
             node: "a".to_owned(),
             nodes,
+            tokens_digest: None,
         }
     }
 

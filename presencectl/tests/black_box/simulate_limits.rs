@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use crate::fake_daemon::{FakeDaemon, ok};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{SECRET, Sandbox};
 use crate::simulate::{answer, serve, stats};
 
 #[test]
@@ -67,4 +67,22 @@ fn further_nodes_need_the_first_address_and_the_secret_by_name() {
     let help = sandbox.run(&["simulate", "--help"]).stdout;
     let words: Vec<&str> = help.split_whitespace().collect();
     assert!(words.join(" ").contains("Needs --server and --secret-file"), "{help}");
+}
+
+#[test]
+fn a_further_node_that_is_never_reached_fails_the_run_and_is_named() {
+    let daemon = FakeDaemon::start_with_sockets(answer, |socket, _| {
+        serve(socket, &AtomicU64::new(1));
+    });
+    let sandbox = Sandbox::new();
+    let secret = sandbox.private("secret", SECRET);
+    let server = format!("http://{}", daemon.address());
+    let found = ["--server", &server, "--secret-file", secret.to_str().unwrap()];
+    let simulate = ["simulate", "--users", "4", "--rate", "0", "--duration", "1s", "--keep"];
+    let also = ["--also", "http://127.0.0.1:1"];
+    let run = sandbox.run(&[&simulate[..], &found, &also].concat());
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stdout.contains("never reached http://127.0.0.1:1: "), "{run:?}");
+    assert!(!run.stdout.contains("told to wait"), "{run:?}");
+    assert_eq!(sandbox.run(&[&simulate[..], &found].concat()).code, 0);
 }

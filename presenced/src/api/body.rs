@@ -12,7 +12,7 @@ use presence::wire::strict;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::server::ApiError;
+use crate::server::{ApiError, within_client_time};
 
 /// Most bytes that are read and discarded of a body that is too large, so that its sender sees the response.
 const DISCARD_MAX_BYTES: usize = 1024 * 1024;
@@ -41,14 +41,14 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
         return Err(too_large());
     }
     let collected = Limited::new(&mut body, limit).collect();
-    match tokio::time::timeout(timeout, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    match within_client_time(timeout, collected).await {
+        Some(Ok(collected)) => Ok(collected.to_bytes()),
+        Some(Err(error)) if error.is::<LengthLimitError>() => {
             discard(body).await;
             Err(too_large())
         }
-        Ok(Err(_)) => Err(ApiError::new(Code::InvalidJson, "incomplete request body")),
-        Err(_) => Err(ApiError::new(
+        Some(Err(_)) => Err(ApiError::new(Code::InvalidJson, "incomplete request body")),
+        None => Err(ApiError::new(
             Code::RequestTimeout,
             format!("request body not received within {timeout:?}"),
         )),

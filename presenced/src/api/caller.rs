@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use presence::UserId;
@@ -88,13 +89,30 @@ fn note_authenticated(parts: &Parts) {
 /// Another node asks this run for just this.
 fn identify_node(parts: &Parts, state: &AppState) -> Result<(), ApiError> {
     let run = state.engine.incarnation().to_string();
-    let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
-    let request = NodeRequest { run: &run, path };
+    let request = node_request(&run, &parts.uri);
     state
         .admission
         .authenticate_node(peer_of(parts)?, &parts.headers, request)?;
     note_authenticated(parts);
     Ok(())
+}
+
+fn node_request<'a>(run: &'a str, uri: &'a Uri) -> NodeRequest<'a> {
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    NodeRequest { run, path }
+}
+
+impl AppState {
+    /// Whether the request has a valid token of another node for just this. A failure is counted, so call it for those alone that
+    /// are rejected then.
+    pub(super) fn is_node_request(&self, request: &Request) -> bool {
+        let Some(Peer(peer)) = request.extensions().get() else {
+            return false;
+        };
+        let (headers, run) = (request.headers(), self.engine.incarnation().to_string());
+        let asked = node_request(&run, request.uri());
+        headers.contains_key(NODE_HEADER) && self.admission.authenticate_node(peer.ip(), headers, asked).is_ok()
+    }
 }
 
 fn internal(identity: &CallerIdentity) -> Result<(), ApiError> {

@@ -46,6 +46,7 @@ impl AppState {
             last_tick_seconds: None,
             lag_seconds: None,
             error: None,
+            error_code: None,
         }
     }
 }
@@ -67,5 +68,6 @@ fn node_of(member: Member) -> NodeStats {
         last_tick_seconds: Some(member.tick_age.as_secs_f64()),
         lag_seconds: Some(member.lag.as_secs_f64()),
         error: None,
+        error_code: None,
     }
 }

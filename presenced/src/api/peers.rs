@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use presence::explain::SessionAnswer;
 use presence::replication::Incarnation;
-use presence::wire::rest::{Explain, ExplainSession, NodeStats};
+use presence::wire::rest::{Explain, ExplainSession, NodeErrorCode, NodeStats, NodesResponse};
 use presence::{Mono, UserId};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -34,8 +34,11 @@ const ANSWERS_WITHIN: Duration = Duration::from_millis(300);
 const REQUESTS_MAX: usize = 64;
 /// The most bytes of an answer: some 2,500 sessions.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// A node that does not accept this one's secret is not asked again before: it counts failed logins.
+/// A node that does not accept this one's secret is not asked again before: it counts failed logins, of which it allows ten a minute
+/// of one address.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
+/// So often within that time it is asked again for an operator, who may just have mended a secret.
+const ASKED_AGAIN_MAX: u32 = 5;
 
 /// The query of [`super::routes::EXPLAIN`] that asks for what a node knows by itself.
 pub(super) const OF_NODE: &str = "scope=node";
@@ -43,15 +46,33 @@ pub(super) const OF_NODE: &str = "scope=node";
 /// The other nodes as they are asked.
 pub(crate) struct Peers {
     places: Semaphore,
-    /// Those that did not accept this node's secret, and when.
-    refused: Mutex<BTreeMap<Incarnation, Mono>>,
+    /// Those that did not accept this node's secrets.
+    rejected: Mutex<BTreeMap<Incarnation, RejectedTokens>>,
+}
+
+/// What a node did not accept.
+struct RejectedTokens {
+    at: Mono,
+    /// The tokens for a request of nothing: with other secrets it is worth another try.
+    tokens: String,
+    /// How often within [`REFUSED_FOR`].
+    count: u32,
+}
+
+/// When a node is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AskPolicy {
+    /// Unless it has rejected this node's tokens often: an operator may just have mended a secret.
+    UnlessRejectedOften,
+    /// If it has not rejected this node's tokens lately.
+    UnlessRejected,
 }
 
 impl Default for Peers {
     fn default() -> Self {
         Self {
             places: Semaphore::new(REQUESTS_MAX),
-            refused: Mutex::default(),
+            rejected: Mutex::default(),
         }
     }
 }
@@ -68,12 +89,31 @@ enum AskError {
          each an address that leads to it alone (--advertise)"
     )]
     Refused { address: String },
+    #[error(
+        "{address} accepts other tokens of users than this node: the nodes of a cluster need the same --jwt-key, --jwt-issuer and \
+         --jwt-audience"
+    )]
+    OtherTokens { address: String },
     #[error("no answer from {address} within {} ms", ANSWERS_WITHIN.as_millis())]
     Timeout { address: String },
     #[error("{address} can't be reached: {error}")]
     Unreachable { address: String, error: std::io::Error },
     #[error("{address} does not answer as a node does: {what}")]
     NotUnderstood { address: String, what: String },
+}
+
+impl AskError {
+    const fn code(&self) -> NodeErrorCode {
+        match self {
+            Self::NoAddress => NodeErrorCode::NoAddress,
+            Self::NoWay(_) => NodeErrorCode::AddressLeadsNowhere,
+            Self::Refused { .. } => NodeErrorCode::OtherSecret,
+            Self::OtherTokens { .. } => NodeErrorCode::OtherTokens,
+            Self::Timeout { .. } => NodeErrorCode::Timeout,
+            Self::Unreachable { .. } => NodeErrorCode::Unreachable,
+            Self::NotUnderstood { .. } => NodeErrorCode::NotUnderstood,
+        }
+    }
 }
 
 impl AppState {
@@ -96,16 +136,44 @@ impl AppState {
         let others = nodes.iter_mut().filter(|node| node.incarnation != own);
         let asked = others.filter_map(|node| Some((parse_run(&node.incarnation)?, node)));
         join_all(asked.map(async |(run, node)| {
-            let told = self.told_by(run, node.address.as_deref(), NODES).await;
-            node.error = told.err().map(|error| error.to_string());
+            let told = self
+                .told_by(run, node.address.as_deref(), NODES, AskPolicy::UnlessRejectedOften)
+                .await;
+            let compared = told.and_then(|body| self.compare_tokens(run, node.address.as_deref(), &body));
+            let error = compared.err();
+            node.error_code = error.as_ref().map(AskError::code);
+            node.error = error.map(|error| error.to_string());
         }))
         .await;
+    }
+
+    /// What users' tokens this node accepts, for another one that asks.
+    pub(super) fn acceptance(&self) -> String {
+        self.auth.acceptance(&self.engine.incarnation().to_string())
+    }
+
+    /// Whether the node that answers so accepts the same tokens of users as this one.
+    fn compare_tokens(&self, run: Incarnation, address: Option<&str>, body: &[u8]) -> Result<(), AskError> {
+        let address = || address.unwrap_or_default().to_owned();
+        let answer: NodesResponse = serde_json::from_slice(body).map_err(|error| AskError::NotUnderstood {
+            address: address(),
+            what: error.to_string(),
+        })?;
+        // An older version tells nothing of that.
+        match answer.tokens_digest {
+            Some(told) if !self.auth.accepts_as(&run.to_string(), &told) => {
+                Err(AskError::OtherTokens { address: address() })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn ask(&self, holder: &AskedNode, user: &UserId) -> Result<Vec<ExplainSession>, AskError> {
         let path = format!("/api/presence/{}/explain?{OF_NODE}", percent::encode(user.as_str()));
         let address = holder.address.as_deref();
-        let body = self.told_by(holder.run, address, &path).await?;
+        let body = self
+            .told_by(holder.run, address, &path, AskPolicy::UnlessRejected)
+            .await?;
         let explain: Explain = serde_json::from_slice(&body).map_err(|error| AskError::NotUnderstood {
             address: address.unwrap_or_default().to_owned(),
             what: error.to_string(),
@@ -119,12 +187,22 @@ impl AppState {
     }
 
     /// What a node answers to this path, within the time that all of them have.
-    async fn told_by(&self, run: Incarnation, address: Option<&str>, path: &str) -> Result<Bytes, AskError> {
+    async fn told_by(
+        &self,
+        run: Incarnation,
+        address: Option<&str>,
+        path: &str,
+        policy: AskPolicy,
+    ) -> Result<Bytes, AskError> {
         let address = address.ok_or(AskError::NoAddress)?;
         if leads_nowhere(address) {
             return Err(AskError::NoWay(address.to_owned()));
         }
-        if self.is_refused_by(run) {
+        let rejections_max = match policy {
+            AskPolicy::UnlessRejectedOften => ASKED_AGAIN_MAX,
+            AskPolicy::UnlessRejected => 0,
+        };
+        if self.rejections_by(run) > rejections_max {
             return Err(AskError::Refused {
                 address: address.to_owned(),
             });
@@ -135,17 +213,45 @@ impl AppState {
                 address: address.to_owned(),
             })
         });
-        if matches!(answered, Err(AskError::Refused { .. })) {
-            self.peers.refused.lock().insert(run, self.clock.mono());
-        }
+        self.note_rejection(run, &answered);
         answered
     }
 
-    fn is_refused_by(&self, run: Incarnation) -> bool {
+    fn note_rejection(&self, run: Incarnation, answered: &Result<Bytes, AskError>) {
+        let mut rejected = self.peers.rejected.lock();
+        match answered {
+            Ok(_) => drop(rejected.remove(&run)),
+            Err(AskError::Refused { .. }) => {
+                let (at, tokens) = (self.clock.mono(), self.tokens_for(run, ""));
+                let before = rejected.get(&run).filter(|before| before.tokens == tokens);
+                let again = match before {
+                    // For as long as it was asked, the first one counts.
+                    Some(before) => RejectedTokens {
+                        at: before.at,
+                        count: before.count + 1,
+                        tokens,
+                    },
+                    None => RejectedTokens { at, tokens, count: 1 },
+                };
+                rejected.insert(run, again);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// How often the run has rejected the tokens of this node lately.
+    fn rejections_by(&self, run: Incarnation) -> u32 {
         let now = self.clock.mono();
-        let mut refused = self.peers.refused.lock();
-        refused.retain(|_, at| now.since(*at) < REFUSED_FOR);
-        refused.contains_key(&run)
+        let mut rejected = self.peers.rejected.lock();
+        rejected.retain(|_, tokens| now.since(tokens.at) < REFUSED_FOR);
+        let given = rejected.get(&run);
+        let given = given.filter(|given| given.tokens == self.tokens_for(run, ""));
+        given.map_or(0, |given| given.count)
+    }
+
+    fn tokens_for(&self, run: Incarnation, path: &str) -> String {
+        let run = run.to_string();
+        self.auth.node_tokens(NodeRequest { run: &run, path })
     }
 
     async fn request(&self, address: &str, run: Incarnation, path: &str) -> Result<Bytes, AskError> {
@@ -161,20 +267,21 @@ impl AppState {
                 address: address.to_owned(),
                 error,
             })?;
-        let tokens = self.auth.node_tokens(NodeRequest {
-            run: &run.to_string(),
-            path,
-        });
         let request = Request::get(path)
             .header(header::HOST, address)
-            .header(NODE_HEADER, tokens)
+            .header(NODE_HEADER, self.tokens_for(run, path))
             .body(Empty::<Bytes>::new())
             .map_err(|error| not_understood(error.to_string()))?;
         let exchange = exchange(stream, request).await;
         let (status, body) = exchange.map_err(|error| not_understood(error.to_string()))?;
         match status {
             StatusCode::OK => Ok(body),
-            StatusCode::FORBIDDEN => Err(AskError::Refused {
+            // One that does not know the token judges the `Host` as that of a page.
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Err(AskError::Refused {
+                address: address.to_owned(),
+            }),
+            // It has counted too many failures.
+            StatusCode::TOO_MANY_REQUESTS if self.rejections_by(run) > 0 => Err(AskError::Refused {
                 address: address.to_owned(),
             }),
             status => Err(not_understood(status.to_string())),

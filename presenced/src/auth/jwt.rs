@@ -150,6 +150,17 @@ impl Tokens {
         }
     }
 
+    /// A digest of all that decides whether a token is accepted. Never told as it is: the key may be a secret.
+    pub(super) fn acceptance(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.digest);
+        digest.update(format!(
+            "{:?} {:?} {:?}",
+            self.validation.algorithms, self.issuer, self.audience
+        ));
+        digest.finalize().into()
+    }
+
     /// Takes the place of `before`: if tokens that were accepted are not any more, their key is revoked.
     pub(super) fn succeed(&mut self, before: &Self) {
         let is_same = self.digest == before.digest

@@ -277,26 +277,6 @@ impl Auth {
         }
     }
 
-    /// The value of [`NODE_HEADER`] for a request to another node.
-    pub(crate) fn node_tokens(&self, request: NodeRequest<'_>) -> String {
-        self.checks().secrets.tokens(request)
-    }
-
-    /// Authenticates another node by [`NODE_HEADER`].
-    pub(crate) fn authenticate_node(&self, headers: &HeaderMap, request: NodeRequest<'_>) -> Result<(), AuthError> {
-        let tokens = match Given::of(headers, NODE_HEADER) {
-            Given::Absent => return Err(AuthError::Unauthenticated),
-            Given::Repeated => return Err(invalid_header("duplicate header: x-node-token")),
-            Given::Once(tokens) => tokens.to_str().unwrap_or_default(),
-        };
-        match self.checks().secrets.allow(request, tokens) {
-            true => Ok(()),
-            false => Err(forbidden(
-                "invalid x-node-token: the nodes of a cluster need the same secret, and one asks another at its own address",
-            )),
-        }
-    }
-
     /// The client that limits count: the peer or, if that is a trusted proxy, the one that it names.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> LimitedClient {
         self.checks().proxies.client(peer, headers)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::node_token::NodeRequest;
+use super::node_token::{NodeRequest, acceptance_digest};
 use crate::revocation::Revocation;
 
 /// As many secrets as a node has during a rotation.
@@ -42,23 +42,30 @@ impl Secrets {
 
     /// The tokens for a request to another node, one by each secret, for [`Self::allow`] of that.
     pub(super) fn tokens(&self, request: NodeRequest<'_>) -> String {
-        let token = |(secret, _): &([u8; 32], Revocation)| {
-            let bytes = request.token(secret);
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
-        self.0.iter().map(token).collect::<Vec<_>>().join(",")
+        self.by_each(|secret| request.token(secret))
     }
 
     /// Whether one of these tokens is by one of the secrets. Compares in constant time.
     pub(super) fn allow(&self, request: NodeRequest<'_>, tokens: &str) -> bool {
-        let own = self.tokens(request);
-        let mut is_known = Choice::from(0);
-        for given in tokens.split(',').take(TOKENS_MAX) {
-            for token in own.split(',').filter(|token| !token.is_empty()) {
-                is_known |= token.as_bytes().ct_eq(given.as_bytes());
-            }
-        }
-        is_known.into()
+        has_common(&self.tokens(request), tokens)
+    }
+
+    /// The digests of what the node of this run accepts of users, one by each secret.
+    pub(super) fn acceptance(&self, run: &str, accepted: &[u8; 32]) -> String {
+        self.by_each(|secret| acceptance_digest(secret, run, accepted))
+    }
+
+    /// Whether these are digests that a node of this run has which accepts the same.
+    pub(super) fn is_acceptance(&self, run: &str, accepted: &[u8; 32], digests: &str) -> bool {
+        has_common(&self.acceptance(run, accepted), digests)
+    }
+
+    fn by_each(&self, digest: impl Fn(&[u8; 32]) -> [u8; 32]) -> String {
+        let hex = |(secret, _): &([u8; 32], Revocation)| {
+            let bytes = digest(secret);
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        self.0.iter().map(hex).collect::<Vec<_>>().join(",")
     }
 
     /// Takes the place of `before`: secrets that stay keep their marks, the others are revoked.
@@ -70,6 +77,17 @@ impl Secrets {
             }
         }
     }
+}
+
+/// Whether one of the given digests is one of the own. Compares in constant time.
+fn has_common(own: &str, given: &str) -> bool {
+    let mut is_known = Choice::from(0);
+    for given in given.split(',').take(TOKENS_MAX) {
+        for own in own.split(',').filter(|own| !own.is_empty()) {
+            is_known |= own.as_bytes().ct_eq(given.as_bytes());
+        }
+    }
+    is_known.into()
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {

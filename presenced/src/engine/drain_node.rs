@@ -32,13 +32,14 @@ pub(crate) enum DrainError {
 struct OpenOrder<'a> {
     shared: &'a Shared,
     of: Incarnation,
+    number: u64,
 }
 
 impl Drop for OpenOrder<'_> {
     fn drop(&mut self) {
-        let of = self.of;
+        let (of, number) = (self.of, self.number);
         let partition = self.shared.partition(TOLD_IN);
-        partition.tell(move |machine, _| machine.withdraw_drain_order(of));
+        partition.tell(move |machine, _| machine.withdraw_drain_order(of, number));
     }
 }
 
@@ -68,10 +69,10 @@ impl Engine {
             of,
             is_draining: is_wanted,
         };
-        let obeyed = self.waiting.for_drain(order);
-        let _open = OpenOrder { shared, of };
+        let (number, obeyed) = self.waiting.for_drain(order);
+        let _open = OpenOrder { shared, of, number };
         let partition = shared.partition(TOLD_IN);
-        partition.tell(move |machine, input| machine.handle_drain_order(input, order));
+        partition.tell(move |machine, input| machine.handle_drain_order(input, order, number));
         match tokio::time::timeout(ANSWERS_WITHIN, obeyed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(DrainError::NoAnswer),

@@ -210,6 +210,8 @@ pub(crate) struct Engine {
     present_requests: PresentRequests,
     chosen_requests: ChosenRequests,
     stored_reads: StoredReads,
+    /// Of how many users of nodes that are gone the database did not tell its times, since the log was told.
+    unread_times: AtomicU64,
     staleness: Staleness,
     moving: Moving,
     metrics: Arc<EngineMetrics>,
@@ -273,6 +275,7 @@ impl Engine {
             present_requests: PresentRequests::default(),
             chosen_requests: ChosenRequests::default(),
             stored_reads: StoredReads::default(),
+            unread_times: AtomicU64::new(0),
             staleness: Staleness::default(),
             moving: Moving::default(),
             metrics,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Activity, Predecessor, SessionName, UserId};
+use presence::{Activity, Predecessor, SessionId, SessionName, UserId};
 use tokio::sync::oneshot;
 
 use super::Engine;
@@ -33,7 +33,7 @@ impl Engine {
         let user = conn.user()?;
         let claimed = of.filter(|_| self.is_shared());
         let decision = claimed.map(|of| self.waiting.for_claim(user, of));
-        let place = of.and_then(|of| self.claim_place(user, of));
+        let place = of.and_then(|of| self.claim_place(user, of, conn.id()));
         let mut is_resumed = false;
         let record = self.session_entry(conn).map(|mut entry| {
             let (now, timers) = (self.now_of(&entry), &self.options.timers);
@@ -50,8 +50,8 @@ impl Engine {
             self.recompute(&mut entry, now);
             self.record_of(&entry, Viewer::Own)
         });
-        if let (Some(of), Some(_), false) = (of, place, is_resumed) {
-            self.withdraw_claim(user, of);
+        if place.is_some() && !is_resumed {
+            self.withdraw_claim(user, conn.id());
         }
         Some(Resumption {
             is_resumed,
@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// The place of the session, if no other session has it. Among other nodes it is claimed.
-    fn claim_place(&self, user: &UserId, of: SessionName) -> Option<Place> {
+    fn claim_place(&self, user: &UserId, of: SessionName, by: SessionId) -> Option<Place> {
         let is_here = of.run == self.session_run();
         let here = match is_here {
             true => Predecessor::Here(of.session),
@@ -93,14 +93,15 @@ impl Engine {
         };
         let mut machine = shared.partition_of(user).machine();
         match is_here {
-            true => machine.claim_own_place(user, of).then_some(Place::Here(here)),
-            false => machine.claim_place(user, of).map(Place::Elsewhere),
+            true => machine.claim_own_place(user, of, by).then_some(Place::Here(here)),
+            false => machine.claim_place(user, of, by).map(Place::Elsewhere),
         }
     }
 
-    fn withdraw_claim(&self, user: &UserId, of: SessionName) {
+    /// The connection of this session continues no other one after all.
+    pub(super) fn withdraw_claim(&self, user: &UserId, by: SessionId) {
         if let Some(shared) = self.cluster.shared() {
-            shared.partition_of(user).machine().withdraw_claim(user, of);
+            shared.partition_of(user).machine().withdraw_claim(user, by);
         }
     }
 }

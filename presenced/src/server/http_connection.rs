@@ -20,6 +20,7 @@ use tower::Service;
 
 use crate::exceeded_limit::Limit;
 
+use super::client_time::client_time;
 use super::http_stream::{HttpExchange, HttpPhase, HttpStream};
 use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
@@ -104,7 +105,7 @@ impl HttpServer {
             let mut http = pin!(http.with_upgrades());
             let mut stuck = pin!(stuck(&exchange, stuck_after));
             let mut phase = exchange.phase();
-            let mut late = pin!(tokio::time::sleep(times.head));
+            let mut late = pin!(client_time(times.head));
             let mut draining = false;
             loop {
                 // Ready when the connection has ended, or waits for its client for too long.
@@ -115,7 +116,7 @@ impl HttpServer {
                     // Only what hyper does above changes the phase.
                     if phase != exchange.phase() {
                         phase = exchange.phase();
-                        late.set(tokio::time::sleep(times.limit_of(phase).unwrap_or_default()));
+                        late.set(client_time(times.limit_of(phase).unwrap_or_default()));
                     }
                     match times.limit_of(phase) {
                         Some(_) => late.as_mut().poll(context),
@@ -123,6 +124,8 @@ impl HttpServer {
                     }
                 });
                 tokio::select! {
+                    // What has arrived is read before its time is judged.
+                    biased;
                     () = ended => break,
                     changed = handle.phase.changed() => match changed.map(|()| *handle.phase.borrow()) {
                         Ok(StopPhase::Draining) if !draining => {
@@ -197,7 +200,7 @@ fn tell_idle_time(response: &mut Response, idle: Duration) {
 async fn stuck(exchange: &HttpExchange, after: Duration) {
     let mut seen = 0;
     loop {
-        tokio::time::sleep(after).await;
+        client_time(after).await;
         let count = exchange.count();
         if count == seen && count > 0 && count.is_multiple_of(2) {
             return;

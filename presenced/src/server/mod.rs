@@ -8,6 +8,7 @@ mod accept;
 mod address_key;
 mod address_limits;
 mod admission;
+mod client_time;
 mod connection_bounds;
 mod connection_limit;
 mod http_connection;
@@ -28,6 +29,7 @@ use axum::Router;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use admission::Admission;
+pub(crate) use client_time::within_client_time;
 pub(crate) use connection_bounds::ConnectionBounds;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use http_stream::HttpStream;

@@ -215,11 +215,11 @@ pub(crate) fn home_with_secret(secret: &str) -> TempDir {
     let home = new_home();
     let state = state_of(home.path(), 0);
     DirBuilder::new().mode(0o700).create(&state).unwrap();
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(state.join("secret"));
-    writeln!(file.unwrap(), "{secret}").unwrap();
+    // The nodes of a cluster accept the same tokens of users too.
+    for name in ["secret", "jwt-key"] {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(state.join(name));
+        writeln!(file.unwrap(), "{name}-{secret}").unwrap();
+    }
     home
 }

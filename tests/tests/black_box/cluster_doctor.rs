@@ -1,5 +1,8 @@
 //! What a daemon and `presencectl doctor` say of a Redis and a PostgreSQL that are set up in a way that a cluster can't rely on.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use presence_tests::cluster::Cluster;
 use presence_tests::presencectl::{CommandOutput, run};
 use presence_tests::redis_server::RedisServer;
@@ -129,4 +132,28 @@ async fn doctor_and_stats_see_nodes_redis_and_postgres_of_a_cluster() {
         "{server:?}"
     );
     assert_eq!(stats.cluster.expect("a cluster").redis.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_nodes_that_accept_other_tokens() {
+    let cluster = Cluster::start(&[]).await;
+    let home = tempfile::tempdir().unwrap();
+    let key = home.path().join("key");
+    std::fs::write(&key, "a key that no other node has").unwrap();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let start = async |name, flags: [&str; 2]| cluster.start_listening_on("127.0.0.1:0", name, &flags).await;
+    let _nodes = tokio::join!(
+        start("keyed", ["--jwt-key", key.to_str().unwrap()]),
+        start("issued", ["--jwt-issuer", "https://login.example.org"]),
+        start("alike", ["--drain-rate", "7"]),
+    );
+    wait_until("all answer and two of them differ", async || {
+        let document = run(&cluster.a, &["doctor", "-o", "json"]).await.json();
+        let checks = document["checks"].as_array().unwrap();
+        let found = |name: &str| checks.iter().find(|check| check["name"] == name);
+        let tokens = found("tokens").filter(|_| found("address").is_none() && found("secrets").is_none())?;
+        let expected = "not the same tokens of users are accepted on issued, keyed as on a";
+        (tokens["found"] == expected && tokens["result"] == "warn").then_some(())
+    })
+    .await;
 }

@@ -3,13 +3,15 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use presence::wire::rest::Explain;
 use presence::{Activity, Status};
 use presence_tests::cluster::Cluster;
+use presence_tests::ports::free_port;
 use presence_tests::presencectl::run;
-use presence_tests::wait::timed;
+use presence_tests::wait::{timed, wait_for};
 use presence_tests::{Daemon, wait_until};
 use reqwest::Method;
 use serde_json::json;
@@ -146,12 +148,7 @@ async fn nodes_that_can_not_be_asked_are_counted_and_say_why() {
     let cluster = Cluster::start(&[]).await;
     let home = tempfile::tempdir().unwrap();
     let secret = home.path().join("other-secret");
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&secret);
-    writeln!(file.unwrap(), "a secret of its own").unwrap();
+    write_secret(&secret, "a secret of its own");
     let on_all = cluster.start_listening_on("0.0.0.0:0", "all", &["--insecure"]);
     let nowhere = cluster.start_listening_on("127.0.0.1:0", "nowhere", &["--advertise", "http://127.0.0.1:1"]);
     let flags = ["--secret-file", secret.to_str().unwrap()];
@@ -197,21 +194,134 @@ async fn nodes_that_can_not_be_asked_are_counted_and_say_why() {
     drop(sockets);
 }
 
+fn write_secret(path: &Path, secret: &str) {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    writeln!(file.unwrap(), "{secret}").unwrap();
+}
+
+/// What the node tells of another one that it asks, if that is wrong and not a matter of a busy machine.
+async fn code_of(asked: &Daemon, name: &str) -> Option<String> {
+    let rest = asked.rest();
+    let nodes = presence_tests::rest::send(rest.internal(Method::GET, "/api/nodes?ask=true")).await;
+    let mut nodes = nodes.body["nodes"].as_array().unwrap().iter();
+    let code = nodes.find(|node| node["name"] == name)?["errorCode"].as_str()?;
+    (code != "timeout").then(|| code.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_secret_is_named_and_locks_nobody_out() {
+    let cluster = Cluster::start(&[]).await;
+    let home = tempfile::tempdir().unwrap();
+    let secret = home.path().join("secret");
+    write_secret(&secret, "a secret of its own");
+    // Loopback is no proxy, so its failed logins are limited.
+    let flags = [
+        "--secret-file",
+        secret.to_str().unwrap(),
+        "--trusted-proxy",
+        "192.0.2.1",
+    ];
+    let stranger = cluster.start_listening_on("127.0.0.1:0", "stranger", &flags).await;
+    for number in 0..15 {
+        let asked = wait_until("it is asked", async || code_of(&cluster.a, "stranger").await);
+        assert_eq!(asked.await, "other_secret", "{number}");
+    }
+    let own = async || {
+        let request = stranger.rest().request(Method::GET, "/api/presence/alice");
+        let request = request.header("x-secret-token", "a secret of its own");
+        presence_tests::rest::send(request).await.status
+    };
+    assert_eq!(own().await, 200, "nobody is locked out by that");
+    for _ in 0..15 {
+        let path = "/api/presence/alice/explain?scope=node";
+        let foreign = stranger
+            .rest()
+            .request(Method::GET, path)
+            .header("host", "evil.example");
+        let guess = presence_tests::rest::send(foreign.header("x-node-token", "0"));
+        guess.await.rejected(421, "misdirected_request");
+    }
+    assert_eq!(own().await, 429, "guesses are counted");
+}
+
+/// A node that refused is not asked again for a minute but by operators.
+const SOONER: Duration = Duration::from_secs(40);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mended_secret_is_noticed_at_once() {
+    let cluster = Cluster::start(&[]).await;
+    let home = tempfile::tempdir().unwrap();
+    let secret = home.path().join("secret");
+    write_secret(&secret, "a secret of its own");
+    let flags = ["--secret-file", secret.to_str().unwrap()];
+    let stranger = cluster.start_listening_on("127.0.0.1:0", "stranger", &flags).await;
+    let there = stranger.socket("alice").await;
+    wait_until("it refuses", async || {
+        let explain = explained(&cluster.a, "alice", &["stranger"]).await;
+        error_of(&explain, "stranger").filter(|(error, _)| error.contains("does not accept"))
+    })
+    .await;
+    write_secret(&secret, &cluster.a.secret());
+    stranger.process().hang_up();
+    wait_for("doctor finds nothing wrong", SOONER, async || {
+        let doctor = run(&cluster.a, &["doctor"]).await;
+        (!doctor.out.contains("stranger")).then_some(())
+    })
+    .await;
+    wait_for("its session is listed", SOONER, async || {
+        let explain = explained(&cluster.a, "alice", &["stranger"]).await;
+        (connections(&explain) == [("stranger", &*there.session)]).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_secret_a_node_tells_nobody_its_sessions() {
     let cluster = Cluster::start(&[]).await;
     let _alice = cluster.a.socket("alice").await;
-    let rest = cluster.a.rest();
-    let path = "/api/presence/alice/explain?scope=node";
+    let (rest, path) = (cluster.a.rest(), "/api/presence/alice/explain?scope=node");
     for (token, code) in [("", 403), ("00", 403), (&*"0".repeat(64), 403)] {
         let request = rest.request(Method::GET, path).header("x-node-token", token);
         let answer = presence_tests::rest::send(request).await;
         assert_eq!(answer.status, code, "{token:?}: {}", answer.body);
     }
+    let foreign = rest.request(Method::GET, path).header("host", "evil.example");
+    let foreign = presence_tests::rest::send(foreign.header("x-node-token", "0"));
+    foreign.await.rejected(421, "misdirected_request");
     let other = rest
         .request(Method::GET, "/api/presence/alice")
         .header("x-node-token", "0");
     assert_eq!(presence_tests::rest::send(other).await.status, 401);
     let unknown = rest.internal(Method::GET, "/api/presence/alice/explain?scope=all");
     presence_tests::rest::send(unknown).await.rejected(400, "invalid_value");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_asked_by_the_name_that_it_advertises() {
+    let cluster = Cluster::start(&[]).await;
+    // Another spelling of the address that it listens on, which is no `Host` of its own.
+    let port = free_port();
+    let advertised = format!("http://127.1:{port}");
+    let listens = format!("127.0.0.1:{port}");
+    let flags = ["--advertise", advertised.as_str()];
+    let named = cluster.start_listening_on(&listens, "named", &flags).await;
+    let there = named.socket("alice").await;
+    wait_until("its session is listed", async || {
+        let explain = explained(&cluster.a, "alice", &["named"]).await;
+        (connections(&explain) == [("named", &*there.session)]).then_some(())
+    })
+    .await;
+    wait_until("it answers", async || {
+        let rest = cluster.a.rest();
+        let nodes = presence_tests::rest::send(rest.internal(Method::GET, "/api/nodes?ask=true")).await;
+        let answers = |node: &serde_json::Value| node["name"] == "named" && node.get("error").is_none();
+        nodes.body["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(answers)
+            .then_some(())
+    })
+    .await;
 }

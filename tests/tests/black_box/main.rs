@@ -45,6 +45,7 @@ mod restart;
 mod rolling_restart;
 mod sessions;
 mod signing_samples;
+mod stalled_http;
 mod user_ids;
 mod websocket_frames;
 mod websocket_messages;

@@ -1,5 +1,9 @@
 //! Stats, metrics, health and logs. No secret is logged, no user id is a metric label.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use presence_tests::binaries::repository;
+use presence_tests::cluster::Cluster;
 use presence_tests::jwt::{claims, hs256};
 use presence_tests::rest::send;
 use presence_tests::websocket::HandshakeHeaders;
@@ -49,6 +53,102 @@ fn sample(metrics: &str, name: &str, parts: &[&str]) -> Option<f64> {
             && parts.iter().all(|part| line.contains(part))
     };
     metrics.lines().find(fits)?.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// The names of the metrics in a column of the document's table, without labels.
+fn names(column: &str) -> impl Iterator<Item = &str> {
+    let quoted = column.split('`').skip(1).step_by(2);
+    quoted.map(|name| name.split('{').next().unwrap())
+}
+
+/// The metrics in `docs/operations.md`, and whether each is of the whole cluster.
+fn documented() -> BTreeMap<String, bool> {
+    let text = std::fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `presenced_"));
+    let of_row = |row: &str| {
+        let columns: Vec<&str> = row.split(" | ").collect();
+        let is_of_cluster = match columns[2] {
+            "cluster" => true,
+            "node" => false,
+            _ => panic!("{row}: of what?"),
+        };
+        let named: Vec<_> = names(columns[0]).map(|name| (name.to_owned(), is_of_cluster)).collect();
+        named
+    };
+    rows.flat_map(of_row).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_metric_is_documented_with_what_it_is_of() {
+    let cluster = Cluster::start(&[]).await;
+    let rest = cluster.a.rest();
+    // There is something to tell of requests once there was one.
+    rest.get("/healthz").await;
+    let metrics = rest.metrics().await;
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exposed: BTreeSet<String> = types
+        .map(|line| match line.split_once(' ').unwrap() {
+            (name, "counter") => format!("{}_total", name.trim_end_matches("_total")),
+            (name, _) => name.to_owned(),
+        })
+        .collect();
+    assert_eq!(exposed, documented().into_keys().collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_of_the_cluster_are_the_same_on_all_nodes() {
+    let cluster = Cluster::start(&["--grace", "25s"]).await;
+    let [a, b, c] = cluster.nodes();
+    let (mut alice, _bob, dora) = (a.socket("alice").await, b.socket("bob").await, a.socket("dora").await);
+    let report = a.rest().report("carol", json!({"status": "IDLE"})).await;
+    report.ok::<Value>();
+    alice.set_custom_status("DO_NOT_DISTURB").await;
+    Cluster::agree(&[a, b, c], "alice", presence::Status::DoNotDisturb).await;
+    c.rest().forget("bob").await;
+    dora.reset();
+    let of_all = ["users", "reports", "nodes", "transitions_total"].map(|name| format!("presenced_{name}"));
+    let changes = [
+        ("OFFLINE", "ONLINE", "3"),
+        ("OFFLINE", "IDLE", "1"),
+        ("ONLINE", "DO_NOT_DISTURB", "1"),
+        ("ONLINE", "OFFLINE", "1"),
+    ];
+    let counted = |metrics: &str| {
+        let transitions = metrics
+            .lines()
+            .filter(|line| line.starts_with("presenced_transitions_total"));
+        let some: Vec<&str> = transitions.filter(|line| !line.ends_with(" 0")).collect();
+        let is_counted = |(from, to, count): &(&str, &str, &str)| {
+            let labels = format!("{{from=\"{from}\",to=\"{to}\",");
+            some.iter()
+                .any(|line| line.contains(&labels) && line.ends_with(&format!(" {count}")))
+        };
+        some.len() == changes.len() && changes.iter().all(is_counted)
+    };
+    wait_until("all nodes tell the same of all, and each its own", async || {
+        let told = [
+            a.rest().metrics().await,
+            b.rest().metrics().await,
+            c.rest().metrics().await,
+        ];
+        let of = |name: &str| told.each_ref().map(|metrics| sample(metrics, name, &[]));
+        let is_same = of_all.iter().all(|name| {
+            let lines = told.each_ref().map(|metrics| {
+                let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name);
+                metrics.lines().filter(of_name).collect::<BTreeSet<_>>()
+            });
+            lines[0] == lines[1] && lines[1] == lines[2]
+        });
+        let is_own = of("presenced_sessions") == [Some(1.0), Some(0.0), Some(0.0)]
+            && of("presenced_users_in_grace") == [Some(1.0), Some(0.0), Some(0.0)];
+        let is_right = is_same && is_own && told.iter().all(|metrics| counted(metrics));
+        is_right.then_some(())
+    })
+    .await;
+    let of_cluster = documented();
+    for name in &of_all {
+        assert!(of_cluster[name], "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

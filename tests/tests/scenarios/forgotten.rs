@@ -10,7 +10,6 @@ use presence::wire::server_message::ServerMessage;
 use presence::{CustomStatus, Status};
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
-use presence_tests::connection_load::join_all;
 use presence_tests::poller::Poller;
 use presence_tests::postgres_server::{Disk, PostgresServer};
 use presence_tests::recorder::Recorders;
@@ -87,8 +86,10 @@ async fn has_set(socket: &mut Socket, custom: &str) -> bool {
 async fn is_forgotten(cluster: &Cluster, postgres: &PostgresServer, custom: Option<&str>, expected: CustomStatus) {
     let nodes = cluster.nodes();
     let [a, b, c] = nodes;
-    let mut open = join_all(nodes.iter().map(|node| node.socket("hal"))).await;
+    let mut open = [a.socket("hal").await, b.socket("hal").await, c.socket("hal").await];
     open[0].set_custom_status("DO_NOT_DISTURB").await;
+    // What was before is what a shows, so it must have heard of all of it.
+    Cluster::agree(&nodes, "hal", Status::DoNotDisturb).await;
     let is_answered = AtomicBool::new(false);
     let forgets = async {
         let before = a.rest().record("hal").await;

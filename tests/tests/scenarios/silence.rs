@@ -27,7 +27,7 @@ const OFFLINE_WITHIN: Duration = Duration::from_secs(30);
 ///
 /// "OFFLINE 27 to 30 s after the stop" can't hold by these rules: a tick is due every 3 s, so the first of the other's five
 /// comes 0 to 3 s after the last entry, the fifth 12 s after that one, thus 12 to 15 s after the entry; the grace is 12.2 s,
-/// and nodes clean up within a second: 24.2 to 28.2 s. The entry is up to 3 s older than the stop, so counted from the stop it
+/// and nodes begin to clean up within a second: 24.2 to 28.2 s. The entry is up to 3 s older than the stop, so counted from the stop it
 /// is 21.2 to 28.2 s. That the lease is over (15 s) before anybody is declared dead is true of the last tick that was *due*.
 /// The end of the sentence, 30 s, is kept, and asserted from the stop.
 fn offline_after() -> (Duration, Duration) {

@@ -262,7 +262,7 @@ impl Watched {
         let present = self.present.iter().chain(&self.came);
         let present: BTreeSet<&str> = present.map(String::as_str).collect();
         wait_until("the set of those who are present is exact", async || {
-            let members = self.cluster.command(&command);
+            let members = self.cluster.ask(&command).await;
             (members.split_whitespace().collect::<BTreeSet<_>>() == present).then_some(())
         })
         .await;

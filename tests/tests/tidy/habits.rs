@@ -67,6 +67,24 @@ fn exceptions_from_lints_are_expected_and_have_a_reason() {
 }
 
 #[test]
+fn no_other_package_depends_on_the_benchmark() {
+    let manifests =
+        ["", "presence/", "presenced/", "presencectl/", "tests/"].map(|package| format!("{package}Cargo.toml"));
+    let named: Vec<&String> = manifests
+        .iter()
+        .filter(|manifest| {
+            std::fs::read_to_string(repository().join(manifest))
+                .unwrap()
+                .contains("presence-bench")
+        })
+        .collect();
+    assert!(named.is_empty(), "{named:?}");
+    let root = std::fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let default = root.lines().find(|line| line.starts_with("default-members")).unwrap();
+    assert!(!default.contains("bench"), "a plain build leaves it out: {default}");
+}
+
+#[test]
 fn the_library_uses_no_clock_no_randomness_no_io_and_no_runtime() {
     let manifest = std::fs::read_to_string(repository().join("presence/Cargo.toml")).unwrap();
     let dependencies = manifest

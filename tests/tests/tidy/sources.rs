@@ -48,7 +48,7 @@ pub(crate) fn numbered<'a>(name: &'a str, text: &'a str) -> impl Iterator<Item =
 
 /// Every Rust file of the workspace but those of this test, which quote what they refuse.
 pub(crate) static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
-    let files = ["presence", "presenced", "presencectl", "tests"]
+    let files = ["presence", "presenced", "presencectl", "tests", "bench"]
         .iter()
         .flat_map(|package| files(&repository().join(package), "rs"));
     let sources: Vec<Source> = files

@@ -218,6 +218,33 @@ const DASHBOARD: Walls = Walls {
     open: &["event_loop", "snapshot"],
 };
 
+const BENCH: Walls = Walls {
+    root: "bench/src/",
+    within: &[],
+    rows: &[
+        ("bare_http", &[]),
+        ("clock", &[]),
+        ("frame", &[]),
+        ("usage", &[]),
+        ("user", &[]),
+        ("poller", &[]),
+        ("pipe", &["poller"]),
+        ("record", &["user"]),
+        // One of its servers is the program itself.
+        ("server", &["usage"]),
+        ("generator", &["clock", "frame", "pipe", "poller", "server", "user"]),
+        ("floor", &["frame", "pipe", "poller", "record", "user"]),
+        (
+            "workloads",
+            &["clock", "generator", "record", "server", "usage", "user"],
+        ),
+        ("table", &["workloads"]),
+        ("run", &["table", "workloads"]),
+        ("history", &["clock", "table", "usage", "workloads"]),
+    ],
+    open: &[],
+};
+
 impl Walls {
     /// The arrows that no row allows, and the rows and modules that miss each other.
     fn breaches(&self, sources: &[Source]) -> Vec<String> {
@@ -264,7 +291,7 @@ fn inner<'a>(path: &'a [String], within: &[&str]) -> Option<&'a str> {
 
 #[test]
 fn modules_name_only_the_modules_below_them() {
-    let walls = [PRESENCE, PRESENCED, CONNECTION, PRESENCECTL, DASHBOARD];
+    let walls = [PRESENCE, PRESENCED, CONNECTION, PRESENCECTL, DASHBOARD, BENCH];
     let found: Vec<String> = walls.iter().flat_map(|walls| walls.breaches(&SOURCES)).collect();
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -14,6 +14,33 @@ pub struct NodesResponse {
     pub node: String,
     /// The nodes that take part, by name; of a node alone itself.
     pub nodes: Vec<NodeStats>,
+    /// For another node that asks: digests of what the node checks users' tokens by, keyed by each of its internal secrets. Equal
+    /// ones mean that both nodes accept the same tokens. Absent for other callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_digest: Option<String>,
+}
+
+/// What is wrong with a node that was asked by another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeErrorCode {
+    /// A version wrote its address that the asking node can't read.
+    NoAddress,
+    /// Its address stands for all addresses of a machine.
+    AddressLeadsNowhere,
+    /// Nothing listens at its address, or the way there is blocked.
+    Unreachable,
+    /// It did not answer in time.
+    Timeout,
+    /// It does not accept the internal secret of the asking node, or another node has its address.
+    OtherSecret,
+    /// It answers, and accepts other tokens of users: another key, issuer or audience.
+    OtherTokens,
+    /// What is at its address does not answer as a node does.
+    NotUnderstood,
+    /// A newer version knows this code.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A node of the cluster.
@@ -44,9 +71,12 @@ pub struct NodeStats {
     /// absent of a node alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
-    /// Why it did not answer when the node that answers asked it; absent if it did, or was not asked.
+    /// What was wrong when the node that answers asked it, for people; absent if nothing was, or it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The same for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<NodeErrorCode>,
 }
 
 impl NodesResponse {

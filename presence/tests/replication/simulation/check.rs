@@ -1,7 +1,7 @@
 //! What nodes may tell. The names are those of the invariants of clusters in the notes: S for safety, at every step.
 
 use presence::replication::State;
-use presence::{Revision, Status, UserId};
+use presence::{CustomStatus, Revision, Status, UserId};
 
 use super::node::ToldState;
 use super::world::{SECOND, World};
@@ -49,6 +49,20 @@ impl World {
         since.is_none_or(|since| since + hold > self.now) || !node.partitions[partition].is_reachable()
     }
 
+    /// An entry that is not seen changes nothing of what was told, so that it need not be told to observers of a user in no memory.
+    pub(crate) fn check_unseen(&mut self, index: usize, user: &UserId, state: &State) {
+        let told = self.nodes[index].told.get(user);
+        let told = told.map_or((Status::Offline, CustomStatus::Online), |told| {
+            (told.status, told.custom)
+        });
+        let shown = (state.status, state.durable.part.preference.custom);
+        if told != shown {
+            self.fail(format!(
+                "S1: node {index} does not tell that {user} is {shown:?} after {told:?}"
+            ));
+        }
+    }
+
     pub(crate) fn check_shown(&mut self, at: (usize, usize), user: &UserId, revision: Revision, state: &State) {
         let (index, partition) = at;
         let status = state.status;
@@ -88,6 +102,7 @@ impl World {
             record_revision,
             status,
             version,
+            custom: state.durable.part.preference.custom,
             last_seen: state.last_seen,
             commanded,
         };
@@ -145,6 +160,7 @@ impl World {
             record_revision: row.revision.max(recorded),
             status: row.status,
             version: row.durable.part.version,
+            custom: row.durable.part.preference.custom,
             last_seen: row.last_seen,
             commanded,
         };

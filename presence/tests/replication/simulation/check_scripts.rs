@@ -158,7 +158,10 @@ impl World {
             if taken >= share.all_places() as usize {
                 continue;
             }
-            let until = self.graces.get(&(actor.partition, incarnation)).copied().unwrap_or(0);
+            let grace = self.graces.get(&(actor.partition, incarnation)).copied();
+            // Nodes that did not read the end know by Redis's clock how long ago it was.
+            let grace = grace.filter(|(since, _)| self.jumped_at < *since);
+            let until = grace.map_or(0, |(_, until)| until);
             if incarnation != actor.incarnation && self.now + 1_000 < until && state.command.is_none() {
                 self.fail(format!(
                     "S15: node {} removes what {incarnation} contributes to {user} before its grace is over",
@@ -276,7 +279,7 @@ impl World {
 
     fn check_end_of(&mut self, actor: Actor, ended: Incarnation, grace: std::time::Duration) {
         let until = self.now + u64::try_from(grace.as_micros()).unwrap();
-        self.graces.insert((actor.partition, ended), until);
+        self.graces.insert((actor.partition, ended), (self.now, until));
         self.note(|| format!("  node {} ends {ended}", actor.node));
     }
 

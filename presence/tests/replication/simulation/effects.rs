@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence::replication::{CommandKind, Effect, MovedTimes};
+use presence::replication::{Call, CommandKind, Effect, MovedTimes};
 use presence::{EndReason, UserId};
 
 use super::node::{Delivery, UserShell};
@@ -34,8 +34,18 @@ impl World {
             }
             Effect::Ask { generation, question } => self.send_question(index, partition, generation, question),
             Effect::Show {
-                user, revision, state, ..
-            } => self.check_shown((index, partition), &user, revision, &state),
+                user,
+                revision,
+                state,
+                is_seen,
+                ..
+            } => {
+                // A node that starts has no clients yet.
+                if !is_seen && self.nodes[index].ready.contains(&partition) {
+                    self.check_unseen(index, &user, &state);
+                }
+                self.check_shown((index, partition), &user, revision, &state);
+            }
             Effect::Left(user) => self.check_left(index, partition, &user),
             Effect::Write(user) => {
                 if let Some((revision, state)) = self.nodes[index].partitions[partition].copied(&user) {
@@ -125,6 +135,7 @@ impl World {
 
     fn end_sessions(&mut self, index: usize, partition: usize, user: &UserId, kind: CommandKind) {
         self.note(|| format!("node {index}: the sessions of {user} end: {kind:?}"));
+        self.touch_before_the_end(index, partition, user);
         if self.nodes[index].users.contains_key(user) {
             self.change(index, user, |shell, _| {
                 shell.sessions.handle_kick();
@@ -138,8 +149,38 @@ impl World {
                 }
             });
         }
+        let now = self.now;
+        self.nodes[index].input(now, partition, |machine, input| {
+            machine.handle_sessions_ended(input, user);
+        });
         if kind == CommandKind::Forget && self.nodes[index].asked.contains(user) {
             self.plan_delete(index, partition, user);
+        }
+    }
+
+    /// Something else happens to the user after the command was read, and before the node has ended the sessions: they must not be
+    /// offered anew.
+    fn touch_before_the_end(&mut self, index: usize, partition: usize, user: &UserId) {
+        let has_sessions = self.nodes[index].users.contains_key(user);
+        self.nodes[index].touch(self.now, user);
+        for effect in self.nodes[index].partitions[partition].take_effects() {
+            if let Effect::Call {
+                call: Call::Offer { users, .. },
+                ..
+            } = &effect
+                && users.iter().any(|offer| offer.user == *user)
+                && has_sessions
+            {
+                self.fail(format!("node {index} offers {user} before it has ended the sessions"));
+            }
+            // After those of the input that is handled.
+            let incarnation = self.nodes[index].incarnation;
+            let carry_out = move |world: &mut Self| {
+                if world.nodes[index].incarnation == incarnation && world.nodes[index].is_alive {
+                    world.carry_out(index, partition, effect);
+                }
+            };
+            self.at(0, Event::Planned(Box::new(carry_out)));
         }
     }
 
@@ -158,6 +199,8 @@ impl World {
             .and_then(|shell| shell.sessions.connections().last().map(|one| one.id));
         self.note(|| format!("node {index}: {user} has too many sessions"));
         if let Some(id) = newest {
+            let partition = self.nodes[index].partition_index(user);
+            self.nodes[index].partitions[partition].withdraw_claim(user, id);
             let incarnation = self.nodes[index].incarnation;
             let delivery = Delivery::End(user.clone(), id, EndReason::Kicked);
             self.at(0, Event::Deliver(index, incarnation, delivery));

@@ -101,6 +101,7 @@ pub(crate) struct ToldState {
     pub(crate) record_revision: Revision,
     pub(crate) status: Status,
     pub(crate) version: presence::Version,
+    pub(crate) custom: CustomStatus,
     pub(crate) last_seen: Option<Wall>,
     /// When the last command was given.
     pub(crate) commanded: Option<Wall>,

@@ -42,6 +42,14 @@ impl World {
         self.leave(&user, client, EndReason::Lost);
     }
 
+    /// The client leaves its connection to the first node open, and continues the session on this node.
+    pub(crate) fn come_back(&mut self, user: usize, node: usize) {
+        let id = self.user(user);
+        let client = self.connected(&id).first().copied();
+        self.note_lost(&id, client);
+        self.join(user, node);
+    }
+
     /// Two clients of the user come to these nodes at the same moment, and name the same lost session.
     pub(crate) fn join_both(&mut self, user: usize, nodes: [usize; 2]) {
         let id = self.user(user);
@@ -67,14 +75,42 @@ impl World {
         }
     }
 
-    /// Who waits on the node for what it told of the user waits on.
-    pub(crate) fn expect_waiting(&mut self, user: usize, node: usize) {
+    /// Whether who asks for the user waits for the log.
+    pub(crate) fn expect_waiting(&mut self, user: usize, node: usize, expected: bool) {
         let user = self.user(user);
-        if !self.nodes[node].partitions[0].is_waiting_for(&user) {
+        if self.nodes[node].partitions[0].is_waiting_for(&user) != expected {
             self.fail(format!(
-                "S17: node {node} does not wait for who continues a session of {user}"
+                "S17: whether node {node} waits for the log about {user} is not {expected}"
             ));
         }
+    }
+
+    /// A client of the user that has lost no session.
+    pub(crate) fn join_as_another(&mut self, user: usize, node: usize) {
+        let id = self.user(user);
+        if let Some(lost) = self.lost.remove(&id) {
+            let since = id.clone();
+            self.plan(10, move |world| {
+                world.lost.insert(since, lost);
+            });
+        }
+        self.join(user, node);
+    }
+
+    /// The client on this node claims the place of the lost session, and nothing is offered of the user yet.
+    pub(crate) fn claim_lost(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        let clients = self.connected(&user);
+        let (.., by) = clients.into_iter().find(|(index, ..)| *index == node).unwrap();
+        let of = self.lost.remove(&user).unwrap();
+        self.nodes[node].partitions[0].claim_place(&user, of, by).unwrap();
+    }
+
+    /// What was held back is offered.
+    pub(crate) fn offer(&mut self, user: usize, node: usize) {
+        let (user, now) = (self.user(user), self.now);
+        self.nodes[node].touch(now, &user);
+        self.after_input(node);
     }
 
     pub(crate) fn set(&mut self, user: usize, node: usize, custom: CustomStatus) {

@@ -327,6 +327,24 @@ pub(crate) fn a_user_comes_and_leaves_in_an_outage(world: &mut World) {
     world.until(60_000);
 }
 
+/// A node starts while the users of one that was ended are in grace, and is alone then: nobody else knows when they are over.
+pub(crate) fn a_node_starts_after_another_was_ended(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(30_000, |world| world.kill(0));
+    world.plan(50_000, |world| {
+        world.expect_told(0, 1, Status::Online);
+        world.boot_as(3, None, "node-3".to_owned());
+    });
+    world.plan(51_000, |world| {
+        (1..3).for_each(|node| world.kill(node));
+        world.expect_told(0, 3, Status::Online);
+    });
+    // It was ended up to 15 s after its last tick, and 12 s of grace and up to 1.2 s more follow.
+    world.plan(54_000, |world| world.expect_told(0, 3, Status::Online));
+    world.plan(58_500, |world| world.expect_told(0, 3, Status::Offline));
+    world.until(120_000);
+}
+
 /// Redis goes back to before a user left, and the node that knows so is cut off for a moment: nobody else tells what was.
 pub(crate) fn redis_is_restored_to_before_a_user_left(world: &mut World) {
     world.plan(3_000, |world| world.join(0, 1));

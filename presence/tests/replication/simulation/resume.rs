@@ -26,7 +26,7 @@ impl World {
         if of.run == self.nodes[index].incarnation.run() {
             return self.resume_here(index, user, id, of);
         }
-        let activity = self.nodes[index].partitions[partition].claim_place(user, of);
+        let activity = self.nodes[index].partitions[partition].claim_place(user, of, id);
         if let Some(activity) = activity {
             self.note(|| format!("node {index}: {user} continues {of}"));
             self.continued.entry(user.clone()).or_default().insert(of);
@@ -38,7 +38,7 @@ impl World {
 
     fn resume_here(&mut self, index: usize, user: &UserId, id: SessionId, of: SessionName) {
         let partition = self.nodes[index].partition_index(user);
-        let mut has_place = self.nodes[index].partitions[partition].claim_own_place(user, of);
+        let mut has_place = self.nodes[index].partitions[partition].claim_own_place(user, of, id);
         if has_place {
             self.change(index, user, |shell, now| {
                 let predecessor = Predecessor::Here(of.session);
@@ -46,7 +46,7 @@ impl World {
             });
         }
         if !has_place {
-            self.nodes[index].partitions[partition].withdraw_claim(user, of);
+            self.nodes[index].partitions[partition].withdraw_claim(user, id);
         }
     }
 
@@ -105,7 +105,7 @@ pub(crate) fn a_lost_session_is_named_here_first(world: &mut World) {
         world.join(0, 0);
         world.name_lost(0, 1);
     });
-    world.plan(5_200, |world| world.expect_waiting(0, 1));
+    world.plan(5_200, |world| world.expect_waiting(0, 1, true));
     world.plan(6_000, |world| world.expect_continued_once(2));
     world.plan(7_000, |world| {
         (0..2).for_each(|node| world.close(0, node));
@@ -123,4 +123,91 @@ pub(crate) fn a_session_of_a_dead_node_is_named_on_two_nodes(world: &mut World) 
     world.plan(24_000, |world| (1..3).for_each(|node| world.close(0, node)));
     world.plan(24_500, |world| world.expect_told(0, 2, Status::Offline));
     world.until(60_000);
+}
+
+/// Redis is emptied, and a client continues its session elsewhere before the node that still has it has registered anew.
+pub(crate) fn a_session_is_continued_before_its_node_registers(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(9_900, |world| {
+        world.hold_follower(0, 2_000);
+        world.hold_publisher(0, 2_000);
+    });
+    world.plan(10_000, World::flush);
+    // The node finds the connection dead only later.
+    world.plan(11_000, |world| world.come_back(0, 1));
+    world.plan(13_000, |world| world.close(0, 1));
+    world.plan(20_000, |world| {
+        (0..3).for_each(|node| world.expect_told(0, node, Status::Online));
+        world.lose(0, 0);
+    });
+    // No grace period follows, and nobody is held back any more.
+    world.plan(20_500, |world| {
+        (0..3).for_each(|node| world.expect_told(0, node, Status::Offline));
+    });
+    world.until(60_000);
+}
+
+/// The same, and that node is dead and never registers: its place goes as soon as nobody is waited for.
+pub(crate) fn a_session_is_continued_whose_node_never_registers(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(9_900, |world| world.kill(0));
+    world.plan(10_000, World::flush);
+    world.plan(11_000, |world| world.come_back(0, 1));
+    world.plan(13_000, |world| world.close(0, 1));
+    world.plan(25_000, |world| {
+        (1..3).for_each(|node| world.expect_told(0, node, Status::Online));
+    });
+    world.plan(33_000, |world| {
+        (1..3).for_each(|node| world.expect_told(0, node, Status::Offline));
+    });
+    world.until(60_000);
+}
+
+/// The same, and that node has registered and stopped: nobody waits for it.
+pub(crate) fn a_session_is_continued_whose_node_has_stopped(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(10_000, World::flush);
+    world.plan(12_000, |world| world.terminate(0));
+    world.plan(12_200, |world| world.come_back(0, 1));
+    world.plan(12_500, |world| world.close(0, 1));
+    // Nobody is held back any more.
+    world.plan(16_500, |world| {
+        (1..3).for_each(|node| world.expect_told(0, node, Status::Offline));
+    });
+    world.until(60_000);
+}
+
+/// A session is claimed by a user who publishes too much: what the claim changes is offered later.
+pub(crate) fn a_claim_is_held_back(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(4_000, |world| world.lose(0, 0));
+    world.plan(4_500, |world| world.join_as_another(0, 1));
+    world.plan(5_000, |world| {
+        world.claim_lost(0, 1);
+        world.expect_waiting(0, 1, false);
+    });
+    world.plan(5_500, |world| {
+        world.expect_waiting(0, 1, false);
+        world.offer(0, 1);
+        world.expect_waiting(0, 1, true);
+    });
+    world.plan(6_000, |world| world.expect_continued_once(1));
+    world.plan(7_000, |world| world.close(0, 1));
+    world.plan(7_500, |world| world.expect_told(0, 2, Status::Offline));
+    world.until(30_000);
+}
+
+/// A client continues its session, and is refused: the user has too many. It may come back, so the place stays.
+pub(crate) fn a_session_that_continues_another_is_refused(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(4_000, |world| world.lose(0, 0));
+    world.plan(4_500, |world| (0..3).for_each(|_| world.join_as_another(0, 1)));
+    world.plan(5_000, |world| world.join(0, 2));
+    world.plan(5_500, |world| {
+        world.expect_waiting(0, 2, false);
+        (0..3).for_each(|_| world.close(0, 1));
+    });
+    world.plan(7_000, |world| world.expect_told(0, 1, Status::Online));
+    world.plan(10_000, |world| world.expect_told(0, 1, Status::Offline));
+    world.until(30_000);
 }

@@ -214,6 +214,28 @@ fn the_log_decides_which_of_two_sessions_continues_a_lost_one() {
 }
 
 #[test]
+fn a_place_of_a_node_that_has_not_registered_yet_is_left_to_it() {
+    does_no_harm("continued", resume::a_session_is_continued_before_its_node_registers);
+    does_no_harm("continued", resume::a_session_is_continued_whose_node_never_registers);
+    does_no_harm("continued", resume::a_session_is_continued_whose_node_has_stopped);
+}
+
+#[test]
+fn a_node_that_starts_knows_when_sessions_of_an_ended_one_are_over() {
+    does_no_harm("ended", plans::a_node_starts_after_another_was_ended);
+}
+
+#[test]
+fn no_caller_waits_for_a_claim_that_is_held_back() {
+    does_no_harm("held back", resume::a_claim_is_held_back);
+}
+
+#[test]
+fn a_session_that_is_refused_leaves_the_place_that_it_claimed() {
+    does_no_harm("refused", resume::a_session_that_continues_another_is_refused);
+}
+
+#[test]
 fn redis_that_fails_late_is_unreachable_after_two_seconds() {
     does_no_harm("late failure", plans::redis_fails_late);
 }

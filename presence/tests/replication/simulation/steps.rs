@@ -316,19 +316,23 @@ impl World {
                 self.note(|| format!("node {index}: stopped for {length} us"));
                 self.at(length, Event::Deliver(index, incarnation, Delivery::Resume(length)));
             }
-            19 => {
-                self.note(|| format!("node {index}: SIGTERM"));
-                self.nodes[index].is_stopping = true;
-                for partition in 0..self.partitions.len() {
-                    self.nodes[index].input(now, partition, |machine, input| machine.handle_stop(input));
-                }
-                self.after_input(index);
-                let incarnation = self.nodes[index].incarnation;
-                // Exit within 10 s, whatever Redis does.
-                self.at(3 * SECOND, Event::Boot(index, Some(incarnation)));
-            }
+            19 => self.terminate(index),
             _ => self.crash(index),
         }
+    }
+
+    /// The node stops, and is back after 3 s.
+    pub(crate) fn terminate(&mut self, index: usize) {
+        let now = self.now;
+        self.note(|| format!("node {index}: SIGTERM"));
+        self.nodes[index].is_stopping = true;
+        for partition in 0..self.partitions.len() {
+            self.nodes[index].input(now, partition, |machine, input| machine.handle_stop(input));
+        }
+        self.after_input(index);
+        let incarnation = self.nodes[index].incarnation;
+        // Exit within 10 s, whatever Redis does.
+        self.at(3 * SECOND, Event::Boot(index, Some(incarnation)));
     }
 
     fn crash(&mut self, index: usize) {

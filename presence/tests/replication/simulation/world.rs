@@ -95,8 +95,8 @@ pub(crate) struct World {
     pub(crate) changed_at: BTreeMap<UserId, u64>,
     /// When each command was first in the log.
     pub(crate) first_commanded: BTreeMap<(UserId, Incarnation, Wall), u64>,
-    /// Until when the contributions of ended incarnations count.
-    pub(crate) graces: BTreeMap<(usize, Incarnation), u64>,
+    /// When incarnations were ended, and until when their contributions count.
+    pub(crate) graces: BTreeMap<(usize, Incarnation), (u64, u64)>,
     /// When the last two entries of each incarnation came.
     pub(crate) heard: BTreeMap<(usize, Incarnation), (u64, u64)>,
     pub(crate) cursors: Vec<ClientCursor>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use presence::wire::rest::{ClusterStats, NodeStats, NodesResponse};
+use presence::wire::rest::{ClusterStats, NodeErrorCode, NodeStats, NodesResponse};
 
 use super::Check;
 use crate::output::time::length;
@@ -27,25 +27,45 @@ pub(super) fn check(cluster: &ClusterStats) -> Vec<Check> {
     }
 }
 
-/// Whether all nodes answer the one that was asked, and so have the same internal secret.
+/// Whether all nodes answer the one that was asked, and so have the same internal secret, and accept the same tokens of users.
 pub(super) fn check_answers(answer: &NodesResponse) -> Vec<Check> {
-    let silent = answer.nodes.iter().filter(|node| !node.has_no_way(&answer.nodes));
-    let silent: Vec<(&str, &str)> = silent
-        .filter_map(|node| Some((node.name.as_str(), node.error.as_deref()?)))
-        .collect();
-    let (strangers, others): (Vec<_>, Vec<_>) = silent.into_iter().partition(|(_, error)| error.contains("secret"));
+    let with_error = answer.nodes.iter().filter(|node| node.error.is_some());
+    let with_error = with_error.filter(|node| !node.has_no_way(&answer.nodes));
+    let has = |code| move |node: &&NodeStats| node.error_code == Some(code);
+    // An older version has no codes.
+    let is_told = |node: &&NodeStats| {
+        let error = node.error.as_deref().filter(|_| node.error_code.is_none());
+        error.is_some_and(|error| error.contains("secret"))
+    };
+    let is_stranger = |node: &&NodeStats| has(NodeErrorCode::OtherSecret)(node) || is_told(node);
+    let (strangers, others): (Vec<_>, Vec<_>) = with_error.partition(is_stranger);
+    let (differing, silent): (Vec<_>, Vec<_>) = others.into_iter().partition(has(NodeErrorCode::OtherTokens));
+    let names = |nodes: &[&NodeStats]| {
+        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        names.join(", ")
+    };
     let mut checks = Vec::new();
     if !strangers.is_empty() {
-        let names: Vec<&str> = strangers.iter().map(|(name, _)| *name).collect();
         let found = format!(
             "not the same internal secret as {} on {}: what one node of the cluster accepts, another rejects",
             answer.node,
-            names.join(", ")
+            names(&strangers)
         );
         checks.push(Check::fail("secrets", found).fix("give all nodes the same --secret-file and --jwt-key"));
     }
-    if !others.is_empty() {
-        let named: Vec<String> = others.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+    if !differing.is_empty() {
+        let found = format!(
+            "not the same tokens of users are accepted on {} as on {}",
+            names(&differing),
+            answer.node
+        );
+        checks.push(Check::warn("tokens", found).fix(
+            "give all nodes the same --jwt-key, --jwt-issuer and --jwt-audience; it does no harm if no user has a token",
+        ));
+    }
+    if !silent.is_empty() {
+        let why = |node: &&NodeStats| format!("{}: {}", node.name, node.error.as_deref().unwrap_or_default());
+        let named: Vec<String> = silent.iter().map(why).collect();
         let found = format!(
             "{} does not reach every node over HTTP: {}",
             answer.node,
@@ -310,9 +330,10 @@ mod tests {
 
     #[test]
     fn nodes_that_do_not_answer_are_told_apart_by_why() {
-        let with = |name: &str, error: Option<&str>| NodeStats {
+        let with = |name: &str, error: Option<(NodeErrorCode, &str)>| NodeStats {
             address: Some(format!("{name}:7420")),
-            error: error.map(str::to_owned),
+            error: error.map(|(_, text)| text.to_owned()),
+            error_code: error.map(|(code, _)| code),
             ..node(name, "0.1.0", 1.0, 0.001)
         };
         let checked = |nodes: Vec<NodeStats>| {
@@ -320,14 +341,18 @@ mod tests {
                 now: Wall::from_millis(0),
                 node: "a".to_owned(),
                 nodes,
+                tokens_digest: None,
             })
         };
         assert_eq!(checked(vec![with("a", None), with("b", None)]), []);
-        let stranger = "it does not accept the internal secret of this node";
+        let stranger = (NodeErrorCode::OtherSecret, "it does not accept this node");
+        let silent = (NodeErrorCode::Timeout, "no answer, and no secret is told");
+        let other = (NodeErrorCode::OtherTokens, "it accepts other tokens");
         let checks = checked(vec![
             with("a", None),
             with("b", Some(stranger)),
-            with("c", Some("no answer")),
+            with("c", Some(silent)),
+            with("d", Some(other)),
         ]);
         let found: Vec<_> = checks
             .iter()
@@ -339,13 +364,21 @@ mod tests {
             [
                 ("secrets", Outcome::Fail, secrets),
                 (
+                    "tokens",
+                    Outcome::Warn,
+                    "not the same tokens of users are accepted on d as on a"
+                ),
+                (
                     "address",
                     Outcome::Warn,
-                    "a does not reach every node over HTTP: c: no answer"
+                    "a does not reach every node over HTTP: c: no answer, and no secret is told"
                 ),
             ]
         );
-        let mut on_all = with("b", Some("its address leads to no other node"));
+        let mut on_all = with(
+            "b",
+            Some((NodeErrorCode::AddressLeadsNowhere, "its address leads to no other node")),
+        );
         on_all.address = Some("0.0.0.0:7420".to_owned());
         assert_eq!(checked(vec![on_all]), [], "said by another check");
     }

@@ -1,7 +1,7 @@
 //! The counters of a run. Deliveries to watchers are matched with the change that caused them by revision; a delivery
 //! may arrive before the response that names the revision. Pure: times are arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use presence::Revision;
@@ -23,6 +23,14 @@ struct PendingChange {
     revision: Option<Revision>,
     /// Deliveries before the response.
     early: Vec<(Revision, Instant)>,
+}
+
+/// What became of the connects to a node that none has reached.
+#[derive(Debug)]
+struct Unreached {
+    connects: u64,
+    /// Of the last one.
+    why: String,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +71,9 @@ pub(super) struct Counters {
     pub(super) delivery: Latencies,
     /// How often each kind of error occurred.
     pub(super) errors: BTreeMap<String, u64>,
+    /// The addresses of nodes that no connect has reached so far.
+    unreached: BTreeMap<String, Unreached>,
+    reached: BTreeSet<String>,
     in_flight: BTreeMap<u64, PendingChange>,
 }
 
@@ -113,6 +124,42 @@ impl Counters {
             .or_default() += 1;
     }
 
+    /// The node at this address has answered. Connects that did not reach it before were told to wait.
+    pub(super) fn reached(&mut self, address: &str) {
+        if self.reached.contains(address) {
+            return;
+        }
+        self.reached.insert(address.to_owned());
+        if let Some(before) = self.unreached.remove(address) {
+            self.postponed += before.connects;
+        }
+    }
+
+    /// A connect did not reach the node at this address; the next one is to another node.
+    pub(super) fn not_reached(&mut self, address: &str, why: String) {
+        if self.reached.contains(address) {
+            self.postponed += 1;
+            return;
+        }
+        let unreached = Unreached {
+            connects: 0,
+            why: String::new(),
+        };
+        let unreached = self.unreached.entry(address.to_owned()).or_insert(unreached);
+        unreached.connects += 1;
+        unreached.why = why;
+    }
+
+    /// No more connects are made: a node that none has reached is not one that was away for a while.
+    pub(super) fn finish(&mut self) {
+        for (address, Unreached { connects, why }) in std::mem::take(&mut self.unreached) {
+            *self
+                .errors
+                .entry(format!("never reached {address}: {why}"))
+                .or_default() += connects;
+        }
+    }
+
     pub(super) fn error_count(&self) -> u64 {
         self.errors.values().sum()
     }
@@ -161,6 +208,20 @@ mod tests {
         counters.error("lost".into());
         assert!(!counters.is_good());
         assert!(!Counters::default().is_good());
+    }
+
+    #[test]
+    fn a_node_that_is_never_reached_is_an_error_and_one_that_comes_is_none() {
+        let mut counters = Counters::default();
+        counters.not_reached("http://late", "refused".into());
+        counters.not_reached("http://never", "no route".into());
+        counters.not_reached("http://never", "refused".into());
+        counters.reached("http://late");
+        counters.not_reached("http://late", "refused".into());
+        counters.finish();
+        assert_eq!(counters.postponed, 2);
+        let errors: Vec<_> = counters.errors.into_iter().collect();
+        assert_eq!(errors, [("never reached http://never: refused".to_owned(), 2)]);
     }
 
     #[test]

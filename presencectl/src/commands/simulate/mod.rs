@@ -139,6 +139,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         counters: RefCell::new(Counters::default()),
     });
     let times = LocalSet::new().run_until(phases(&simulation, args)).await?;
+    simulation.counters.borrow_mut().finish();
     if by_secret && !args.keep {
         forget(&rest, &simulation).await;
     }

@@ -118,7 +118,7 @@ impl SimulatedUser {
             && let Some(FirstConnection { stream, session, took }) = simulation.first.take()
         {
             simulation.counters.borrow_mut().attempts += 1;
-            return Some((self.connected(stream, took), session));
+            return Some((self.connected(stream, took, self.target(&simulation)), session));
         }
         // In the disconnect phase no user connects; those waiting for a permit get it and see that.
         let _permit = simulation.handshakes.acquire().await.ok()?;
@@ -135,14 +135,21 @@ impl SimulatedUser {
         let begun = clock::instant();
         simulation.counters.borrow_mut().attempts += 1;
         // Boxed: a handshake needs much more memory than an open connection, of which there may be ten thousand.
-        match Box::pin(WebSocket::connect(self.target(&simulation), &identity)).await {
+        let target = self.target(&simulation);
+        match Box::pin(WebSocket::connect(target, &identity)).await {
             Ok((stream, welcome)) => {
                 self.restart_until = None;
-                return Some((self.connected(stream, begun.elapsed()), welcome.session));
+                return Some((self.connected(stream, begun.elapsed(), target), welcome.session));
             }
-            Err(ConnectError::Rejected { status: 429 | 503, .. }) => self.told_to_wait(),
+            Err(ConnectError::Rejected { status: 429 | 503, .. }) => {
+                simulation.counters.borrow_mut().reached(&target.server.display());
+                self.told_to_wait();
+            }
             // Another node is tried next.
-            Err(ConnectError::Unreachable(_)) if simulation.targets.len() > 1 => self.told_to_wait(),
+            Err(ConnectError::Unreachable(why)) if simulation.targets.len() > 1 => {
+                let address = target.server.display();
+                simulation.counters.borrow_mut().not_reached(&address, why);
+            }
             Err(_) if self.restart_until.is_some_and(|until| clock::instant() < until) => self.told_to_wait(),
             // It was about to connect when others were told.
             Err(ConnectError::Unreachable(_)) if simulation.is_restarting() => self.told_to_wait(),
@@ -158,8 +165,9 @@ impl SimulatedUser {
         &simulation.targets[index]
     }
 
-    fn connected(&self, stream: WebSocket, took: Duration) -> WebSocket {
+    fn connected(&self, stream: WebSocket, took: Duration, target: &Target) -> WebSocket {
         let mut counters = self.simulation.counters.borrow_mut();
+        counters.reached(&target.server.display());
         counters.connects += 1;
         counters.open += 1;
         counters.connect.record(took);

@@ -15,9 +15,11 @@ pub(in crate::api) async fn nodes(
 ) -> HandlerResult<NodesResponse> {
     let mut response = nodes_of(&state);
     let is_wanted = query.is_some_and(|query| query.split('&').any(|pair| pair == "ask=true"));
-    // A node that is asked asks no other.
-    if is_wanted && matches!(caller, InternalOrNode::Internal) {
-        state.note_answers(&mut response.nodes).await;
+    match caller {
+        // A node that is asked asks no other.
+        InternalOrNode::Node => response.tokens_digest = Some(state.acceptance()),
+        InternalOrNode::Internal if is_wanted => state.note_answers(&mut response.nodes).await,
+        InternalOrNode::Internal => {}
     }
     Ok(Json(response))
 }
@@ -28,5 +30,6 @@ pub(super) fn nodes_of(state: &AppState) -> NodesResponse {
         now: state.clock.record_time(None),
         node: state.node_info.node.clone(),
         nodes: state.nodes(),
+        tokens_digest: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Browsers: hosts, origins, and the headers of every response.
 
 use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, SECRET};
+use crate::auth::NodeRequest;
 
 #[tokio::test]
 async fn a_request_with_a_foreign_host_is_misdirected() {
@@ -10,6 +11,20 @@ async fn a_request_with_a_foreign_host_is_misdirected() {
         api.ask(line, &headers, "")
             .await
             .assert_error(421, "misdirected_request");
+    }
+}
+
+#[tokio::test]
+async fn a_node_token_opens_no_lone_daemon_to_foreign_hosts() {
+    let api = ApiFixture::new().await;
+    let run = api.state.engine.incarnation().to_string();
+    for path in ["/api/presence/anna/explain", "/api/nodes"] {
+        let valid = api.state.auth.node_tokens(NodeRequest { run: &run, path });
+        for token in ["", "0", &valid] {
+            let headers = [("host", "evil.example"), ("x-node-token", token)];
+            let reply = api.ask(&format!("GET {path}"), &headers, "").await;
+            reply.assert_error(421, "misdirected_request");
+        }
     }
 }
 

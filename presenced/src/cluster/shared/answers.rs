@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use presence::replication::{
-    Answer, Call, ConnectionNumber, Content, Entry, Epoch, Incarnation, ListOutcome, ListedCustom, Outcome, Reply,
-    StatePage,
+    Answer, Call, ConnectionNumber, Content, Entry, Epoch, Incarnation, KeptEnd, ListOutcome, ListedCustom, Outcome,
+    Reply, StatePage,
 };
 use presence::{Revision, UserId, Wall};
 use redis::Value;
@@ -195,6 +195,7 @@ pub(super) fn page(value: Value) -> Result<StatePage, UnexpectedAnswer> {
         let (field, value) = (bytes(field)?, bytes(value)?);
         match field.as_slice() {
             [1, b'n', name @ ..] => page.registrations.extend(registration(name, &value)),
+            [1, b'g'] => page.ends = kept_ends(&value),
             [1, ..] => {}
             user => {
                 if let (Ok(user), Ok((revision, state))) = (user_id(user), stored_state(&value)) {
@@ -211,6 +212,22 @@ fn registration(name: &[u8], value: &[u8]) -> Result<(Incarnation, ConnectionNum
     let (connection, node) = value.split_at(space.ok_or(UnexpectedAnswer("no registration"))?);
     let node = node.get(1..).unwrap_or_default().to_vec();
     Ok((incarnation(name)?, ConnectionNumber(number(connection)?), node))
+}
+
+/// The ends that the state keeps; what no node wrote is skipped.
+fn kept_ends(value: &[u8]) -> Vec<KeptEnd> {
+    let ends = value.split(|byte| *byte == b',');
+    ends.filter_map(kept_end).collect()
+}
+
+fn kept_end(text: &[u8]) -> Option<KeptEnd> {
+    let mut words = text.split(|byte| *byte == b' ');
+    let [name, id, grace] = [words.next()?, words.next()?, words.next()?];
+    Some(KeptEnd {
+        incarnation: incarnation(name).ok()?,
+        id: revision(id).ok()?,
+        grace: Duration::from_millis(number(grace).ok()?),
+    })
 }
 
 /// The revision and the state of a user's field.

@@ -58,7 +58,12 @@ impl Inbox {
         self.some.notify_one();
     }
 
-    /// Waits until the inbox has a change or a message.
+    /// Lets the partition take what waits, though it may be nothing.
+    pub(super) fn wake(&self) {
+        self.some.notify_one();
+    }
+
+    /// Waits until the inbox has a change or a message, or [`Self::wake`].
     pub(super) async fn some(&self) {
         self.some.notified().await;
     }

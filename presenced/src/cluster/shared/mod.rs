@@ -292,6 +292,8 @@ impl SharedPartition {
     /// Waits until the log has all that was told so far of the user, or a short while. Whether it has.
     pub(crate) async fn wait_for_log(&self, user: &UserId) -> bool {
         let waits = self.waiters.add(user);
+        // What it waits for may be done: without this nothing would tell so.
+        self.inbox.wake();
         matches!(tokio::time::timeout(OWN_CHANGE_WAITS, waits).await, Ok(Ok(())))
     }
 

@@ -1,7 +1,7 @@
 //! The scripts that Redis runs, one for each kind of call, and their arguments. Each script's header says what its keys,
 //! arguments and answers are.
 
-use presence::replication::{Call, Caller, Listed, Listing, PAGE_FIELDS, UserOffer};
+use presence::replication::{Call, Caller, ENDS_KEPT, Listed, Listing, PAGE_FIELDS, UserOffer};
 
 use super::keys::{Keys, LOG_ENTRIES};
 
@@ -77,7 +77,8 @@ impl<'a> ScriptRun<'a> {
             Call::List { caller, listing } => Self::list(keys, caller, listing),
             Call::Tick { caller, content } => Self::note(keys, caller, "tick", [content.clone()]),
             Call::End { caller, ended, grace } => {
-                Self::note(keys, caller, "ended", [text(ended), text(grace.as_millis())])
+                let arguments = [text(ended), text(grace.as_millis()), text(ENDS_KEPT)];
+                Self::note(keys, caller, "ended", arguments)
             }
             Call::Drop { caller, users } => {
                 let users = users.iter();

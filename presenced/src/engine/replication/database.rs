@@ -1,6 +1,7 @@
 //! What partitions ask of the database, and what the database has that the log may lack.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -89,12 +90,12 @@ impl Engine {
     /// The times that the database has of users of a node that is gone, as far as it answers: they don't wait for it.
     pub(super) async fn load_times(&self, shared: &Shared, number: u16, users: &[UserId]) {
         let waiting = Stopwatch::start();
-        let mut unread = 0;
+        let mut unread = 0_u64;
         for some in users.chunks(LOADED_TOGETHER_MAX) {
             let left = TIMES_WAIT.saturating_sub(waiting.elapsed());
             let loading = tokio::time::timeout(left, self.persistence.store.load_many(some)).await;
             let rows = loading.map(Result::unwrap_or_default).unwrap_or_default();
-            unread += some.len() - rows.iter().filter(|row| row.is_ok()).count();
+            unread += (some.len() - rows.iter().filter(|row| row.is_ok()).count()) as u64;
             let times = some.iter().zip(rows).filter_map(|(user, row)| {
                 let row = row.ok().flatten()?;
                 Some(MovedTimes {
@@ -107,21 +108,27 @@ impl Engine {
             let partition = shared.partition(number);
             partition.tell(move |machine, input| machine.handle_stored_times(input, users, &times));
         }
-        if unread > 0 {
-            tracing::warn!(
-                partition = number,
-                users = unread,
-                "users of a node that is gone become OFFLINE with the times that it told: the database did not answer in time"
-            );
-        }
+        self.unread_times.fetch_add(unread, Ordering::Relaxed);
     }
 
     /// Offers, again and again, what has been marked as unpublished for a while: the node that wrote it may be dead.
     pub(super) async fn run_sweep(&self, shared: &Shared) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
+            self.tell_of_unread_times();
             // What fails is found again by the next sweep.
             let _ = self.sweep_unpublished(shared).await;
+        }
+    }
+
+    /// One line for all partitions and all steps of a clean-up.
+    fn tell_of_unread_times(&self) {
+        let users = self.unread_times.swap(0, Ordering::Relaxed);
+        if users > 0 {
+            tracing::warn!(
+                users,
+                "users of a node that is gone become OFFLINE with the times that it told: the database did not answer in time"
+            );
         }
     }
 

@@ -22,6 +22,7 @@ use tokio::task::yield_now;
 pub(super) use self::chosen::ChosenRequests;
 pub(super) use self::database::PresentRequests;
 pub(crate) use self::showing::SessionAnswers;
+use self::showing::Showing;
 pub(super) use self::staleness::Staleness;
 pub(super) use self::stored_reads::StoredReads;
 pub(crate) use self::waiting::NameTaken;
@@ -220,9 +221,17 @@ impl Engine {
                 user,
                 revision,
                 state,
+                is_stale,
                 is_seen,
                 ..
-            } => self.show(shared, &user, (revision, is_seen), &state),
+            } => {
+                let shown = Showing {
+                    revision,
+                    is_seen,
+                    is_logged: !is_stale,
+                };
+                self.show(shared, &user, shown, &state);
+            }
             Effect::Times(times) => self.show_times(&times),
             Effect::Write(user) => self.unwritten.push(user),
             Effect::EndSessions { user, kind, count } => self.end_sessions(shared, &user, kind, count),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use presence::explain::{OtherSessions, SessionAnswer};
 use presence::replication::{CommandKind, Incarnation, MovedTimes, Share, State};
-use presence::{Adopted, Now, Profile, Revision, SessionId, Status, UserId, Wall};
+use presence::{Adopted, Now, Profile, Reason, Revision, SessionId, Status, UserId, Wall};
 use tokio::task::yield_now;
 
 use super::EFFECTS_AT_ONCE;
@@ -19,10 +19,36 @@ use crate::store::Row;
 /// What other runs told of their connections of a user.
 pub(crate) type SessionAnswers = BTreeMap<Incarnation, SessionAnswer>;
 
+/// What is told of a user beside the state.
+#[derive(Clone, Copy)]
+pub(super) struct Showing {
+    pub(super) revision: Revision,
+    /// Whether watchers see a change by it.
+    pub(super) is_seen: bool,
+    /// Whether the log has it: if not, this node alone says so, or the database.
+    pub(super) is_logged: bool,
+}
+
+impl Showing {
+    /// A change that the log does not have: times that were heard here and that it may lack are still to be told.
+    const fn unlogged(revision: Revision) -> Self {
+        Self {
+            revision,
+            is_seen: true,
+            is_logged: false,
+        }
+    }
+}
+
 impl Engine {
-    /// The user is as the state says, at this revision; and whether watchers see a change by it. Of who is not in memory it is not
-    /// known what was told, so without one it is not told again.
-    pub(super) fn show(&self, shared: &Shared, user: &UserId, (revision, is_seen): (Revision, bool), state: &State) {
+    /// The user is as the state says. Of who is not in memory it is not known what was told, so without a change that watchers
+    /// see it is not told again.
+    pub(super) fn show(&self, shared: &Shared, user: &UserId, shown: Showing, state: &State) {
+        let Showing {
+            revision,
+            is_seen,
+            is_logged,
+        } = shown;
         let mut entry = self.unknown_entry(user);
         entry.overtake_loads();
         let now = self.now_of(&entry);
@@ -32,7 +58,15 @@ impl Engine {
         let revision = state.changed.filter(|changed| *changed >= told).unwrap_or(revision);
         self.count_custom_status(&entry, state, now);
         let is_own = entry.state.has_offered();
-        let published = entry.state.adopt(self.adopted(state, revision), others, now.wall);
+        if !is_logged {
+            // Among the times of the record are those of the sessions here: the log is to have them, also if those end before.
+            entry.state.take_times();
+        }
+        let adopted = Adopted {
+            is_logged,
+            ..self.adopted(state, revision)
+        };
+        let published = entry.state.adopt(adopted, others, now.wall);
         let published = published.filter(|_| is_seen || told != Revision::NEVER);
         if published.is_some() && !is_own {
             self.limits.note_published_change(user, now.mono);
@@ -78,6 +112,7 @@ impl Engine {
             degraded: state.degraded,
             chosen_until,
             revision,
+            is_logged: true,
         }
     }
 
@@ -175,17 +210,25 @@ impl Engine {
     fn show_removed(&self, entry: &mut LockedEntry<'_>, revision: Revision) {
         let now = self.now_of(entry);
         let publishing = self.publisher.begin(entry);
+        if let Some(status) = entry.listing.status() {
+            self.metrics.transition(status, Status::Offline, Reason::NoSession);
+        }
         entry.state.forget_record();
         self.cluster.note_removal(revision);
         self.index.update(entry);
         self.publisher.publish_removal(&publishing, entry, now, revision);
     }
 
-    /// The user has left the state, and the database has this record.
-    pub(super) fn show_stored(&self, shared: &Shared, user: &UserId, row: Option<Row>) {
+    /// The user has left the state, and the database has this record. Not told while nobody may become OFFLINE: whether it may be
+    /// told.
+    pub(super) fn show_stored(&self, shared: &Shared, user: &UserId, row: Option<Row>) -> bool {
         if row.as_ref().is_some_and(|row| row.status != Status::Offline) {
             // The user has come back since: the log tells it.
-            return;
+            return true;
+        }
+        let machine = shared.partition_of(user).machine();
+        if machine.is_holding(self.clock.mono()) {
+            return false;
         }
         let state = State {
             since: row.as_ref().and_then(|row| row.since),
@@ -196,15 +239,19 @@ impl Engine {
         let now = self.clock.record_time(None);
         let revision = row.map_or(Revision::NEVER, |row| self.told_of_row(user, row.revision, now));
         // Who is in the state again is told after this.
-        let machine = shared.partition_of(user).machine();
         if machine.shown(user).is_none_or(|(shown, _)| shown < revision) {
-            self.show(shared, user, (revision, true), &state);
+            self.show(shared, user, Showing::unlogged(revision), &state);
         }
+        true
     }
 
-    /// The user has left the state, and the database does not say when: it is OFFLINE, as far as is known here, until it does.
-    pub(super) fn show_without_record(&self, shared: &Shared, user: &UserId) {
+    /// The user has left the state, and the database does not say when: it is OFFLINE, as far as is known here, until it does. Not
+    /// told while nobody may become OFFLINE: whether it may be told.
+    pub(super) fn show_without_record(&self, shared: &Shared, user: &UserId) -> bool {
         let machine = shared.partition_of(user).machine();
+        if machine.is_holding(self.clock.mono()) {
+            return false;
+        }
         let told = self.users.find(user).map(|entry| {
             let profile = entry.state.profile();
             (profile.decision().status, profile.revision())
@@ -219,17 +266,23 @@ impl Engine {
             };
             // Below the one that the database has: that came after what was told.
             let revision = Revision::new(told.get() + 1);
-            self.show(shared, user, (revision, true), &state);
+            self.show(shared, user, Showing::unlogged(revision), &state);
         }
+        true
     }
+}
 
+impl Engine {
     /// An operator ended the sessions of the user that are open now.
     pub(super) fn end_sessions(&self, shared: &Shared, user: &UserId, kind: CommandKind, count: usize) {
         if let Some(mut entry) = self.users.find(user) {
             entry.state.end_sessions(kind);
             entry.close_connections(kind);
         }
-        shared.partition_of(user).touch(user);
+        let (partition, of) = (shared.partition_of(user), user.clone());
+        partition.tell(move |machine, input| machine.handle_sessions_ended(input, &of));
+        // Whoever reads the user waits for that, as for any change.
+        partition.touch(user);
         self.waiting.command_is_done(user, count);
     }
 

@@ -75,10 +75,21 @@ impl StoredReads {
         taken
     }
 
-    /// Who has left, up to so many; they stay until [`Self::finish`].
-    fn left(&self, max: usize) -> Vec<Leave> {
+    /// Waits until somebody is asked for. Whose record may not be told yet is looked at now and then.
+    async fn some(&self) {
+        let asked = self.some.notified();
+        let has_left = !self.users.lock().left.is_empty();
+        match has_left {
+            true => drop(tokio::time::timeout(RETRY_AFTER, asked).await),
+            false => asked.await,
+        }
+    }
+
+    /// Who has left these partitions, up to so many; they stay until [`Self::finish`].
+    fn left(&self, may_tell: impl Fn(u16) -> bool, max: usize) -> Vec<Leave> {
         let users = self.users.lock();
-        let all = users.left.iter().flat_map(|(partition, users)| {
+        let told = users.left.iter().filter(|(partition, _)| may_tell(**partition));
+        let all = told.flat_map(|(partition, users)| {
             users.iter().map(|(user, number)| Leave {
                 partition: *partition,
                 user: user.clone(),
@@ -107,7 +118,7 @@ impl Engine {
     pub(super) async fn run_stored_reads(self: &Arc<Self>, shared: &Shared) {
         let mut was_read = true;
         loop {
-            self.stored_reads.some.notified().await;
+            self.stored_reads.some().await;
             while let Some(outcome) = self.read_some(shared).await {
                 let Err(error) = outcome else {
                     was_read = true;
@@ -125,7 +136,7 @@ impl Engine {
 
     /// Reads some of those who are asked for; none if there are none. Whom the database did not answer about is asked for again.
     async fn read_some(self: &Arc<Self>, shared: &Shared) -> Option<Result<(), StoreError>> {
-        let left = self.stored_reads.left(READ_TOGETHER_MAX);
+        let left = self.left(shared, READ_TOGETHER_MAX);
         let parts = self.stored_reads.take_parts();
         if left.is_empty() && parts.is_empty() {
             return None;
@@ -134,20 +145,29 @@ impl Engine {
         Some(records.and(self.read_parts(shared, &parts).await))
     }
 
+    /// Who has left, up to so many, but for partitions in which nobody may become OFFLINE now: not everyone who moved was heard of.
+    fn left(&self, shared: &Shared, max: usize) -> Vec<Leave> {
+        let now = self.clock.mono();
+        let may_tell = |number: u16| !shared.partition(number).machine().is_holding(now);
+        self.stored_reads.left(may_tell, max)
+    }
+
     async fn read_records(self: &Arc<Self>, shared: &Shared, left: &[Leave]) -> Result<(), StoreError> {
         let users: Vec<UserId> = left.iter().map(|leave| leave.user.clone()).collect();
         let mut outcome = Ok(());
         for (leave, row) in left.iter().zip(self.rows_of(&users).await) {
-            match row {
+            let is_told = match row {
                 Ok(row) => self.show_stored(shared, &leave.user, row),
                 // Nobody can read it.
                 Err(StoreError::Refused { .. }) => self.show_without_record(shared, &leave.user),
                 Err(error) => {
                     outcome = Err(error);
-                    continue;
+                    false
                 }
+            };
+            if is_told {
+                self.stored_reads.finish(leave);
             }
-            self.stored_reads.finish(leave);
         }
         outcome
     }
@@ -177,9 +197,9 @@ impl Engine {
 
     /// The database does not answer: whoever has left is OFFLINE all the same.
     async fn show_left_without_record(self: &Arc<Self>, shared: &Shared) {
-        for some in self.stored_reads.left(usize::MAX).chunks(READ_TOGETHER_MAX) {
+        for some in self.left(shared, usize::MAX).chunks(READ_TOGETHER_MAX) {
             for leave in some {
-                self.show_without_record(shared, &leave.user);
+                let _ = self.show_without_record(shared, &leave.user);
             }
             tokio::task::yield_now().await;
         }

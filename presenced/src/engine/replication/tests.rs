@@ -1,5 +1,6 @@
 //! A node of a cluster on a real Redis, with a store that a test makes fail.
 
+mod claims;
 mod effects;
 
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use presence::replication::{Effect, Incarnation, NodeInfo, Settings, State};
 use presence::{CustomStatus, Profile, Revision, Source, Status, UserId, Version, Wall};
 use prometheus_client::registry::Registry;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::cluster::shared::tests::server::RedisServer;
 use crate::cluster::{Cluster, Shared, SharedOptions};
 use crate::connection::user_pin::UserPin;
+use crate::engine::replication::showing::Showing;
 use crate::engine::tests::fixture::{DEADLINE, engine_options, user};
 use crate::engine::{Engine, EngineMetrics, EngineParts, Running};
 use crate::store::{Access, NewReport, OpenOptions, ReportTimes, StatusRow, Store, StoreMetrics, when_free};
@@ -126,7 +128,12 @@ impl SharedNode {
             ..State::default()
         };
         let revision = Revision::new(micros(last_seen));
-        self.engine.show(self.shared(), user, (revision, true), &state);
+        let shown = Showing {
+            revision,
+            is_seen: true,
+            is_logged: true,
+        };
+        self.engine.show(self.shared(), user, shown, &state);
         self.engine.users.pin(user).expect("in memory")
     }
 
@@ -266,6 +273,46 @@ async fn a_user_who_left_is_offline_though_the_database_is_away() {
     node.until_shown(&ann, |shown| !shown.is_degraded && shown.last_seen == Some(left_at))
         .await;
     assert_eq!(node.shown(&ann).status, Some(Status::Offline));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_left_is_not_offline_while_nobody_may_become_it() {
+    let node = SharedNode::start().await;
+    let ann = user("ann");
+    let left_at = node.now();
+    let _watch = node.show_online(&ann, Wall::from_millis(left_at.as_millis() - 60_000));
+    node.store_offline(&ann, left_at).await;
+    let row = node.store.load(&ann).await.expect("a row");
+    // The log is behind from here on, and for 5 s after that nobody becomes OFFLINE.
+    let partition = node.shared().partition_of(&ann);
+    node.engine
+        .with_input(|input| partition.machine().handle_stall(input, Duration::from_secs(2)));
+    assert!(!node.engine.show_stored(node.shared(), &ann, row));
+    assert!(!node.engine.show_without_record(node.shared(), &ann));
+    assert_eq!(node.shown(&ann).status, Some(Status::Online));
+    node.carry_out(Effect::Left(ann.clone()));
+    node.until_shown(&ann, |shown| shown.last_seen == Some(left_at)).await;
+    assert_eq!(node.shown(&ann).status, Some(Status::Offline));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_does_not_wait_for_what_the_log_has() {
+    let node = SharedNode::start().await;
+    let ann = user("ann");
+    let partition = node.shared().partition_of(&ann);
+    // Something else that happens in the partition answers a few of them soon, and a machine that is busy many of them late.
+    let mut at_once = 0;
+    for _ in 0..200 {
+        let waiting = Stopwatch::start();
+        partition.wait_for_log(&ann).await;
+        at_once += usize::from(waiting.elapsed() < Duration::from_millis(10));
+        if at_once == 80 {
+            break;
+        }
+    }
+    assert_eq!(at_once, 80, "of 200");
     node.stop().await;
 }
 

@@ -9,12 +9,20 @@ use tokio::sync::{oneshot, watch};
 /// What waits for something to come back from the log.
 pub(in crate::engine) struct Waiting {
     commands: Mutex<HashMap<UserId, Vec<oneshot::Sender<usize>>>>,
-    drains: Mutex<Vec<(DrainOrder, oneshot::Sender<()>)>>,
+    drains: Mutex<OpenDrains>,
     claims: Mutex<Vec<(UserId, SessionName, oneshot::Sender<bool>)>>,
     /// Partitions that are complete, and those whose registration this node has ended.
     ready: watch::Sender<u64>,
     stopped: watch::Sender<u64>,
     name_taken: watch::Sender<Option<NameTaken>>,
+}
+
+/// Calls that wait until another node does what an operator asked of it.
+#[derive(Default)]
+struct OpenDrains {
+    /// How many there were.
+    count: u64,
+    open: Vec<(DrainOrder, oneshot::Sender<()>)>,
 }
 
 /// A living node has this one's name.
@@ -57,18 +65,19 @@ impl Waiting {
         self.commands.lock().remove(user);
     }
 
-    /// Waits until the node says that it does what was asked.
-    pub(in crate::engine) fn for_drain(&self, order: DrainOrder) -> oneshot::Receiver<()> {
+    /// Waits until the node says that it does what was asked. With the number of the call, of which each has another one.
+    pub(in crate::engine) fn for_drain(&self, order: DrainOrder) -> (u64, oneshot::Receiver<()>) {
         let (done, waits) = oneshot::channel();
         let mut drains = self.drains.lock();
-        drains.retain(|(_, waits)| !waits.is_closed());
-        drains.push((order, done));
-        waits
+        drains.count += 1;
+        drains.open.retain(|(_, waits)| !waits.is_closed());
+        drains.open.push((order, done));
+        (drains.count, waits)
     }
 
     pub(super) fn drain_is_obeyed(&self, order: DrainOrder) {
         let mut drains = self.drains.lock();
-        for (_, waits) in drains.extract_if(.., |(asked, _)| *asked == order) {
+        for (_, waits) in drains.open.extract_if(.., |(asked, _)| *asked == order) {
             let _ = waits.send(());
         }
     }

@@ -8,8 +8,8 @@ use crate::config::limits::Limits;
 
 fn quick() -> GatewaySettings {
     GatewaySettings {
-        ping_interval: Duration::from_millis(400),
-        ping_timeout: Duration::from_millis(300),
+        ping_interval: Duration::from_millis(1_000),
+        ping_timeout: Duration::from_millis(1_500),
         ..GatewaySettings::default()
     }
 }
@@ -30,14 +30,14 @@ async fn a_client_that_answers_pings_stays_connected() {
     let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     let heard = fixture.explain("anna").await.sessions[0].last_heard;
-    for round in 0..4 {
+    for round in 0..2 {
         assert_eq!(client.next().await, Received::Frame(PING, Vec::new()), "{round}");
         client.send(&frame(FINAL | PONG, b"")).await;
     }
     assert!(client.is_served().await);
     let session = fixture.explain("anna").await.sessions[0].clone();
     assert!(
-        session.last_heard.since(heard) >= Duration::from_millis(1_200),
+        session.last_heard.since(heard) >= Duration::from_millis(1_900),
         "a pong counts as heard"
     );
     assert_eq!(session.last_active, None, "and is no activity");
@@ -48,7 +48,7 @@ async fn a_client_that_sends_messages_is_not_pinged() {
     let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     let mut spoken = Duration::ZERO;
-    while spoken < Duration::from_millis(1_200) {
+    while spoken < Duration::from_millis(2_500) {
         assert!(client.is_served().await, "and no ping comes between");
         let pause = Duration::from_millis(50);
         let idle = tokio::time::timeout(pause, client.next()).await;
@@ -61,7 +61,7 @@ async fn a_client_that_sends_messages_is_not_pinged() {
 async fn an_unfinished_message_is_4008_whatever_comes_between() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
-            message_timeout: Duration::from_millis(500),
+            message_timeout: Duration::from_millis(1_500),
             messages: plenty(),
             ..Limits::default()
         },
@@ -83,7 +83,7 @@ async fn an_unfinished_message_is_4008_whatever_comes_between() {
     let mut is_over = false;
     while !is_over {
         client.send(&frame(FINAL | PING, b"")).await;
-        // As often as ten times before the message is overdue.
+        // As often as thirty times before the message is overdue.
         while let Ok(received) = tokio::time::timeout(Duration::from_millis(50), client.next()).await {
             match received {
                 Received::Frame(PONG, _) => pongs += 1,
@@ -98,7 +98,7 @@ async fn an_unfinished_message_is_4008_whatever_comes_between() {
     }
     let code = client.until_closed().await.code;
     assert_eq!(code, Some(4008));
-    assert!(pongs >= 5, "{pongs}");
+    assert!(pongs >= 2, "{pongs}");
     let metrics_text = fixture.metrics_text();
     assert!(
         metrics_text.contains(r#"refused_by_limit_total{limit="unfinished_message"} 2"#),

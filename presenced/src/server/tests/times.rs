@@ -10,7 +10,7 @@ use crate::config::limits::Limits;
 
 #[tokio::test]
 async fn a_client_that_never_finishes_a_request_head_is_dropped() {
-    let server = ServerFixture::start(times(300, 10_000));
+    let server = ServerFixture::start(times(1_000, 10_000));
     let begun = Stopwatch::start();
     let (mut silent, mut half, mut idle) = (server.connect().await, server.connect().await, server.connect().await);
     half.send("GET /hello HTTP/1.1\r\nhos").await;
@@ -18,7 +18,7 @@ async fn a_client_that_never_finishes_a_request_head_is_dropped() {
     let mut dripping = server.connect().await;
     let drip = async {
         for byte in HELLO.bytes() {
-            let next = Duration::from_millis(50);
+            let next = Duration::from_millis(100);
             let closed = tokio::time::timeout(next, dripping.until_closed()).await;
             if closed.is_ok() || dripping.0.write_all(&[byte]).await.is_err() {
                 return;
@@ -66,7 +66,7 @@ async fn a_client_that_does_not_read_its_response_is_dropped() {
 
 #[tokio::test]
 async fn a_slow_handler_does_not_count_as_a_client_that_reads_nothing() {
-    let server = ServerFixture::start(times(50, 50));
+    let server = ServerFixture::start(times(500, 50));
     let mut client = server.connect().await;
     client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let waited = tokio::time::timeout(Duration::from_millis(600), client.response()).await;
@@ -79,19 +79,17 @@ async fn a_slow_handler_does_not_count_as_a_client_that_reads_nothing() {
 async fn a_head_that_follows_an_idle_time_has_its_own_time() {
     let server = ServerFixture::start(Limits {
         http_idle_timeout: Duration::from_secs(60),
-        ..times(700, 10_000)
+        ..times(2_100, 10_000)
     });
     let mut client = server.connect().await;
-    for _ in 0..3 {
-        assert!(client.ask("/hello").await.ends_with("hello"));
-        // Idle for most of the time of a head, and then slow with the head.
-        let (begin, end) = HELLO.split_at(9);
-        pause(Duration::from_millis(500)).await;
-        client.send(begin).await;
-        pause(Duration::from_millis(400)).await;
-        client.send(end).await;
-        assert!(client.response().await.ends_with("hello"));
-    }
+    assert!(client.ask("/hello").await.ends_with("hello"));
+    // Idle for most of the time of a head, and then slow with the head.
+    let (begin, end) = HELLO.split_at(9);
+    pause(Duration::from_millis(1_500)).await;
+    client.send(begin).await;
+    pause(Duration::from_millis(1_000)).await;
+    client.send(end).await;
+    assert!(client.response().await.ends_with("hello"));
     client.send("GET /hello").await;
     assert_eq!(
         client.until_closed().await,

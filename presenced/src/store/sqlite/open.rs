@@ -1,9 +1,9 @@
 //! Opening the database: inspecting it, making or migrating it, then starting the threads.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -158,7 +158,13 @@ pub(super) fn create(path: &Path, busy_timeout: Duration) -> Result<DatabaseLock
         ErrorKind::AlreadyExists => in_use(path, Holder(None)),
         _ => io(error),
     })?;
+    let made = file.metadata().map_err(io)?;
     let lock = DatabaseLock::of(file, &draft)?.ok_or_else(|| in_use(path, Holder(None)))?;
+    let is_made_here = |named: Metadata| (named.dev(), named.ino()) == (made.dev(), made.ino());
+    if !draft.metadata().is_ok_and(is_made_here) {
+        // Another start took the file for a leftover before it was locked, and goes on.
+        return Err(in_use(path, Holder(None)));
+    }
     if path.exists() {
         // Another start has made the database since it was looked for.
         remove_if_there(&draft).map_err(io)?;

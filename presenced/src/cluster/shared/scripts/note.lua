@@ -12,7 +12,7 @@
 --   3  length of the log
 --   4  'tick', 'ended' or 'dropped'
 --   for a tick:  5  what it says: opaque
---   for an end:  5  whose registration: 16 hexadecimal digits  6  grace in ms, decimal
+--   for an end:  5  whose registration: 16 hexadecimal digits  6  grace in ms, decimal  7  how many ends the state keeps
 --   for a drop:  5…  user id and the 16 digits of its revision, in turns
 -- Answer: {time of Redis in µs, id of the entry in decimal, or '' if nothing changed; after a tick also how many users are listed
 --   as present, and whether the custom statuses are all there: 'complete', 'incomplete', or the incarnation that lists them}
@@ -53,7 +53,14 @@ end
 local id = string.format('%.0f', math.max(head + 1, math.min(tonumber(micros), 9006099743113215)))
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], id .. '-0', 'p', string.format('%.0f', head), unpack(fields))
 redis.call('HSET', KEYS[1], '\1h', id)
-if kind == 'ended' then redis.call('HDEL', KEYS[1], '\1n' .. ARGV[5]) end
+if kind == 'ended' then
+  redis.call('HDEL', KEYS[1], '\1n' .. ARGV[5])
+  local ends = {ARGV[5] .. ' ' .. id .. ' ' .. ARGV[6]}
+  for one in string.gmatch(redis.call('HGET', KEYS[1], '\1g') or '', '[^,]+') do
+    if #ends < tonumber(ARGV[7]) and string.sub(one, 1, 16) ~= ARGV[5] then ends[#ends + 1] = one end
+  end
+  redis.call('HSET', KEYS[1], '\1g', table.concat(ends, ','))
+end
 for _, user in ipairs(dropped) do
   redis.call('HDEL', KEYS[1], user)
   redis.call('SREM', KEYS[3], user)

@@ -14,8 +14,9 @@
 -- Answer: {epoch, head, time of Redis in µs, 1 if the incarnation was not registered before, else 0}
 --
 -- Fields of `state` that begin with \1 are the partition's own: \1h head, \1e epoch, \1r the run id of the server that wrote
--- last, \1n<incarnation> a registration: "<connection number> <what the node tells>"; those of list. User ids have no control
--- characters.
+-- last, \1n<incarnation> a registration: "<connection number> <what the node tells>", \1g the last ends of registrations in this
+-- epoch, the newest first, one of an incarnation: "<incarnation> <id of the entry> <grace in ms>", separated by commas; those of
+-- list. User ids have no control characters.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 local meta = redis.call('HMGET', KEYS[1], '\1h', '\1e', '\1r', '\1n' .. ARGV[1])
 local time = redis.call('TIME')
@@ -41,7 +42,7 @@ if not epoch or meta[3] ~= run then
     if string.sub(field, 1, 2) == '\1n' then redis.call('HDEL', KEYS[1], field) end
   end
   -- Custom statuses are listed anew: those of absent users may be of before.
-  redis.call('HDEL', KEYS[1], '\1c', '\1l')
+  redis.call('HDEL', KEYS[1], '\1c', '\1l', '\1g')
   redis.call('HSET', KEYS[1], '\1e', epoch, '\1r', run)
   known = false
 end

@@ -2,6 +2,8 @@
 
 #[path = "../../../../../presence/tests/replication/contract.rs"]
 mod contract;
+#[path = "../../../../../presence/tests/replication/contract_ends.rs"]
+mod contract_ends;
 #[path = "../../../../../presence/tests/replication/contract_lists.rs"]
 mod contract_lists;
 mod faults;

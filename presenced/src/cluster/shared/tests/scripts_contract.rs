@@ -5,8 +5,8 @@ use presence::{CustomStatus, UserId};
 use tokio::runtime::Runtime;
 
 use super::contract::{self, Subject as Contract};
-use super::contract_lists;
 use super::subject::Subject;
+use super::{contract_ends, contract_lists};
 
 /// A real partition, waited for.
 struct Scripts {
@@ -62,7 +62,11 @@ impl Contract for Scripts {
 
 #[test]
 fn the_scripts_keep_the_contract_of_the_model() {
-    for (name, check) in contract::ALL.into_iter().chain(contract_lists::ALL) {
+    for (name, check) in contract::ALL
+        .into_iter()
+        .chain(contract_lists::ALL)
+        .chain(contract_ends::ALL)
+    {
         println!("{name}");
         let runtime = Runtime::new().expect("a runtime");
         let subject = runtime.block_on(Subject::of_redis());

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use presence::replication::{Command, CommandKind, Effect, Incarnation, MovedTimes, Share, SharedPart, State};
-use presence::{Activity, Contribution, CustomStatus, DurablePart, Report, Revision, Source, Status, Version, Wall};
+use presence::{
+    Activity, Contribution, CustomStatus, DurablePart, EndReason, Report, Revision, SessionId, Source, Status, Version,
+    Wall,
+};
 
 use super::{SharedNode, micros, user};
 use crate::engine::replication::showing::contributions_of_others;
@@ -34,11 +37,16 @@ fn share(incarnation: u64, connections: u32) -> Share {
 
 impl SharedNode {
     fn show(&self, name: &str, revision: u64, state: State) {
+        self.show_as(name, revision, state, false);
+    }
+
+    /// The log says so, or this node alone, because the log can't be reached.
+    fn show_as(&self, name: &str, revision: u64, state: State, is_stale: bool) {
         self.carry_out(Effect::Show {
             user: user(name),
             revision: Revision::new(revision),
             state: Box::new(state),
-            is_stale: false,
+            is_stale,
             was_removed: false,
             is_seen: true,
         });
@@ -113,6 +121,43 @@ async fn a_removal_is_told_once_and_not_over_a_later_change() {
     node.show("ann", micros(now) + 20, removed);
     assert_eq!(node.shown(&user("ann")).last_seen, None);
     assert_eq!(node.told("ann").map(|(status, _)| status), Some(Status::Offline));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_this_node_told_alone_are_told_to_the_log_after_the_session() {
+    let node = SharedNode::start().await;
+    let now = node.now();
+    let earlier = Wall::from_millis(now.as_millis() - 60_000);
+    node.show("ann", micros(earlier), online(earlier));
+    let session = SessionId(1);
+    let timers = node.engine.options.timers;
+    let at = {
+        let mut entry = node.engine.users.find(&user("ann")).expect("in memory");
+        let at = node.engine.now_of(&entry);
+        entry.state.connect(at, session, Activity::Unknown, &timers);
+        entry.state.activity(at, session, &timers);
+        at
+    };
+    let told = State {
+        last_seen: Some(at.wall),
+        last_active: Some(at.wall),
+        ..online(earlier)
+    };
+    node.show_as("ann", micros(now), told.clone(), true);
+    {
+        let mut entry = node.engine.users.find(&user("ann")).expect("in memory");
+        entry.state.disconnect(at, session, EndReason::Dropped, timers.grace);
+        entry.state.take_times();
+        assert!(
+            entry.state.profile().has_unlogged_times(),
+            "the log has the time before"
+        );
+    }
+    node.show("ann", micros(now) + 1, told);
+    let entry = node.engine.users.find(&user("ann")).expect("in memory");
+    assert!(!entry.state.profile().has_unlogged_times());
+    drop(entry);
     node.stop().await;
 }
 

@@ -77,7 +77,8 @@ async fn nodes_go_on_together_after_their_connections_were_ended() {
         tokio::join!(set_until_done(&one, &name, Idle), set_until_done(&other, &name, Idle));
         let holders = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        assert_eq!(database.sql(holders), "2");
+        // A connection that was ended may hold it for a moment longer.
+        until(async || database.sql(holders) == "2").await;
     }
 }
 

@@ -40,7 +40,7 @@ async fn requests_that_wait_for_the_writer_share_its_next_commit() {
     let dir = DatabaseDir::new();
     let mut registry = Registry::default();
     let metrics = StoreMetrics::register(&mut registry);
-    let (store, _) = Store::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
+    let (store, _) = Store::open(&dir.path(), &patient(), metrics).unwrap();
     let unlocked = hold_writer(&dir, &store).await;
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
@@ -75,7 +75,7 @@ async fn a_commit_is_shared_by_at_most_batch_max_rows() {
     let metrics = StoreMetrics::register(&mut registry);
     let options = OpenOptions {
         batch_max: 10,
-        ..OpenOptions::default()
+        ..patient()
     };
     let (store, _) = Store::open(&dir.path(), &options, metrics).unwrap();
     let unlocked = hold_writer(&dir, &store).await;

@@ -41,6 +41,11 @@ impl DatabaseDir {
         self.start().0
     }
 
+    /// With [`patient`] options.
+    fn open_patient(&self) -> Store {
+        self.start_with(&patient()).0
+    }
+
     fn start(&self) -> (Store, Startup) {
         self.start_with(&OpenOptions::default())
     }
@@ -115,8 +120,17 @@ async fn wait_until(mut holds: impl FnMut() -> bool) {
     waited.expect("the condition holds within ten seconds");
 }
 
-/// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
-/// returned lets go.
+/// The writer waits for a lock, and its callers for it, for longer than any test holds one.
+fn patient() -> OpenOptions {
+    OpenOptions {
+        busy_timeout: Duration::from_secs(60),
+        answer_within: Duration::from_secs(60),
+        ..OpenOptions::default()
+    }
+}
+
+/// Holds the writer, which is to be [`patient`], at the beginning of a transaction, so that what is asked for meanwhile shares
+/// it; the future that is returned lets go.
 async fn hold_writer(dir: &DatabaseDir, store: &Store) -> impl Future<Output = ()> + use<> {
     let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();

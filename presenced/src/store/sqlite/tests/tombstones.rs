@@ -8,7 +8,7 @@ use super::*;
 #[tokio::test]
 async fn a_tombstone_holds_within_the_transaction_that_writes_it() {
     let dir = DatabaseDir::new();
-    let store = dir.open();
+    let store = dir.open_patient();
     let unlocked = hold_writer(&dir, &store).await;
     let alice = user("alice");
     let (forgotten, late, statuses, later, ()) = tokio::join!(
@@ -43,7 +43,7 @@ fn a_pruning_deletes_a_bounded_number_of_tombstones_at_once() {
 #[tokio::test]
 async fn a_refused_forget_leaves_no_tombstone_in_its_transaction() {
     let dir = DatabaseDir::new();
-    let store = dir.open();
+    let store = dir.open_patient();
     let trigger = "CREATE TRIGGER bad BEFORE INSERT ON tombstone BEGIN SELECT RAISE(FAIL, 'this one fails'); END";
     dir.connect().execute_batch(trigger).unwrap();
     let unlocked = hold_writer(&dir, &store).await;
