@@ -76,34 +76,31 @@ pub(crate) fn render(rows: &[Row]) -> String {
     let head = ["workload", "figure", "floor", "presenced", "ratio", "target", ""];
     let mut lines = vec![head.map(str::to_owned).to_vec()];
     for row in rows {
-        lines.push(vec![
-            row.workload.to_owned(),
-            row.metric.name.to_owned(),
-            value(row, &row.base),
-            value(row, &row.measured),
-            ratio(row),
-            target(row.metric),
-            row.is_met()
-                .map_or("", |is_met| if is_met { "met" } else { "MISSED" })
-                .to_owned(),
-        ]);
+        let mut line = compared(row).to_vec();
+        line.push(target(row.metric));
+        let outcome = row.is_met().map(|is_met| if is_met { "met" } else { "MISSED" });
+        line.push(outcome.unwrap_or_default().to_owned());
+        lines.push(line);
     }
     markdown(&lines)
+}
+
+/// The columns that both tables have.
+fn compared(row: &Row) -> [String; 5] {
+    [
+        row.workload.to_owned(),
+        row.metric.name.to_owned(),
+        value(row, &row.base),
+        value(row, &row.measured),
+        ratio(row),
+    ]
 }
 
 /// The table of two builds, the second in ratio to the first.
 pub(crate) fn render_comparison(rows: &[Row]) -> String {
     let head = ["workload", "figure", "A", "B", "B / A"];
     let mut lines = vec![head.map(str::to_owned).to_vec()];
-    for row in rows {
-        lines.push(vec![
-            row.workload.to_owned(),
-            row.metric.name.to_owned(),
-            value(row, &row.base),
-            value(row, &row.measured),
-            ratio(row),
-        ]);
-    }
+    lines.extend(rows.iter().map(|row| compared(row).to_vec()));
     markdown(&lines)
 }
 
