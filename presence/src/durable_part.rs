@@ -88,6 +88,17 @@ impl DurablePart {
     /// A report that is not here although its version is at most this part's was here and ended by its deadline; the store
     /// has not been told yet. It stays ended: with a wall clock that went back, it would otherwise hold once more.
     pub(crate) fn replace_with(&mut self, newer: Self) {
+        let known = self.version;
+        self.take(newer, |report| report.version > known);
+    }
+
+    /// Takes over what the log of a cluster has, which must not be of a lower version. The log alone ends reports there, so one
+    /// that is not here was never heard of.
+    pub(crate) fn replace_with_logged(&mut self, newer: Self) {
+        self.take(newer, |_| true);
+    }
+
+    fn take(&mut self, newer: Self, is_new: impl Fn(&Report) -> bool) {
         let mut reports = newer.reports.into_vec();
         reports.retain_mut(|report| {
             let known = self.reports.iter().find(|known| known.source == report.source);
@@ -96,7 +107,7 @@ impl DurablePart {
                     report.clone_from(known);
                     true
                 }
-                None => report.version > self.version,
+                None => is_new(report),
             }
         });
         *self = Self {

@@ -113,7 +113,11 @@ impl Profile {
 
     /// Takes a durable part that the store returned; one with a lower version changes nothing. Times from the future
     /// are taken as `now`.
-    pub fn handle_durable(&mut self, mut part: DurablePart, now: Wall) {
+    pub fn handle_durable(&mut self, part: DurablePart, now: Wall) {
+        self.take_durable(part, now, DurablePart::replace_with);
+    }
+
+    fn take_durable(&mut self, mut part: DurablePart, now: Wall, replace: fn(&mut DurablePart, DurablePart)) {
         if part.version < self.durable.version {
             return;
         }
@@ -121,7 +125,7 @@ impl Profile {
             self.publish_to(Audience::Inner);
         }
         part.clamp_times(now);
-        self.durable.replace_with(part);
+        replace(&mut self.durable, part);
     }
 
     /// The report that `input` opens or refreshes, or none if it ends one. The store gives it its version; until then it has

@@ -61,8 +61,17 @@ impl KeepAlive {
 
     /// Reads the record of a user, which is never refused.
     pub async fn record(&mut self, user: &str) -> Vec<u8> {
+        self.read_of(user, "").await
+    }
+
+    /// Reads why the node shows a user as it does.
+    pub async fn explanation(&mut self, user: &str) -> Vec<u8> {
+        self.read_of(user, "/explain").await
+    }
+
+    async fn read_of(&mut self, user: &str, what: &str) -> Vec<u8> {
         let request = format!(
-            "GET /api/presence/{} HTTP/1.1\r\nhost: {}\r\nx-secret-token: {}\r\n\r\n",
+            "GET /api/presence/{}{what} HTTP/1.1\r\nhost: {}\r\nx-secret-token: {}\r\n\r\n",
             percent(user),
             self.address,
             self.secret

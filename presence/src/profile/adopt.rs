@@ -55,7 +55,7 @@ impl Profile {
     /// Takes the record over, at its revision. What watchers must be told. Times of custom status and reports are at most `latest`:
     /// the clock of the node that made them may be ahead of this one's.
     pub fn adopt(&mut self, adopted: Adopted, latest: Wall) -> Option<Published> {
-        self.handle_durable(adopted.durable, latest);
+        self.take_durable(adopted.durable, latest, DurablePart::replace_with_logged);
         self.decision = adopted.decision;
         self.since = adopted.since;
         // What this node heard and the log does not have yet is offered next: times don't go back.

@@ -187,7 +187,12 @@ impl Engine {
     async fn refresh(&self, user: &UserPin) -> Result<(), EngineError> {
         let id = self.users.lock(user).user().clone();
         let lock = self.user_locks.lock(&id).await;
-        Ok(self.reload(user, &lock).await?)
+        self.reload(user, &lock).await?;
+        if let Some(shared) = self.cluster.shared() {
+            // Also of a user who is in no state.
+            self.tell_part(shared, &self.users.lock(user));
+        }
+        Ok(())
     }
 
     /// Loads a user again that is in memory.
@@ -216,9 +221,13 @@ impl Engine {
         let now = self.now_of_row(row.as_ref(), now);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
-            // Users that are present, or have a report that holds, came into memory at the start.
+            // Users that are present, or have a report that holds, came into memory at the start; among others, the log may not
+            // have what another node wrote.
+            let holds = |report: &Report| self.is_shared() && report.expires.is_none_or(|at| at > now.mono);
+            let mut reports = std::mem::take(&mut stored.durable.reports).into_vec();
+            reports.retain(holds);
             stored.status = Status::Offline;
-            stored.durable.reports = Box::default();
+            stored.durable.reports = reports.into_boxed_slice();
             Profile::restore(stored, now.wall)
         });
         UserState::new(profile, self.cluster.contributions_of(user))

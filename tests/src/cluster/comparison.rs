@@ -61,10 +61,21 @@ async fn is_the_same(connections: &mut [KeepAlive], user: &str) {
                 true => current < TIMES_TOLD_WITHIN,
                 false => current < TICKS_TELL_WITHIN,
             };
-            assert!(is_in_time, "not the same: {read:#?}");
+            if !is_in_time {
+                panic!("not the same: {read:#?}; {:#?}", explanations(connections, user).await);
+            }
         }
         let_time_pass(LOOKS_AGAIN_AFTER).await;
     }
+}
+
+async fn explanations(connections: &mut [KeepAlive], user: &str) -> Vec<String> {
+    let mut explanations = Vec::new();
+    for connection in connections {
+        let explanation = connection.explanation(user).await;
+        explanations.push(String::from_utf8(explanation).unwrap());
+    }
+    explanations
 }
 
 fn are_equal(texts: &[String]) -> bool {

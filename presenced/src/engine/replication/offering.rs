@@ -31,7 +31,7 @@ impl Engine {
     }
 
     /// The durable part of the user was written: the log is to have it, whoever has sessions of the user.
-    fn tell_part(&self, shared: &Shared, entry: &LockedEntry<'_>) {
+    pub(in crate::engine) fn tell_part(&self, shared: &Shared, entry: &LockedEntry<'_>) {
         let part = entry.state.shared_part(self.now_of(entry));
         let user = entry.user().clone();
         let partition = shared.partition_of(&user);

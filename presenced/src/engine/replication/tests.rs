@@ -2,6 +2,7 @@
 
 mod claims;
 mod effects;
+mod read_before;
 
 use std::sync::Arc;
 use std::time::Duration;

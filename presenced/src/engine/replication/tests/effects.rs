@@ -36,7 +36,7 @@ fn share(incarnation: u64, connections: u32) -> Share {
 }
 
 impl SharedNode {
-    fn show(&self, name: &str, revision: u64, state: State) {
+    pub(super) fn show(&self, name: &str, revision: u64, state: State) {
         self.show_as(name, revision, state, false);
     }
 
