@@ -76,7 +76,7 @@ impl KeepAlive {
             self.address,
             self.secret
         );
-        let (status, body) = within_deadline("a record", self.ask_once(&request)).await;
+        let (status, body) = within_deadline("an answer", self.ask_once(&request)).await;
         assert_eq!(status, "200", "{}", String::from_utf8_lossy(&body));
         body
     }

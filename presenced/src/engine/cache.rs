@@ -190,7 +190,7 @@ impl Engine {
         self.reload(user, &lock).await?;
         if let Some(shared) = self.cluster.shared() {
             // Also of a user who is in no state.
-            self.tell_part(shared, &self.users.lock(user));
+            self.tell_part_if_allowed(shared, &self.users.lock(user));
         }
         Ok(())
     }
@@ -221,13 +221,12 @@ impl Engine {
         let now = self.now_of_row(row.as_ref(), now);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
-            // Users that are present, or have a report that holds, came into memory at the start; among others, the log may not
-            // have what another node wrote.
-            let holds = |report: &Report| self.is_shared() && report.expires.is_none_or(|at| at > now.mono);
-            let mut reports = std::mem::take(&mut stored.durable.reports).into_vec();
-            reports.retain(holds);
+            // Alone, who is present or has a report that holds came into memory at the start. Among others the log may be about to
+            // tell a report that another node wrote.
+            let may_hold = |report: &Report| self.is_shared() && report.expires.is_none_or(|at| at > now.mono);
+            let reports = std::mem::take(&mut stored.durable.reports);
             stored.status = Status::Offline;
-            stored.durable.reports = reports.into_boxed_slice();
+            stored.durable.reports = reports.into_iter().filter(may_hold).collect();
             Profile::restore(stored, now.wall)
         });
         UserState::new(profile, self.cluster.contributions_of(user))

@@ -31,11 +31,21 @@ impl Engine {
     }
 
     /// The durable part of the user was written: the log is to have it, whoever has sessions of the user.
-    pub(in crate::engine) fn tell_part(&self, shared: &Shared, entry: &LockedEntry<'_>) {
+    fn tell_part(&self, shared: &Shared, entry: &LockedEntry<'_>) {
         let part = entry.state.shared_part(self.now_of(entry));
         let user = entry.user().clone();
         let partition = shared.partition_of(&user);
         partition.tell(move |machine, input| machine.handle_loaded(input, &user, part));
+    }
+
+    /// The durable part is written: the log is told, unless the user publishes too much; then it is told when the limit allows.
+    /// Whether it was told.
+    pub(in crate::engine) fn tell_part_if_allowed(&self, shared: &Shared, entry: &LockedEntry<'_>) -> bool {
+        let may_tell = entry.publication.held_until().is_none();
+        if may_tell {
+            self.tell_part(shared, entry);
+        }
+        may_tell
     }
 
     /// The record of the user after a durable write. Among others the log has it first, or this node alone knows it.
@@ -43,15 +53,7 @@ impl Engine {
         let Some(shared) = self.cluster.shared() else {
             return self.record_of(&self.users.lock(pin), viewer);
         };
-        let is_held = {
-            let entry = self.users.lock(pin);
-            let is_held = entry.publication.held_until().is_some();
-            if !is_held {
-                self.tell_part(shared, &entry);
-            }
-            is_held
-        };
-        if is_held {
+        if !self.tell_part_if_allowed(shared, &self.users.lock(pin)) {
             return self.record_of(&self.users.lock(pin), viewer);
         }
         self.record_by_log(shared, pin, viewer).await

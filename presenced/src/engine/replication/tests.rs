@@ -99,7 +99,8 @@ impl SharedNode {
     }
 
     /// A gateway reports the user to a node that dies before the log has it; the mark is cleared, so nobody but the partition asks.
-    async fn store_report(&self, name: &str) {
+    /// The version that the user has since.
+    async fn store_report(&self, name: &str) -> Version {
         let now = self.now();
         let report = NewReport {
             source: Source::default(),
@@ -118,6 +119,7 @@ impl SharedNode {
         let version = stored.expect("a write").version;
         let published = self.store.mark_published(vec![(user(name), version)]).await;
         published.expect("a write");
+        version
     }
 
     /// The user is shown as ONLINE, last seen at that time; somebody watches it while the result lives.

@@ -1,64 +1,67 @@
-//! A row that was read before the log told what it has.
+//! What is read of the database before the log has told it.
 
 use presence::replication::SharedPart;
 use presence::{DurablePart, Report};
 
 use super::*;
+use crate::engine::persistence::UnknownOutcome;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_was_read_before_the_log_told_it_is_shown() {
-    let node = SharedNode::start().await;
-    let (ann, now) = (user("ann"), node.now());
-    let report = NewReport {
+/// A user as the log has it, of that version, with the report of a gateway or after its end.
+fn of_log(version: Version, at: Wall, is_reported: bool) -> State {
+    let report = Report {
         source: Source::default(),
         status: CustomStatus::Online,
-        said: None,
-        since: now,
-        heard: now,
-        last_active: None,
-        expires_at: None,
-    };
-    let times = ReportTimes {
-        last_seen: now,
-        last_active: None,
-    };
-    let written = node.store.save_report(&ann, report.clone(), times, Version::NONE).await;
-    let version = written.expect("stored").version;
-    let _pin = node.engine.load_one(&ann).await.expect("read");
-    let reports = || {
-        node.engine
-            .users
-            .find(&ann)
-            .map(|entry| entry.state.profile().reports().len())
-    };
-    assert_eq!(reports(), Some(1), "as the row has it");
-    let logged = Report {
-        source: report.source.clone(),
-        status: report.status,
-        since: now,
-        heard: now,
+        since: at,
+        heard: at,
         version,
         said: version,
         last_active: None,
         expires: None,
     };
-    let of_log = |reports: Vec<Report>| State {
+    let reports: Box<[Report]> = is_reported.then_some(report).into_iter().collect();
+    State {
         durable: SharedPart {
             ends: vec![None; reports.len()],
             part: DurablePart {
                 version,
-                reports: reports.into_boxed_slice(),
+                reports,
                 ..DurablePart::default()
             },
         },
         status: Status::Online,
-        since: Some(now),
+        since: Some(at),
         ..State::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_was_read_before_the_log_told_it_is_shown() {
+    let node = SharedNode::start().await;
+    let (ann, now) = (user("ann"), node.now());
+    let version = node.store_report("ann").await;
+    let _pin = node.engine.load_one(&ann).await.expect("read");
+    let reports = || {
+        let entry = node.engine.users.find(&ann).expect("in memory");
+        entry.state.profile().reports().len()
     };
-    let first = u64::try_from(now.as_millis()).expect("a time") * 1_000;
-    node.show("ann", first, of_log(vec![]));
-    assert_eq!(reports(), Some(0), "the log ends reports");
-    node.show("ann", first + 1, of_log(vec![logged]));
-    assert_eq!(reports(), Some(1), "the log has it");
+    assert_eq!(reports(), 1, "as the row has it");
+    node.show("ann", micros(now), of_log(version, now, false));
+    assert_eq!(reports(), 0, "the log ends reports");
+    node.show("ann", micros(now) + 1, of_log(version, now, true));
+    assert_eq!(reports(), 1, "the log has it");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_unknown_outcome_is_told_of_a_user_in_no_state() {
+    let node = SharedNode::start().await;
+    let ann = user("ann");
+    let pin = node.engine.load_one(&ann).await.expect("read");
+    node.store_report("ann").await;
+    let unknown = &node.engine.persistence.unknown_outcomes;
+    unknown.push(pin.clone(), UnknownOutcome::Change);
+    node.engine.settle_unknown_outcomes().await;
+    node.until_shown(&ann, |shown| shown.status == Some(Status::Online))
+        .await;
     node.stop().await;
 }
