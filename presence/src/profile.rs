@@ -243,6 +243,7 @@ impl Profile {
         let audience = self.pending_publication.take()?;
         self.revision = next(self.revision);
         let to = self.decision.status;
+        self.flags.set(Flag::ToldDegraded, self.is_degraded());
         Some(Published {
             audience,
             from: std::mem::replace(&mut self.told, to),

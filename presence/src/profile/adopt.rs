@@ -43,7 +43,7 @@ impl Profile {
             ..Preference::default()
         };
         Self {
-            flags: Flags::of(&[Flag::Degraded, Flag::Unread]),
+            flags: Flags::of(&[Flag::Degraded, Flag::Unread, Flag::ToldDegraded]),
             durable: DurablePart {
                 preference,
                 ..DurablePart::default()
@@ -65,11 +65,11 @@ impl Profile {
             self.flags.set(Flag::Unlogged, true);
         }
         self.chosen_until = adopted.chosen_until;
-        let is_seen = self.told != adopted.decision.status || self.is_degraded() != adopted.degraded;
+        self.flags.set(Flag::Degraded, adopted.degraded);
+        let is_seen = self.told != adopted.decision.status || self.flags.has(Flag::ToldDegraded) != adopted.degraded;
         if is_seen {
             self.publish_to(Audience::Everyone);
         }
-        self.flags.set(Flag::Degraded, adopted.degraded);
         // What this node wrote and the log does not have is told with the entry that has it, above what was told.
         let is_told = adopted.revision <= self.revision && !is_seen;
         let published = (!is_told).then(|| self.publish(|_| adopted.revision)).flatten();

@@ -13,6 +13,8 @@ pub(super) enum Flag {
     Clamped = 4,
     /// Some time moved here, and the log of the cluster may not have it yet. Of no meaning on a node that is alone.
     Unlogged = 8,
+    /// It was told as degraded last. In a cluster the log says when it no longer is: that is after the store has answered here.
+    ToldDegraded = 16,
 }
 
 /// Those that are so.

@@ -203,6 +203,33 @@ fn a_part_that_the_log_lacks_is_told_with_the_entry_that_has_it() {
 }
 
 #[test]
+fn a_degraded_profile_is_told_once_though_the_store_answers_before_the_log() {
+    let adopted = |degraded, revision| Adopted {
+        durable: DurablePart::default(),
+        decision: Decision {
+            status: Status::Online,
+            ..Profile::default().decision()
+        },
+        since: wall(100),
+        last_seen: wall(100),
+        last_active: None,
+        degraded,
+        chosen_until: None,
+        revision: Revision::new(revision),
+        is_logged: true,
+    };
+    let mut profile = Profile::default();
+    let now = Wall::from_millis(200);
+    assert!(profile.adopt(adopted(true, 7), now).is_some());
+    profile.handle_load(stored_with_latest(0), now);
+    let again = profile.adopt(adopted(true, 7), now);
+    assert_eq!(again, None, "the log knows of no answer");
+    assert!(profile.is_degraded(), "as every node tells it");
+    let told = profile.adopt(adopted(false, 8), now);
+    assert_eq!(told.map(|told| told.audience), Some(Audience::Everyone));
+}
+
+#[test]
 fn the_first_report_to_end_is_the_next_deadline() {
     let mut durable = stored_with_latest(0).durable;
     durable.version = Version::new(2);
