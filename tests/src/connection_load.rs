@@ -1,17 +1,20 @@
 //! Load of many concurrent connections with little memory per client. The number is always bounded.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::RawClient;
+use crate::clock::Stopwatch;
 use crate::frame::Frame;
 use crate::websocket::{HandshakeHeaders, Socket};
+use crate::{Daemon, RawClient};
 
 /// Connections that stay open until this is dropped.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct ConnectionLoad {
 
 /// The number of concurrent handshakes.
 const HANDSHAKES: usize = 64;
+/// How many users at once come and go on each node.
+const VISITORS: usize = 4;
 
 impl ConnectionLoad {
     /// Connects `count` users (`load-0`, `load-1`, …), each watching `watched` of the others; returns when all have
@@ -68,6 +73,32 @@ impl Drop for ConnectionLoad {
             task.abort();
         }
     }
+}
+
+/// Lets users connect and leave on every node, some idle, some closed by the client and some by their network, for so long.
+/// How many did.
+pub async fn come_and_go(nodes: &[&Daemon], users: &[String], period: Duration) -> usize {
+    let visitors = nodes.iter().flat_map(|node| iter::repeat_n(node, VISITORS));
+    let visiting = visitors.map(|node| async {
+        let begun = Stopwatch::start();
+        let mut visits = 0;
+        while begun.elapsed() < period {
+            let number = getrandom::u32().unwrap() as usize;
+            let mut socket = node.socket(&users[number % users.len()]).await;
+            // Of another number than the user, so that each user does everything in time.
+            let how = number / users.len();
+            if how.is_multiple_of(2) {
+                socket.be_idle().await;
+            }
+            match how % 4 < 2 {
+                true => drop(socket.close(Some(1000)).await),
+                false => socket.reset(),
+            }
+            visits += 1;
+        }
+        visits
+    });
+    join_all(visiting).await.into_iter().sum()
 }
 
 /// Runs all futures concurrently; the results are in order of completion.

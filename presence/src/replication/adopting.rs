@@ -232,7 +232,7 @@ impl Partition {
 
     fn miss(&mut self, input: Input<'_>, user: &UserId, adoption: &Adoption) {
         let shown = self.replica.pin_shown(user);
-        let Some(held) = self.replica.remove(user) else { return };
+        let Some(held) = self.take_copy(user) else { return };
         if (adoption.is_new || held.is_kept) && self.settings.has(Rule::KeepOldEpoch) {
             return self.keep(input, user, held);
         }

@@ -84,6 +84,7 @@ impl Partition {
             || self.commands.contains_key(user)
             || self.commands_lost.contains_key(user)
             || self.claims.contains_key(user)
+            || self.times_left.contains_key(user)
             || self.replica.is_told_apart(user);
         let is_wanted = is_own && !matches!(self.wanted(input, user, &base), Ok(None));
         if !is_wanted {
@@ -94,9 +95,15 @@ impl Partition {
         }
     }
 
-    /// Times that moved here, of a user with sessions here whose state says all else: another node's change came first.
-    fn tell_later_times(&mut self, input: Input<'_>, user: &UserId, base: &Base) {
-        let Some(own) = (input.own)(user) else { return };
+    /// Times that moved here, of a user with sessions here whose state says all else: another node's change came first. Or those
+    /// that were left.
+    pub(super) fn tell_later_times(&mut self, input: Input<'_>, user: &UserId, base: &Base) {
+        let own = (input.own)(user);
+        if own.is_none() && !self.times_left.contains_key(user) {
+            return;
+        }
+        let own = self.knowledge(user, own.unwrap_or_default());
+        self.times_left.remove(user);
         let is_later = |stored: &State| own.is_later_than(stored, self.clock.now(input.reading));
         if let Some(last_seen) = own.last_seen
             && base.state.as_ref().is_some_and(is_later)
@@ -128,6 +135,9 @@ impl Partition {
         }
         if let Some(own) = self.commands.get_mut(user) {
             own.command.at = own.command.at.max(command.at.after(Duration::from_millis(1)));
+        }
+        if command.kind == CommandKind::Forget {
+            self.times_left.remove(user);
         }
         if self.settings.has(Rule::CommandsEndSessions) {
             if (input.own)(user).is_some() {
@@ -241,11 +251,22 @@ impl Partition {
             return;
         }
         if held.is_kept {
-            self.replica.remove(user);
+            self.take_copy(user);
             self.timers.set_user(user, None);
         } else {
             self.publisher.drops.insert(user.clone(), held.revision);
         }
+    }
+
+    /// Takes the user off the copy.
+    pub(super) fn take_copy(&mut self, user: &UserId) -> Option<Held> {
+        let held = self.replica.remove(user)?;
+        if self.parts.contains_key(user) || self.publisher.is_waiting_for(user) {
+            let state = held.state();
+            self.times_left
+                .insert(user.clone(), (state.last_seen, state.last_active));
+        }
+        Some(held)
     }
 
     fn forget_part(&mut self, user: &UserId, state: &State) {

@@ -258,7 +258,7 @@ impl Partition {
         let held = self.replica.get(user);
         let is_older = held.is_some_and(|held| held.revision < id && !held.is_kept && !held.state().is_present());
         if is_older {
-            self.replica.remove(user);
+            self.take_copy(user);
             self.timers.set_user(user, None);
             self.replica.forget_in_database(user);
         }

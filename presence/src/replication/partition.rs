@@ -23,7 +23,7 @@ use crate::replication::settings::{RETRY_AFTER, Rule, SCAN_USERS_MAX, SPREAD, Se
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
 use crate::revision::Revision;
-use crate::time::{Mono, Reading};
+use crate::time::{Mono, Reading, Wall};
 use crate::user_id::UserId;
 
 /// What comes with every input.
@@ -86,6 +86,9 @@ pub struct Partition {
     pub(super) commands: BTreeMap<UserId, AskedCommand>,
     /// Durable parts that the log must have, whoever has sessions of the user.
     pub(super) parts: BTreeMap<UserId, SharedPart>,
+    /// Last seen and last active of users who left the state while something older of them was on its way to it, until the log has
+    /// both: nobody may have those users in memory.
+    pub(super) times_left: BTreeMap<UserId, (Option<Wall>, Option<Wall>)>,
     /// Places of lost sessions that connections here have taken, until the log says whose they are.
     pub(super) claims: BTreeMap<UserId, Vec<Claim>>,
     /// Users of whose lost sessions some are continued, until the node of the places says so.
@@ -139,6 +142,7 @@ impl Partition {
             lists: Lists::default(),
             commands: BTreeMap::new(),
             parts: BTreeMap::new(),
+            times_left: BTreeMap::new(),
             claims: BTreeMap::new(),
             continuing: BTreeSet::new(),
             commands_lost: BTreeMap::new(),

@@ -246,6 +246,9 @@ impl Partition {
                     self.note_claims_offered(&user);
                     self.publisher.withdraw(&user);
                     self.commands_lost.remove(&user);
+                    if self.times_left.contains_key(&user) {
+                        self.tell_later_times(input, &user, &base);
+                    }
                 }
                 Ok(Some(state)) if self.is_held_back(input, &user, &base, &state) => {
                     self.publisher.held_back.insert(user);

@@ -100,12 +100,16 @@ impl Partition {
         !is_mine && self.replica.is_told_apart(user) && !self.replica.is_told_present(user)
     }
 
-    /// What the sessions here and the database tell together.
+    /// What the sessions here and the database tell together, with the times that were left.
     pub(super) fn knowledge(&self, user: &UserId, mut own: Knowledge) -> Knowledge {
         let version = |part: &Option<SharedPart>| part.as_ref().map(|part| part.part.version);
         let loaded = self.parts.get(user).cloned();
         if version(&loaded) > version(&own.durable) {
             own.durable = loaded;
+        }
+        if let Some((last_seen, last_active)) = self.times_left.get(user) {
+            own.last_seen = own.last_seen.max(*last_seen);
+            own.last_active = own.last_active.max(*last_active);
         }
         own
     }

@@ -9,7 +9,7 @@ use presence::wire::rest::QueryResponse;
 use presence::{Status, Wall};
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
-use presence_tests::connection_load::join_all;
+use presence_tests::connection_load::{come_and_go, join_all};
 use presence_tests::poller::Poller;
 use presence_tests::postgres_server::{Disk, PostgresServer};
 use presence_tests::recorder::Recorders;
@@ -37,6 +37,8 @@ const CHANGING: usize = 5_000;
 const CHANGE_FOR: Duration = Duration::from_secs(30);
 /// At least so many changes are made: many users change twice.
 const CHANGED_MIN: u64 = 5_000;
+/// At least so many of these users also connect and leave meanwhile.
+const VISITS_MIN: usize = 100;
 
 /// The first database of a server.
 const DATABASE: &str = "presence_0";
@@ -272,7 +274,9 @@ async fn nodes_that_write_the_same_users_at_once_agree_with_the_rows() {
     let recorders = Recorders::start(clock, &[("a", a), ("b", b), ("c", c)]).await;
     let users: Vec<String> = (0..CHANGING).map(report_load::user).collect();
     let pollers = [("a", a), ("b", b), ("c", c)].map(|(name, node)| Poller::start(clock, name, node, &users, POLL));
-    report_load::change_on_all(&nodes, CHANGING, CHANGE_FOR, CHANGED_MIN).await;
+    let changing = report_load::change_on_all(&nodes, CHANGING, CHANGE_FOR, CHANGED_MIN);
+    let (visits, ()) = tokio::join!(come_and_go(&nodes, &users, CHANGE_FOR), changing);
+    assert!(visits >= VISITS_MIN, "{visits}");
     until_as_the_rows(&cluster, &postgres, &users).await;
     all_is_well(&recorders, &nodes, &users).await;
     let unlike = unlike_rows(&cluster, &postgres, &users).await;

@@ -131,6 +131,14 @@ impl World {
         self.report_at(&user, node, (CustomStatus::Online, None), heard);
     }
 
+    /// Nothing on this node needs the user in memory.
+    pub(crate) fn leave_memory(&mut self, user: usize, node: usize) {
+        let left = self.nodes[node].users.remove(&self.users[user]);
+        if left.is_some_and(|shell| shell.sessions.is_present() || shell.has_unlogged_times) {
+            self.fail(format!("S8: node {node} needs u{user}"));
+        }
+    }
+
     pub(crate) fn gateway_ends(&mut self, user: usize, node: usize) {
         let user = self.user(user);
         self.end_reports(&user, node);
