@@ -74,7 +74,8 @@ pub enum Call {
         content: Vec<u8>,
     },
     /// Ends the registration of an incarnation, perhaps the caller's own, with an entry [`Content::Ended`]. Nothing happens
-    /// if it is not registered. The state keeps the last [`ENDS_KEPT`] ends of the epoch, one of an incarnation.
+    /// if it is not registered. The state keeps the last [`ENDS_KEPT`] ends of the epoch, one of an incarnation, and none of
+    /// one that registered again.
     ///
     /// [`Content::Ended`]: super::Content::Ended
     End {

@@ -7,8 +7,12 @@ use presence::replication::{Answer, Call, ENDS_KEPT, Incarnation, KeptEnd, Quest
 use super::contract::{Check, Subject, caller, register};
 
 /// All tests, with their names.
-pub(crate) const ALL: [(&str, Check); 2] = [
+pub(crate) const ALL: [(&str, Check); 3] = [
     ("the state keeps who was ended", the_state_keeps_who_was_ended),
+    (
+        "a run that registers again has no end",
+        a_run_that_registers_again_has_no_end,
+    ),
     ("the state keeps the last ends", the_state_keeps_the_last_ends),
 ];
 
@@ -50,6 +54,34 @@ fn the_state_keeps_who_was_ended(subject: &mut dyn Subject) {
     subject.restart();
     register(subject, 1, 2);
     assert_eq!(kept_ends(subject), [], "a new epoch");
+}
+
+/// A version that keeps no ends may end it next, and then the end of before must not count.
+fn a_run_that_registers_again_has_no_end(subject: &mut dyn Subject) {
+    let kept = |subject: &mut dyn Subject| -> Vec<u64> {
+        let ends = kept_ends(subject).into_iter();
+        ends.map(|end| end.incarnation.0).collect()
+    };
+    for node in 1..=5 {
+        register(subject, node, 1);
+    }
+    for node in 2..=4 {
+        end(subject, node, node * 1_000);
+    }
+    register(subject, 5, 2);
+    assert_eq!(kept(subject), [4, 3, 2], "it was registered");
+    register(subject, 3, 2);
+    assert_eq!(kept(subject), [4, 2], "from the middle");
+    register(subject, 4, 2);
+    assert_eq!(kept(subject), [2], "the newest");
+    register(subject, 6, 1);
+    assert_eq!(kept(subject), [2], "one that was never ended");
+    register(subject, 2, 2);
+    assert_eq!(kept(subject), [0; 0], "the last one");
+    for node in 2..=4 {
+        let again = end(subject, node, 0);
+        assert_eq!(kept_ends(subject).first(), Some(&again), "ended once more");
+    }
 }
 
 fn the_state_keeps_the_last_ends(subject: &mut dyn Subject) {

@@ -46,7 +46,7 @@ pub(crate) struct Partition {
     pub(crate) custom_count: Option<usize>,
     /// A new list of custom statuses, while this incarnation makes one.
     pub(crate) new_custom: Option<(Incarnation, BTreeMap<UserId, CustomStatus>)>,
-    /// The last ends of registrations in this epoch.
+    /// The last ends of registrations in this epoch, of incarnations that are not registered.
     pub(crate) ends: VecDeque<KeptEnd>,
     /// The last entry that dropped users.
     pub(crate) dropped: Revision,
@@ -211,6 +211,7 @@ impl Partition {
         };
         let known = self.registrations.get(&caller.incarnation).map(|(number, _)| *number);
         if known.is_none() {
+            self.ends.retain(|end| end.incarnation != caller.incarnation);
             let id = self.next(server, Revision::NEVER);
             self.append(
                 id,

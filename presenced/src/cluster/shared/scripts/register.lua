@@ -15,8 +15,8 @@
 --
 -- Fields of `state` that begin with \1 are the partition's own: \1h head, \1e epoch, \1r the run id of the server that wrote
 -- last, \1n<incarnation> a registration: "<connection number> <what the node tells>", \1g the last ends of registrations in this
--- epoch, the newest first, one of an incarnation: "<incarnation> <id of the entry> <grace in ms>", separated by commas; those of
--- list. User ids have no control characters.
+-- epoch, the newest first, one of an incarnation that is not registered: "<incarnation> <id of the entry> <grace in ms>",
+-- separated by commas; those of list. User ids have no control characters.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 local meta = redis.call('HMGET', KEYS[1], '\1h', '\1e', '\1r', '\1n' .. ARGV[1])
 local time = redis.call('TIME')
@@ -50,6 +50,12 @@ local number = known and tonumber(string.match(known, '^%d+'))
 if not number then
   is_new = 1
   append('k', 'registered', 'n', ARGV[1], 'v', ARGV[3])
+  -- The end of before would count again if a node of a version without \1g ended this registration.
+  local ends, kept = redis.call('HGET', KEYS[1], '\1g') or '', {}
+  for one in string.gmatch(ends, '[^,]+') do
+    if string.sub(one, 1, 16) ~= ARGV[1] then kept[#kept + 1] = one end
+  end
+  if #kept == 0 then redis.call('HDEL', KEYS[1], '\1g') else redis.call('HSET', KEYS[1], '\1g', table.concat(kept, ',')) end
 end
 if not number or number < tonumber(ARGV[2]) then
   redis.call('HSET', KEYS[1], '\1n' .. ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
