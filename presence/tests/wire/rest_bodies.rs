@@ -154,6 +154,7 @@ fn responses_have_the_documented_shape() {
 fn a_code_of_a_newer_version_says_that_something_is_wrong() {
     let codes = [
         (NodeErrorCode::OtherSecret, "other_secret"),
+        (NodeErrorCode::NotAccepted, "not_accepted"),
         (NodeErrorCode::OtherTokens, "other_tokens"),
         (NodeErrorCode::Unreachable, "unreachable"),
         (NodeErrorCode::Timeout, "timeout"),

@@ -57,6 +57,18 @@ struct RejectedTokens {
     tokens: String,
     /// How often within [`REFUSED_FOR`].
     count: u32,
+    /// What it said the last time.
+    rejected_part: RejectedPart,
+}
+
+/// What of a request a node rejected. It may have counted a failed login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RejectedPart {
+    /// The tokens of this node.
+    Tokens,
+    /// The `Host`. A node on loopback that is asked by a name which is not its own accepts right tokens, and in an older version
+    /// nothing.
+    Host,
 }
 
 /// When a node is asked.
@@ -90,6 +102,11 @@ enum AskError {
     )]
     Refused { address: String },
     #[error(
+        "{address} does not accept requests for that address (421): the node there is of an older version, or its internal secret is \
+         another one"
+    )]
+    NotAccepted { address: String },
+    #[error(
         "{address} accepts other tokens of users than this node: the nodes of a cluster need the same --jwt-key, --jwt-issuer and \
          --jwt-audience"
     )]
@@ -103,11 +120,28 @@ enum AskError {
 }
 
 impl AskError {
+    fn of(rejected_part: RejectedPart, address: &str) -> Self {
+        let address = address.to_owned();
+        match rejected_part {
+            RejectedPart::Tokens => Self::Refused { address },
+            RejectedPart::Host => Self::NotAccepted { address },
+        }
+    }
+
+    const fn rejected_part(&self) -> Option<RejectedPart> {
+        match self {
+            Self::Refused { .. } => Some(RejectedPart::Tokens),
+            Self::NotAccepted { .. } => Some(RejectedPart::Host),
+            _ => None,
+        }
+    }
+
     const fn code(&self) -> NodeErrorCode {
         match self {
             Self::NoAddress => NodeErrorCode::NoAddress,
             Self::NoWay(_) => NodeErrorCode::AddressLeadsNowhere,
             Self::Refused { .. } => NodeErrorCode::OtherSecret,
+            Self::NotAccepted { .. } => NodeErrorCode::NotAccepted,
             Self::OtherTokens { .. } => NodeErrorCode::OtherTokens,
             Self::Timeout { .. } => NodeErrorCode::Timeout,
             Self::Unreachable { .. } => NodeErrorCode::Unreachable,
@@ -202,10 +236,10 @@ impl AppState {
             AskPolicy::UnlessRejectedOften => ASKED_AGAIN_MAX,
             AskPolicy::UnlessRejected => 0,
         };
-        if self.rejections_by(run) > rejections_max {
-            return Err(AskError::Refused {
-                address: address.to_owned(),
-            });
+        if let Some((count, rejected_part)) = self.rejections_by(run)
+            && count > rejections_max
+        {
+            return Err(AskError::of(rejected_part, address));
         }
         let answered = tokio::time::timeout(ANSWERS_WITHIN, self.request(address, run, path));
         let answered = answered.await.unwrap_or_else(|_| {
@@ -219,9 +253,9 @@ impl AppState {
 
     fn note_rejection(&self, run: Incarnation, answered: &Result<Bytes, AskError>) {
         let mut rejected = self.peers.rejected.lock();
-        match answered {
+        match answered.as_ref().map_err(AskError::rejected_part) {
             Ok(_) => drop(rejected.remove(&run)),
-            Err(AskError::Refused { .. }) => {
+            Err(Some(rejected_part)) => {
                 let (at, tokens) = (self.clock.mono(), self.tokens_for(run, ""));
                 let before = rejected.get(&run).filter(|before| before.tokens == tokens);
                 let again = match before {
@@ -230,23 +264,29 @@ impl AppState {
                         at: before.at,
                         count: before.count + 1,
                         tokens,
+                        rejected_part,
                     },
-                    None => RejectedTokens { at, tokens, count: 1 },
+                    None => RejectedTokens {
+                        at,
+                        tokens,
+                        count: 1,
+                        rejected_part,
+                    },
                 };
                 rejected.insert(run, again);
             }
-            Err(_) => {}
+            Err(None) => {}
         }
     }
 
-    /// How often the run has rejected the tokens of this node lately.
-    fn rejections_by(&self, run: Incarnation) -> u32 {
+    /// How often the run has rejected what this node asked lately, and what of it; none if it has not.
+    fn rejections_by(&self, run: Incarnation) -> Option<(u32, RejectedPart)> {
         let now = self.clock.mono();
         let mut rejected = self.peers.rejected.lock();
         rejected.retain(|_, tokens| now.since(tokens.at) < REFUSED_FOR);
         let given = rejected.get(&run);
         let given = given.filter(|given| given.tokens == self.tokens_for(run, ""));
-        given.map_or(0, |given| given.count)
+        given.map(|given| (given.count, given.rejected_part))
     }
 
     fn tokens_for(&self, run: Incarnation, path: &str) -> String {
@@ -276,13 +316,12 @@ impl AppState {
         let (status, body) = exchange.map_err(|error| not_understood(error.to_string()))?;
         match status {
             StatusCode::OK => Ok(body),
-            // One that does not know the token judges the `Host` as that of a page.
-            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Err(AskError::Refused {
-                address: address.to_owned(),
-            }),
-            // It has counted too many failures.
-            StatusCode::TOO_MANY_REQUESTS if self.rejections_by(run) > 0 => Err(AskError::Refused {
-                address: address.to_owned(),
+            StatusCode::FORBIDDEN => Err(AskError::of(RejectedPart::Tokens, address)),
+            StatusCode::MISDIRECTED_REQUEST => Err(AskError::of(RejectedPart::Host, address)),
+            StatusCode::TOO_MANY_REQUESTS => Err(match self.rejections_by(run) {
+                // It has counted too many failures.
+                Some((_, rejected_part)) => AskError::of(rejected_part, address),
+                None => not_understood(status.to_string()),
             }),
             status => Err(not_understood(status.to_string())),
         }

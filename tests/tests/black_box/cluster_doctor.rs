@@ -7,7 +7,10 @@ use presence_tests::cluster::Cluster;
 use presence_tests::presencectl::{CommandOutput, run};
 use presence_tests::redis_server::RedisServer;
 use presence_tests::{Daemon, wait_until};
+use reqwest::Method;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 async fn daemon_on(redis: &RedisServer) -> Daemon {
     Daemon::start(&["--redis", &redis.url(0), "--node-name", "a"]).await
@@ -156,4 +159,51 @@ async fn doctor_finds_nodes_that_accept_other_tokens() {
         (tokens["found"] == expected && tokens["result"] == "warn").then_some(())
     })
     .await;
+}
+
+/// Answers one request as a node of an older version does that listens on loopback and advertises another name.
+async fn misdirect(stream: TcpStream) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while stream.read_line(&mut line).await? > 2 {
+        line.clear();
+    }
+    let answer = "HTTP/1.1 421 Misdirected Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    stream.write_all(answer.as_bytes()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_answers_421_is_not_said_to_have_another_secret() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let advertised = format!("http://{}", listener.local_addr().unwrap());
+    let older = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = misdirect(stream).await;
+        }
+    });
+    let cluster = Cluster::start(&[]).await;
+    let flags = ["--advertise", advertised.as_str()];
+    let node = cluster.start_listening_on("127.0.0.1:0", "older", &flags).await;
+    // More often than it is asked.
+    for number in 0..10 {
+        let code = wait_until("it has answered", async || {
+            let rest = cluster.a.rest();
+            let answer = presence_tests::rest::send(rest.internal(Method::GET, "/api/nodes?ask=true")).await;
+            let mut nodes = answer.body["nodes"].as_array().unwrap().iter();
+            let code = nodes.find(|node| node["name"] == "older")?["errorCode"].as_str()?;
+            (code != "timeout").then(|| code.to_owned())
+        });
+        assert_eq!(code.await, "not_accepted", "{number}");
+    }
+    let doctor = run(&cluster.a, &["doctor"]).await;
+    assert!(
+        doctor
+            .out
+            .contains("older did not accept what a asked (421): of an older version"),
+        "{}",
+        doctor.out
+    );
+    assert!(!doctor.out.contains("not the same internal secret"), "{}", doctor.out);
+    drop(node);
+    older.abort();
 }

@@ -34,6 +34,9 @@ pub enum NodeErrorCode {
     Timeout,
     /// It does not accept the internal secret of the asking node, or another node has its address.
     OtherSecret,
+    /// It does not accept requests for the address that it registered: 421. One of an older version does not, and one of this
+    /// version whose internal secret is another one.
+    NotAccepted,
     /// It answers, and accepts other tokens of users: another key, issuer or audience.
     OtherTokens,
     /// What is at its address does not answer as a node does.

@@ -39,7 +39,8 @@ pub(super) fn check_answers(answer: &NodesResponse) -> Vec<Check> {
     };
     let is_stranger = |node: &&NodeStats| has(NodeErrorCode::OtherSecret)(node) || is_told(node);
     let (strangers, others): (Vec<_>, Vec<_>) = with_error.partition(is_stranger);
-    let (differing, silent): (Vec<_>, Vec<_>) = others.into_iter().partition(has(NodeErrorCode::OtherTokens));
+    let (differing, others): (Vec<_>, Vec<_>) = others.into_iter().partition(has(NodeErrorCode::OtherTokens));
+    let (unwilling, silent): (Vec<_>, Vec<_>) = others.into_iter().partition(has(NodeErrorCode::NotAccepted));
     let names = |nodes: &[&NodeStats]| {
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         names.join(", ")
@@ -61,6 +62,17 @@ pub(super) fn check_answers(answer: &NodesResponse) -> Vec<Check> {
         );
         checks.push(Check::warn("tokens", found).fix(
             "give all nodes the same --jwt-key, --jwt-issuer and --jwt-audience; it does no harm if no user has a token",
+        ));
+    }
+    if !unwilling.is_empty() {
+        let found = format!(
+            "{} did not accept what {} asked (421): of an older version, or with another internal secret",
+            names(&unwilling),
+            answer.node
+        );
+        checks.push(Check::warn("address", found).fix(
+            "finish the upgrade, if the nodes have different versions; else give all nodes the same --secret-file; until then \
+             `explain` only counts the sessions there",
         ));
     }
     if !silent.is_empty() {
@@ -348,31 +360,29 @@ mod tests {
         let stranger = (NodeErrorCode::OtherSecret, "it does not accept this node");
         let silent = (NodeErrorCode::Timeout, "no answer, and no secret is told");
         let other = (NodeErrorCode::OtherTokens, "it accepts other tokens");
+        let older = (NodeErrorCode::NotAccepted, "it is older, or has another secret");
         let checks = checked(vec![
             with("a", None),
             with("b", Some(stranger)),
             with("c", Some(silent)),
             with("d", Some(other)),
+            with("e", Some(older)),
         ]);
         let found: Vec<_> = checks
             .iter()
             .map(|check| (check.name, check.result, check.found.as_str()))
             .collect();
         let secrets = "not the same internal secret as a on b: what one node of the cluster accepts, another rejects";
+        let tokens = "not the same tokens of users are accepted on d as on a";
+        let accepts = "e did not accept what a asked (421): of an older version, or with another internal secret";
+        let reaches = "a does not reach every node over HTTP: c: no answer, and no secret is told";
         assert_eq!(
             found,
             [
                 ("secrets", Outcome::Fail, secrets),
-                (
-                    "tokens",
-                    Outcome::Warn,
-                    "not the same tokens of users are accepted on d as on a"
-                ),
-                (
-                    "address",
-                    Outcome::Warn,
-                    "a does not reach every node over HTTP: c: no answer, and no secret is told"
-                ),
+                ("tokens", Outcome::Warn, tokens),
+                ("address", Outcome::Warn, accepts),
+                ("address", Outcome::Warn, reaches),
             ]
         );
         let mut on_all = with(
