@@ -241,6 +241,7 @@ impl Partition {
     fn apply_ended(&mut self, now: Mono, id: Revision, incarnation: Incarnation, grace: Duration) {
         self.leases.handle_ended(incarnation, id, now, grace);
         self.publisher.ends.remove(&incarnation);
+        self.orders_here.forget(incarnation);
         self.plan_clean_up(incarnation);
         self.offer_continued();
         self.become_ready();

@@ -50,7 +50,9 @@ pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
 pub use listing::ChosenPage;
 pub use log::{Content, Entry, KeptEnd, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply, StatePage};
 pub use names::{ConnectionNumber, Epoch, Incarnation, InvalidName, partition_of, stable_hash};
-pub use node_info::{DrainOrder, MovedTimes, NodeInfo, NodeLoad, TICK_FULL_MAX, TICK_TIMES_MAX, Tick};
+pub use node_info::{
+    DrainOrder, MovedTimes, NodeInfo, NodeLoad, ObeyedOrder, TICK_FULL_MAX, TICK_TIMES_MAX, Tick, ToldOrder,
+};
 pub use partition::{Input, Partition, Start};
 pub use settings::{
     GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, SILENT_AFTER_TICKS, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER,

@@ -25,6 +25,7 @@ const LAG: u8 = 6;
 const IS_DRAINING: u8 = 7;
 const DRAIN_ORDER: u8 = 8;
 const FULL_USER: u8 = 12;
+const OBEYED_ORDERS: u8 = 13;
 
 /// What the others are told of a node that registers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -97,6 +98,24 @@ pub struct DrainOrder {
     pub is_draining: bool,
 }
 
+/// A [`DrainOrder`] as the ticks of the node that was asked repeat it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToldOrder {
+    /// What was asked.
+    pub order: DrainOrder,
+    /// Another one for each order of one run; none of an older version.
+    pub number: Option<u64>,
+}
+
+/// An order that a node has obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObeyedOrder {
+    /// The run that told it.
+    pub told_by: Incarnation,
+    /// Its number there.
+    pub number: u64,
+}
+
 /// The times of a user that moved since they were last told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovedTimes {
@@ -125,7 +144,9 @@ pub struct Tick {
     /// Whether the node moves its clients to other nodes, and takes no new ones.
     pub is_draining: bool,
     /// What operators asked of other nodes. Repeated until those say so in a tick of their own: one may be missed.
-    pub orders: Vec<DrainOrder>,
+    pub orders: Vec<ToldOrder>,
+    /// The orders of others that the node has obeyed, while those repeat them; none of an older version, which does not name them.
+    pub obeyed: Option<Vec<ObeyedOrder>>,
     /// Times that moved alone, up to [`TICK_TIMES_MAX`].
     pub times: Vec<MovedTimes>,
     /// Users with as many sessions as one may have of whom this node has refused one, up to [`TICK_FULL_MAX`].
@@ -167,10 +188,21 @@ impl Tick {
         if self.is_draining {
             put(IS_DRAINING, 1);
         }
-        for order in &self.orders {
-            let mut content = order.of.0.to_be_bytes().to_vec();
-            content.push(u8::from(order.is_draining));
+        for told in &self.orders {
+            let mut content = told.order.of.0.to_be_bytes().to_vec();
+            content.push(u8::from(told.order.is_draining));
+            if let Some(number) = told.number {
+                put_number(&mut content, number);
+            }
             put_field(&mut out, DRAIN_ORDER, &content);
+        }
+        if let Some(obeyed) = &self.obeyed {
+            let mut content = Vec::new();
+            for one in obeyed {
+                content.extend_from_slice(&one.told_by.0.to_be_bytes());
+                put_number(&mut content, one.number);
+            }
+            put_field(&mut out, OBEYED_ORDERS, &content);
         }
         for times in &self.times {
             let mut content = Vec::new();
@@ -204,10 +236,25 @@ impl Tick {
                 IS_FULL => tick.is_full = true,
                 LAG => tick.lag_millis = content.small()?,
                 IS_DRAINING => tick.is_draining = true,
-                DRAIN_ORDER => tick.orders.push(DrainOrder {
-                    of: Incarnation(content.fixed()?),
-                    is_draining: content.byte()? != 0,
+                DRAIN_ORDER => tick.orders.push(ToldOrder {
+                    order: DrainOrder {
+                        of: Incarnation(content.fixed()?),
+                        is_draining: content.byte()? != 0,
+                    },
+                    number: match content.is_empty() {
+                        true => None,
+                        false => Some(content.number()?),
+                    },
                 }),
+                OBEYED_ORDERS => {
+                    let obeyed = tick.obeyed.get_or_insert_default();
+                    while !content.is_empty() {
+                        obeyed.push(ObeyedOrder {
+                            told_by: Incarnation(content.fixed()?),
+                            number: content.number()?,
+                        });
+                    }
+                }
                 TIMES => tick.times.push(MovedTimes {
                     user: UserId::new(content.text()?).map_err(|_| InvalidBytes::Malformed)?,
                     last_seen: content.time()?,

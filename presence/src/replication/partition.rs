@@ -8,7 +8,7 @@ use crate::replication::build::{AskedCommand, Knowledge};
 use crate::replication::call::Caller;
 use crate::replication::clock::{Jitter, SharedClock};
 use crate::replication::continuing::Claim;
-use crate::replication::draining::DrainOrders;
+use crate::replication::draining::{DrainOrders, OrdersHere};
 use crate::replication::effect::Effect;
 use crate::replication::follower::Follower;
 use crate::replication::leases::Leases;
@@ -99,6 +99,8 @@ pub struct Partition {
     pub(super) load: NodeLoad,
     /// What operators asked of other nodes, until those say so.
     pub(super) drain_orders: DrainOrders,
+    /// What others ask this one in that way.
+    pub(super) orders_here: OrdersHere,
     /// When it became registered or ceased to be.
     pub(super) unregistered_since: Option<Mono>,
     pub(super) is_ready: bool,
@@ -148,6 +150,7 @@ impl Partition {
             commands_lost: BTreeMap::new(),
             load: NodeLoad::default(),
             drain_orders: DrainOrders::default(),
+            orders_here: OrdersHere::default(),
             unregistered_since: Some(now),
             is_ready: false,
             is_loading_present: false,

@@ -216,6 +216,7 @@ impl Partition {
             lag_millis: u32::try_from(self.reach.lag(now).as_millis()).unwrap_or(u32::MAX),
             is_draining: self.load.is_draining,
             orders: self.drain_orders.told(),
+            obeyed: Some(self.orders_here.obeyed()),
             times,
             full_users: std::mem::take(&mut self.publisher.full_users).into_iter().collect(),
         };

@@ -1,8 +1,8 @@
 //! What is written comes back, whatever a newer version added stays, and bytes from anybody never make it panic.
 
 use presence::replication::{
-    Command, CommandKind, DrainOrder, Epoch, FORMAT, Incarnation, InvalidBytes, MovedTimes, NodeInfo, Share,
-    SharedPart, State, Tick, partition_of,
+    Command, CommandKind, DrainOrder, Epoch, FORMAT, Incarnation, InvalidBytes, MovedTimes, NodeInfo, ObeyedOrder,
+    Share, SharedPart, State, Tick, ToldOrder, partition_of,
 };
 use presence::{
     Activity, Actor, Contribution, CustomStatus, DurablePart, Preference, Report, Revision, SessionId, SessionName,
@@ -161,9 +161,11 @@ proptest! {
     #[test]
     fn ticks_and_nodes_come_back_as_they_were_written(number in any::<u64>(), times in vec(("[a-z]{1,9}", a_time(), option::of(a_time())), 0..5)) {
         let times = times.into_iter().map(|(user, last_seen, last_active)| MovedTimes { user: UserId::new(&user).unwrap(), last_seen, last_active });
-        let orders = (0..number % 4).map(|of| DrainOrder { of: Incarnation(of), is_draining: of % 2 == 0 }).collect();
+        let orders = (0..number % 4).map(|of| ToldOrder { order: DrainOrder { of: Incarnation(of), is_draining: of % 2 == 0 }, number: (of != 2).then_some(number) }).collect();
+        let obeyed = (0..number % 5).map(|one| ObeyedOrder { told_by: Incarnation(one), number }).collect();
+        let obeyed = (number % 5 != 4).then_some(obeyed);
         let full_users = (0..number % 3).map(|number| UserId::new(&format!("full-{number}")).unwrap()).collect();
-        let tick = Tick { number, connections: 7, capacity: 10_000, is_full: number % 2 == 0, lag_millis: 12, is_draining: number % 3 == 0, orders, times: times.collect(), full_users };
+        let tick = Tick { number, connections: 7, capacity: 10_000, is_full: number % 2 == 0, lag_millis: 12, is_draining: number % 3 == 0, orders, obeyed, times: times.collect(), full_users };
         prop_assert_eq!(Tick::decode(&tick.encode()), Ok(tick));
         let info = NodeInfo { name: "a".to_owned(), address: "127.0.0.1:8080".to_owned(), version: "1.0".to_owned(), format: 1 };
         prop_assert_eq!(NodeInfo::decode(&info.encode()), Ok(info));
