@@ -9,6 +9,7 @@ use crate::replication::replica::Held;
 use crate::replication::state::State;
 use crate::session_name::SessionName;
 use crate::sessions::{Activity, SessionId};
+use crate::time::Mono;
 use crate::user_id::UserId;
 
 /// A place of a lost session that a connection here has taken, until the log says whose it is.
@@ -17,8 +18,19 @@ pub(super) struct Claim {
     of: SessionName,
     /// The session of the connection.
     by: SessionId,
+    /// When the place would have been over, of a lost session of this run.
+    until: Option<Mono>,
     /// Whether it was offered, or what was to be offered said so already. Until then the log has nothing of it to tell.
     is_offered: bool,
+}
+
+/// A place of a session of this run that is free again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreedPlace {
+    /// The session whose place it is.
+    pub of: SessionId,
+    /// When it is over; none if the session was not found lost when its place was taken.
+    pub until: Option<Mono>,
 }
 
 impl Partition {
@@ -35,42 +47,45 @@ impl Partition {
             true => share.contribution.grace.unwrap_or_default(),
             false => share.contribution.activity(),
         };
-        self.claim(user, of, by);
+        self.claim(user, of, by, None);
         Some(activity)
     }
 
-    /// A connection on this node continues a session of this run. Whether it may: if no other session has taken the place, as far as
+    /// A connection on this node continues a session of this run; one that is lost is in grace `until` then. Whether it may: if no other session has taken the place, as far as
     /// is known here. Take the place then, call [`Self::handle_touch`], and wait for [`Effect::Claimed`] if the log has the place;
     /// or [`Self::withdraw_claim`], if there is none.
-    pub fn claim_own_place(&mut self, user: &UserId, of: SessionName, by: SessionId) -> bool {
+    pub fn claim_own_place(&mut self, user: &UserId, of: SessionName, by: SessionId, until: Option<Mono>) -> bool {
         let state = self.replica.get(user).map(Held::state).unwrap_or_default();
         if state.continued.contains(&of) || self.is_claimed(user, of) {
             return false;
         }
         // Of a place that the log does not have, nobody else knows.
         if state.has_place(of) {
-            self.claim(user, of, by);
+            self.claim(user, of, by, until);
         }
         true
     }
 
-    fn claim(&mut self, user: &UserId, of: SessionName, by: SessionId) {
+    fn claim(&mut self, user: &UserId, of: SessionName, by: SessionId, until: Option<Mono>) {
         let claim = Claim {
             of,
             by,
+            until,
             is_offered: false,
         };
         self.claims.entry(user.clone()).or_default().push(claim);
     }
 
-    /// The connection of this session continues no other one after all.
-    pub fn withdraw_claim(&mut self, user: &UserId, by: SessionId) {
-        if let Some(claims) = self.claims.get_mut(user) {
-            claims.retain(|claim| claim.by != by);
-            if claims.is_empty() {
-                self.claims.remove(user);
-            }
+    /// The connection of this session continues no other one after all. The place of this run that it had claimed, if the log has not
+    /// said yet whose that is: it is free again. Of one of another run no more was taken than the claim.
+    pub fn withdraw_claim(&mut self, user: &UserId, by: SessionId) -> Option<FreedPlace> {
+        let claims = self.claims.get_mut(user)?;
+        let at = claims.iter().position(|claim| claim.by == by)?;
+        let Claim { of, until, .. } = claims.remove(at);
+        if claims.is_empty() {
+            self.claims.remove(user);
         }
+        (of.run == self.own.run()).then_some(FreedPlace { of: of.session, until })
     }
 
     fn is_claimed(&self, user: &UserId, of: SessionName) -> bool {

@@ -45,6 +45,7 @@ pub use call::{
     TIME_MAX_MICROS, UserOffer,
 };
 pub use clock::{CLOCK_FOLLOWS_FROM_MS, CLOCKS_DIFFER_MAX};
+pub use continuing::FreedPlace;
 pub use effect::Effect;
 pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
 pub use listing::ChosenPage;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::{Activity, EndReason, Mono, Predecessor, SessionId, Sessions, Status};
 
-use crate::story::{GRACE, Story, at, wall};
+use crate::story::{GRACE, Story, TIMERS, at, wall};
 
 /// A session of an earlier run.
 fn earlier(session: u64) -> Predecessor {
@@ -269,4 +269,51 @@ fn a_program_that_closes_to_reconnect_is_not_the_user() {
     story.user.heard(at(50_000), one);
     story.end(50_000, one, EndReason::Lost);
     assert_eq!(story.times(), (wall(50_000), wall(100)));
+}
+
+#[test]
+fn a_refused_session_gives_the_place_back_that_it_took() {
+    let (lost, back, next) = (SessionId(1), SessionId(2), SessionId(3));
+    for (reported, is_idle) in [
+        (Activity::Active, false),
+        (Activity::Idle, true),
+        (Activity::Unknown, false),
+    ] {
+        let mut sessions = Sessions::default();
+        sessions.handle_connect(at(0), lost, FOR);
+        match reported {
+            Activity::Active => sessions.handle_activity(at(1), lost, &TIMERS),
+            Activity::Idle => sessions.handle_away(at(1), lost),
+            Activity::Unknown => {}
+        }
+        sessions.handle_end(at(1_000), lost, EndReason::Lost, FOR);
+        sessions.handle_connect(at(2_000), back, FOR);
+        assert!(sessions.handle_resume(at(2_000), back, Predecessor::Here(lost), FOR));
+        assert_eq!(sessions.grace(), None);
+        sessions.handle_place_back(at(2_100), back, lost, Mono::from_millis(1_000 + GRACE));
+        sessions.handle_end(at(2_100), back, EndReason::Kicked, FOR);
+        let grace = sessions.grace().expect("a place");
+        assert_eq!((grace.activity == Activity::Idle, grace.places()), (is_idle, 1));
+        assert_eq!(grace.until, Mono::from_millis(1_000 + GRACE), "as before");
+        sessions.handle_connect(at(3_000), next, FOR);
+        assert!(
+            sessions.handle_resume(at(3_000), next, Predecessor::Here(lost), FOR),
+            "it may come back"
+        );
+        assert_eq!(sessions.contribution().activity(), reported, "as what was lost");
+    }
+}
+
+#[test]
+fn a_session_gives_back_the_place_of_one_that_is_not_found_lost() {
+    let (half_open, back) = (SessionId(1), SessionId(2));
+    let mut sessions = Sessions::default();
+    sessions.handle_connect(at(0), half_open, FOR);
+    sessions.handle_connect(at(1_000), back, FOR);
+    assert!(sessions.handle_resume(at(1_000), back, Predecessor::Here(half_open), FOR));
+    sessions.handle_place_back(at(1_100), back, half_open, Mono::from_millis(1_100 + GRACE));
+    assert_eq!(sessions.grace(), None);
+    sessions.handle_end(at(1_100), back, EndReason::Kicked, FOR);
+    sessions.handle_end(at(2_000), half_open, EndReason::Lost, FOR);
+    assert_eq!(sessions.grace().map(presence::GracePeriod::places), Some(1));
 }

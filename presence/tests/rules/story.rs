@@ -10,6 +10,12 @@ use crate::person::{Person, report_input};
 pub(crate) const GRACE: u64 = 5_000;
 pub(crate) const IDLE_AFTER: u64 = 300_000;
 
+pub(crate) const TIMERS: Timers = Timers {
+    grace: Duration::from_millis(GRACE),
+    restart_grace: Duration::from_secs(30),
+    idle_after: Duration::from_millis(IDLE_AFTER),
+};
+
 pub(crate) fn wall(millis: u64) -> Option<Wall> {
     Some(Wall::from_millis(1_700_000_000_000 + i64::try_from(millis).unwrap()))
 }
@@ -29,13 +35,8 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn new() -> Self {
-        let timers = Timers {
-            grace: Duration::from_millis(GRACE),
-            restart_grace: Duration::from_secs(30),
-            idle_after: Duration::from_millis(IDLE_AFTER),
-        };
         Self {
-            user: Person::new("ann", timers),
+            user: Person::new("ann", TIMERS),
             clock: RevisionClock::new(0, Wall::from_millis(0)),
         }
     }

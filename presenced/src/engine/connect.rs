@@ -110,8 +110,7 @@ impl Engine {
             .find(user)
             .and_then(|entry| entry.connections().last().cloned());
         if let Some(conn) = newest {
-            // The client will come back, and continue the session that it lost.
-            self.withdraw_claim(user, conn.id());
+            self.give_place_back(user, conn.id());
             conn.close_with(CloseReason::TooManySessions {
                 retry_after: ALIVE_RETRY,
             });

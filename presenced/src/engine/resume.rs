@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use presence::replication::FreedPlace;
 use presence::wire::record::{Record, Viewer};
 use presence::{Activity, Predecessor, SessionId, SessionName, UserId};
 use tokio::sync::oneshot;
@@ -51,7 +52,7 @@ impl Engine {
             self.record_of(&entry, Viewer::Own)
         });
         if place.is_some() && !is_resumed {
-            self.withdraw_claim(user, conn.id());
+            let _ = self.withdraw_claim(user, conn.id());
         }
         Some(Resumption {
             is_resumed,
@@ -91,17 +92,32 @@ impl Engine {
         let Some(shared) = self.cluster.shared() else {
             return Some(Place::Here(here));
         };
+        let until = self.users.find(user).and_then(|entry| entry.state.grace_until());
         let mut machine = shared.partition_of(user).machine();
         match is_here {
-            true => machine.claim_own_place(user, of, by).then_some(Place::Here(here)),
+            true => machine
+                .claim_own_place(user, of, by, until)
+                .then_some(Place::Here(here)),
             false => machine.claim_place(user, of, by).map(Place::Elsewhere),
         }
     }
 
-    /// The connection of this session continues no other one after all.
-    pub(super) fn withdraw_claim(&self, user: &UserId, by: SessionId) {
-        if let Some(shared) = self.cluster.shared() {
-            shared.partition_of(user).machine().withdraw_claim(user, by);
+    /// The connection of this session continues no other one after all. The place that is free again.
+    fn withdraw_claim(&self, user: &UserId, by: SessionId) -> Option<FreedPlace> {
+        let shared = self.cluster.shared()?;
+        shared.partition_of(user).machine().withdraw_claim(user, by)
+    }
+
+    /// The connection of this session is refused: the place that it took is free again, because its client will come back.
+    pub(super) fn give_place_back(&self, user: &UserId, by: SessionId) {
+        // The machine is not held any more when the user is: see the order of locks.
+        let freed = self.withdraw_claim(user, by);
+        if let Some(place) = freed
+            && let Some(mut entry) = self.users.find(user)
+        {
+            let now = self.now_of(&entry);
+            entry.state.give_place_back(now, by, place, &self.options.timers);
+            self.recompute(&mut entry, now);
         }
     }
 }

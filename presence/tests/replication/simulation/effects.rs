@@ -200,7 +200,10 @@ impl World {
         self.note(|| format!("node {index}: {user} has too many sessions"));
         if let Some(id) = newest {
             let partition = self.nodes[index].partition_index(user);
-            self.nodes[index].partitions[partition].withdraw_claim(user, id);
+            let freed = self.nodes[index].partitions[partition].withdraw_claim(user, id);
+            if let Some(place) = freed {
+                self.give_back(index, user, id, place);
+            }
             let incarnation = self.nodes[index].incarnation;
             let delivery = Delivery::End(user.clone(), id, EndReason::Kicked);
             self.at(0, Event::Deliver(index, incarnation, delivery));

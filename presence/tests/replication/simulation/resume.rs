@@ -1,6 +1,6 @@
 //! Clients that come back name the session that they lost, wherever it was, and plans of two that name the same one.
 
-use presence::replication::Incarnation;
+use presence::replication::{FreedPlace, Incarnation};
 use presence::{Predecessor, SessionId, SessionName, Status, UserId};
 
 use super::deliver::TIMERS;
@@ -38,7 +38,9 @@ impl World {
 
     fn resume_here(&mut self, index: usize, user: &UserId, id: SessionId, of: SessionName) {
         let partition = self.nodes[index].partition_index(user);
-        let mut has_place = self.nodes[index].partitions[partition].claim_own_place(user, of, id);
+        let shell = self.nodes[index].users.get(user);
+        let until = shell.and_then(|shell| shell.sessions.grace()).map(|grace| grace.until);
+        let mut has_place = self.nodes[index].partitions[partition].claim_own_place(user, of, id, until);
         if has_place {
             self.change(index, user, |shell, now| {
                 let predecessor = Predecessor::Here(of.session);
@@ -48,6 +50,14 @@ impl World {
         if !has_place {
             self.nodes[index].partitions[partition].withdraw_claim(user, id);
         }
+    }
+
+    /// Session `id` is refused, which had claimed this place.
+    pub(crate) fn give_back(&mut self, index: usize, user: &UserId, id: SessionId, place: FreedPlace) {
+        self.change(index, user, |shell, now| {
+            let until = place.until.unwrap_or(now.mono.after(TIMERS.grace));
+            shell.sessions.handle_place_back(now, id, place.of, until);
+        });
     }
 
     /// The log says which of the sessions that named this one continues it.
@@ -197,14 +207,23 @@ pub(crate) fn a_claim_is_held_back(world: &mut World) {
     world.until(30_000);
 }
 
-/// A client continues its session, and is refused: the user has too many. It may come back, so the place stays.
+/// A client continues its session on another node, and is refused: the user has too many. It may come back, so the place stays.
 pub(crate) fn a_session_that_continues_another_is_refused(world: &mut World) {
+    is_refused(world, 2);
+}
+
+/// The same on the node where the session was.
+pub(crate) fn a_session_that_continues_another_here_is_refused(world: &mut World) {
+    is_refused(world, 0);
+}
+
+fn is_refused(world: &mut World, node: usize) {
     world.plan(3_000, |world| world.join(0, 0));
     world.plan(4_000, |world| world.lose(0, 0));
     world.plan(4_500, |world| (0..3).for_each(|_| world.join_as_another(0, 1)));
-    world.plan(5_000, |world| world.join(0, 2));
-    world.plan(5_500, |world| {
-        world.expect_waiting(0, 2, false);
+    world.plan(5_000, move |world| world.join(0, node));
+    world.plan(5_500, move |world| {
+        world.expect_waiting(0, node, false);
         (0..3).for_each(|_| world.close(0, 1));
     });
     world.plan(7_000, |world| world.expect_told(0, 1, Status::Online));

@@ -237,6 +237,7 @@ fn no_caller_waits_for_a_claim_that_is_held_back() {
 #[test]
 fn a_session_that_is_refused_leaves_the_place_that_it_claimed() {
     does_no_harm("refused", resume::a_session_that_continues_another_is_refused);
+    does_no_harm("refused here", resume::a_session_that_continues_another_here_is_refused);
 }
 
 #[test]

@@ -85,10 +85,18 @@ impl StoredReads {
         }
     }
 
+    /// The partitions that somebody has left.
+    fn left_partitions(&self) -> Vec<u16> {
+        self.users.lock().left.keys().copied().collect()
+    }
+
     /// Who has left these partitions, up to so many; they stay until [`Self::finish`].
-    fn left(&self, may_tell: impl Fn(u16) -> bool, max: usize) -> Vec<Leave> {
+    fn left(&self, partitions: &[u16], max: usize) -> Vec<Leave> {
         let users = self.users.lock();
-        let told = users.left.iter().filter(|(partition, _)| may_tell(**partition));
+        let told = users
+            .left
+            .iter()
+            .filter(|(partition, _)| partitions.contains(partition));
         let all = told.flat_map(|(partition, users)| {
             users.iter().map(|(user, number)| Leave {
                 partition: *partition,
@@ -148,8 +156,10 @@ impl Engine {
     /// Who has left, up to so many, but for partitions in which nobody may become OFFLINE now: not everyone who moved was heard of.
     fn left(&self, shared: &Shared, max: usize) -> Vec<Leave> {
         let now = self.clock.mono();
-        let may_tell = |number: u16| !shared.partition(number).machine().is_holding(now);
-        self.stored_reads.left(may_tell, max)
+        // A machine may be busy: it is not waited for with the users locked.
+        let mut partitions = self.stored_reads.left_partitions();
+        partitions.retain(|number| !shared.partition(*number).machine().is_holding(now));
+        self.stored_reads.left(&partitions, max)
     }
 
     async fn read_records(self: &Arc<Self>, shared: &Shared, left: &[Leave]) -> Result<(), StoreError> {

@@ -17,11 +17,13 @@ use crate::cluster::{Cluster, Shared, SharedOptions};
 use crate::connection::user_pin::UserPin;
 use crate::engine::replication::showing::Showing;
 use crate::engine::tests::fixture::{DEADLINE, engine_options, user};
-use crate::engine::{Engine, EngineMetrics, EngineParts, Running};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::store::{Access, NewReport, OpenOptions, ReportTimes, StatusRow, Store, StoreMetrics, when_free};
 
 /// The partition of every user.
 const PARTITION: u16 = 0;
+/// The run of the node.
+const INCARNATION: Incarnation = Incarnation(7);
 /// As many users as may wait for the store.
 const QUEUE_MAX: usize = 8;
 
@@ -55,7 +57,7 @@ impl SharedNode {
                 name: "here".into(),
                 ..NodeInfo::default()
             },
-            incarnation: Incarnation(7),
+            incarnation: INCARNATION,
             previous: Vec::new(),
             partitions: 1,
             settings: settings(),
@@ -63,7 +65,10 @@ impl SharedNode {
         };
         let shared = Shared::new(&options, Arc::new(server.servers()), clock.read());
         let engine = Engine::new(EngineParts {
-            options: engine_options(Duration::from_secs(5)),
+            options: EngineOptions {
+                incarnation: INCARNATION.0,
+                ..engine_options(Duration::from_secs(5))
+            },
             clock,
             store: store.clone(),
             cluster: Cluster::Shared(shared),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use presence::replication::{CLOCKS_DIFFER_MAX, CommandKind, GRACE_LATE, Knowledge, MovedTimes, SharedPart, State};
+use presence::replication::{
+    CLOCKS_DIFFER_MAX, CommandKind, FreedPlace, GRACE_LATE, Knowledge, MovedTimes, SharedPart, State,
+};
 use presence::wire::record::{Record, Viewer};
 use presence::{
     Activity, Adopted, Contribution, Decision, EndReason, Freshness, GracePeriod, Mono, Now, Profile, Published,
@@ -151,6 +153,17 @@ impl UserState {
         }
         self.unconfirmed = None;
         ended
+    }
+
+    /// When the grace period of sessions on this node is over.
+    pub(in crate::engine) fn grace_until(&self) -> Option<Mono> {
+        self.sessions.grace().map(|grace| grace.until)
+    }
+
+    /// The connection is refused, which had taken this place.
+    pub(in crate::engine) fn give_place_back(&mut self, now: Now, id: SessionId, place: FreedPlace, timers: &Timers) {
+        let until = place.until.unwrap_or(now.mono.after(timers.grace));
+        self.sessions.handle_place_back(now, id, place.of, until);
     }
 
     /// A session on another node continues this one. Whether it had a place, or would have got one.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use presence::replication::{Effect, Incarnation};
-use presence::{SessionName, UserId};
+use presence::replication::Effect;
+use presence::{EndReason, SessionName, UserId};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{SharedNode, user};
+use super::{INCARNATION, SharedNode, user};
 use crate::connection::Connection;
 use crate::engine::tests::fixture::DEADLINE;
 
@@ -48,15 +48,38 @@ async fn a_session_that_is_refused_gives_its_claim_back() {
     let (lost, _lost) = node.connect(&ann).await;
     let (newest, _newest) = node.connect(&ann).await;
     let of = SessionName {
-        run: Incarnation(7).run(),
+        run: INCARNATION.run(),
         session: lost.id(),
     };
     node.until_logged(&ann, of).await;
     let partition = node.shared().partition_of(&ann);
-    let claims = || partition.machine().claim_own_place(&ann, of, newest.id());
+    let claims = || partition.machine().claim_own_place(&ann, of, newest.id(), None);
     assert!(claims());
     assert!(!claims(), "it is claimed");
     node.carry_out(Effect::Refuse(ann.clone()));
     assert!(claims(), "it is free again");
+    node.stop().await;
+}
+
+/// On one thread: the log decides nothing between two steps that don't wait.
+#[tokio::test]
+async fn a_session_that_is_refused_gives_the_place_back_that_it_took() {
+    let node = SharedNode::start().await;
+    let ann = user("ann");
+    let (lost, _lost) = node.connect(&ann).await;
+    let of = SessionName {
+        run: INCARNATION.run(),
+        session: lost.id(),
+    };
+    node.until_logged(&ann, of).await;
+    node.engine.disconnect(&lost, EndReason::Lost);
+    let (newest, _newest) = node.connect(&ann).await;
+    let grace = || node.engine.users.find(&ann).and_then(|entry| entry.state.grace());
+    let before = grace().expect("a grace period");
+    let resumed = node.engine.resume(&newest, Some(of)).expect("a session");
+    assert!(resumed.is_resumed);
+    assert_eq!(grace(), None);
+    node.carry_out(Effect::Refuse(ann.clone()));
+    assert_eq!(grace(), Some(before));
     node.stop().await;
 }
