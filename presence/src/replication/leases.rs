@@ -34,6 +34,8 @@ struct Unregistered {
     ended: Option<Revision>,
     /// How many connections it told of last; 0 if that is not known.
     connections: u32,
+    /// How long it had been silent when its registration ended; none if that is not known.
+    silence: Option<Duration>,
 }
 
 /// The end of a registration, as pages of the state told it.
@@ -123,7 +125,8 @@ impl Leases {
         let ended = Unregistered {
             over_at: now.after(grace + GRACE_LATE),
             ended: Some(id),
-            connections: registered.map_or(0, |registered| registered.tick.connections),
+            connections: registered.as_ref().map_or(0, |registered| registered.tick.connections),
+            silence: registered.map(|registered| now.since(registered.heard)),
         };
         self.unregistered.insert(incarnation, ended);
     }
@@ -139,6 +142,7 @@ impl Leases {
             over_at: told.map_or(until, |end| end.over_at),
             ended: told.map(|end| end.id),
             connections: 0,
+            silence: None,
         };
         self.unregistered.insert(incarnation, found);
         true
@@ -190,6 +194,15 @@ impl Leases {
     /// How many connections an incarnation that is not registered told of last; 0 if that is not known.
     pub(super) fn connections(&self, incarnation: Incarnation) -> u32 {
         self.unregistered.get(&incarnation).map_or(0, |one| one.connections)
+    }
+
+    /// When an incarnation that is not registered is to be cleaned up, whose sessions must be over `within` this time after a lease and
+    /// their grace period. One that was not silent for so long as that it was dead stopped.
+    pub(super) fn clean_by(&self, incarnation: Incarnation, settings: &Settings, within: Duration) -> Option<Mono> {
+        let one = self.unregistered.get(&incarnation)?;
+        let left = one.silence.map(|silence| settings.lease.saturating_sub(silence));
+        let left = left.filter(|left| *left <= settings.tick_every());
+        Some(one.over_at.after(left.unwrap_or_default() + within))
     }
 
     /// For how long a registered node has not been heard of.

@@ -13,11 +13,17 @@ use crate::user_id::UserId;
 
 /// Between two steps of a pass.
 const PASS_STEP_EVERY: Duration = Duration::from_millis(50);
-/// How many connections of a dead node are cleaned up in a step, in all partitions together: 6,000 in a second.
+/// How many connections of a dead node are cleaned up in a step, in all partitions together: 6,000 in a second, if there is time.
 const CLEANED_PER_STEP: u32 = 300;
-/// In how many steps at most, and if it is not known how many connections there were: with these 2.3 s users are OFFLINE within
-/// 30 s. (A node is found dead 12.2 to 15.2 s after its last sign of life, its sessions are in grace for 12 s.)
-const PASS_STEPS_MAX: usize = 46;
+/// How long after the lease and the grace period of its sessions (15 + 12.2 s after the last sign of life, with the default ones) a
+/// node is cleaned up: after 29.05 s. That leaves a second of the 30 s for its end, which is found by ticks that take their time
+/// through the log, and for the last offers and their delivery. A node that is found dead earlier, by up to one tick (3 s), is
+/// cleaned up for as much longer.
+const CLEANED_WITHIN: Duration = Duration::from_millis(1_850);
+/// How long a pass takes at least for very many users, however late it is: 30,000 sessions stall nobody then.
+const PASS_MIN: Duration = Duration::from_millis(1_600);
+/// How long a pass takes that nobody waits for.
+const PASS_USUAL: Duration = Duration::from_millis(2_300);
 /// Within what time the nodes begin a pass, each at a random moment: enough for one to be ahead of the others.
 pub(super) const PASS_SPREAD: Duration = Duration::from_millis(250);
 /// How many users one step looks at at least: so few need no pause between them.
@@ -33,7 +39,7 @@ enum Aim {
 }
 
 /// A pass under way, in steps with a pause between two: what a node left with very many sessions is offered evenly, and neither
-/// clients nor the machine wait for it. All nodes have the same pace, so whoever began first stays ahead, and the others find done
+/// clients nor the machine wait for it. All nodes end at the same moment, so whoever began first stays ahead, and the others find done
 /// what it has done; if it dies they are at most [`PASS_SPREAD`] behind.
 #[derive(Debug, Clone)]
 pub(super) struct Pass {
@@ -118,12 +124,16 @@ impl Partition {
     }
 
     fn begin_pass(&mut self, aim: Aim, now: Mono) {
-        let connections = match aim {
-            Aim::CleanUp(incarnation) => self.leases.connections(incarnation),
-            Aim::OfferKept => 0,
+        let (connections, takes) = match aim {
+            Aim::CleanUp(incarnation) => {
+                let by = self.leases.clean_by(incarnation, &self.settings, CLEANED_WITHIN);
+                let left = by.map_or(PASS_USUAL, |by| by.since(now));
+                (self.leases.connections(incarnation), left.max(PASS_MIN))
+            }
+            Aim::OfferKept => (0, PASS_USUAL),
         };
         if self.passes.iter().all(|pass| pass.aim != aim) {
-            let step = self.replica.len().div_ceil(steps_for(connections));
+            let step = self.replica.len().div_ceil(steps_for(connections, takes));
             self.passes.push_back(Pass {
                 aim,
                 after: None,
@@ -208,11 +218,13 @@ impl Partition {
     }
 }
 
-/// In how many steps the sessions of a node are cleaned up that told of so many connections.
-fn steps_for(connections: u32) -> usize {
+/// In how many steps the sessions of a node are cleaned up that told of so many connections, within that time; in as many as there
+/// is time for, if it is not known how many there were.
+fn steps_for(connections: u32, within: Duration) -> usize {
+    let steps_max = usize::try_from(within.as_millis() / PASS_STEP_EVERY.as_millis()).unwrap_or(usize::MAX);
     match usize::try_from(connections.div_ceil(CLEANED_PER_STEP)) {
-        Ok(0) | Err(_) => PASS_STEPS_MAX,
-        Ok(steps) => steps.min(PASS_STEPS_MAX),
+        Ok(0) | Err(_) => steps_max,
+        Ok(steps) => steps.min(steps_max),
     }
 }
 
@@ -224,169 +236,4 @@ fn is_meant(aim: Aim, held: &Held) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Contribution;
-    use crate::replication::node_info::NodeInfo;
-    use crate::replication::partition::Start;
-    use crate::replication::settings::{SCAN_USERS_MAX, Settings};
-    use crate::replication::state::{Share, State};
-    use crate::revision::Revision;
-    use crate::time::{Reading, SystemWall};
-
-    const BEFORE: Incarnation = Incarnation(9);
-
-    fn start(grace: Duration) -> Partition {
-        let start = Start {
-            own: Incarnation(1),
-            previous: vec![(BEFORE, grace)],
-            node: NodeInfo::default(),
-            settings: Settings::of_tests(),
-            seed: 1,
-        };
-        let reading = Reading {
-            mono: Mono::default(),
-            system: SystemWall::from_millis(1_000_000),
-            records_ahead: 0,
-        };
-        let mut machine = Partition::new(start, reading);
-        machine.publisher.ends.clear();
-        machine
-    }
-
-    /// The clock is at so many milliseconds.
-    fn let_time_be(machine: &mut Partition, millis: u64) {
-        let nothing = |_: &UserId| None;
-        let mono = Mono::from_millis(millis);
-        let reading = Reading {
-            mono,
-            system: SystemWall::from_millis(1_000_000),
-            records_ahead: 0,
-        };
-        let input = Input { reading, own: &nothing };
-        machine.go_on_with_passes(input);
-    }
-
-    /// Of how many users the database is asked for what a dead node left.
-    fn taken(machine: &mut Partition) -> usize {
-        let users = |effect: Effect| match effect {
-            Effect::LoadTimes(users) => users.len(),
-            _ => 0,
-        };
-        machine.take_effects().into_iter().map(users).sum()
-    }
-
-    #[test]
-    fn users_of_a_dead_node_are_taken_evenly() {
-        let mut machine = start(Duration::ZERO);
-        let gone = Incarnation(3);
-        (0..4_600).for_each(|number| copy(&mut machine, number, Some(gone)));
-        machine
-            .leases
-            .handle_ended(gone, Revision::new(2), Mono::default(), Duration::ZERO);
-        let begins = 5_000;
-        machine.begin_clean_up(gone, Mono::from_millis(begins));
-        for step in 0..46 {
-            let due = begins + step * 50;
-            assert_eq!(
-                machine.passes.iter().map(|pass| pass.goes_on_at).min(),
-                Some(Mono::from_millis(due))
-            );
-            let_time_be(&mut machine, due);
-            assert_eq!(taken(&mut machine), 100, "step {step}");
-            let_time_be(&mut machine, due + 49);
-            assert_eq!(taken(&mut machine), 0, "the pause after step {step}");
-        }
-        let_time_be(&mut machine, begins + 2_300);
-        assert!(machine.passes.is_empty() && taken(&mut machine) == 0);
-    }
-
-    #[test]
-    fn a_node_with_more_connections_is_cleaned_up_for_longer() {
-        let takes = |connections| PASS_STEP_EVERY * u32::try_from(steps_for(connections)).expect("few");
-        assert_eq!(takes(0), Duration::from_millis(2_300), "not known");
-        assert_eq!(takes(1), Duration::from_millis(50));
-        assert_eq!(takes(6_000), Duration::from_secs(1));
-        assert_eq!(takes(u32::MAX), Duration::from_millis(2_300));
-    }
-
-    #[test]
-    fn two_dead_nodes_are_cleaned_up_beside_each_other() {
-        let mut machine = start(Duration::ZERO);
-        let gone = [Incarnation(3), Incarnation(4)];
-        for (number, one) in (0..9_200).zip(gone.into_iter().cycle()) {
-            copy(&mut machine, number, Some(one));
-        }
-        for one in gone {
-            machine
-                .leases
-                .handle_ended(one, Revision::new(2), Mono::default(), Duration::ZERO);
-            machine.begin_clean_up(one, Mono::from_millis(5_000));
-        }
-        for _ in 0..2 * 47 {
-            let_time_be(&mut machine, 7_300);
-        }
-        assert!(machine.passes.is_empty());
-        assert_eq!(taken(&mut machine), 9_200);
-    }
-
-    #[test]
-    fn a_few_users_of_a_dead_node_are_taken_at_once() {
-        let mut machine = start(Duration::ZERO);
-        let gone = Incarnation(3);
-        (0..PASS_STEP_MIN - 1).for_each(|number| copy(&mut machine, number, Some(gone)));
-        machine
-            .leases
-            .handle_ended(gone, Revision::new(2), Mono::default(), Duration::ZERO);
-        machine.begin_clean_up(gone, Mono::from_millis(5_000));
-        let_time_be(&mut machine, 5_000);
-        assert!(machine.passes.is_empty());
-        assert_eq!(taken(&mut machine), PASS_STEP_MIN - 1);
-    }
-
-    fn copy(machine: &mut Partition, number: usize, of: Option<Incarnation>) {
-        let share = |incarnation| Share {
-            incarnation,
-            contribution: Contribution::default(),
-            grace_until: None,
-            places: 0,
-            sessions: Vec::new(),
-            unknown: Vec::new(),
-        };
-        let state = State {
-            contributions: of.map(share).into_iter().collect(),
-            ..State::default()
-        };
-        let user = UserId::new(&format!("user-{number:06}")).expect("a user id");
-        machine
-            .replica
-            .insert(&user, Held::new(Revision::new(1), &state.encode()));
-    }
-
-    #[test]
-    fn a_search_for_runs_before_looks_at_some_users_at_a_time() {
-        let mut machine = start(Duration::ZERO);
-        let last = SCAN_USERS_MAX * 2;
-        (0..last).for_each(|number| copy(&mut machine, number, None));
-        copy(&mut machine, last, Some(BEFORE));
-        assert!(!machine.is_past_over(), "one is shown");
-        assert!(machine.past.goes_on(), "not all were looked at");
-        for _ in 0..3 {
-            machine.past.pause();
-            assert!(!machine.is_past_over() && !machine.past.goes_on(), "one is shown");
-        }
-        copy(&mut machine, last, Some(Incarnation(2)));
-        assert!(machine.is_past_over());
-        copy(&mut machine, last + 1, Some(BEFORE));
-        assert!(machine.is_past_over(), "it is asked once");
-    }
-
-    #[test]
-    fn a_run_before_whose_sessions_are_in_grace_is_not_waited_for() {
-        let mut machine = start(Duration::from_secs(30));
-        copy(&mut machine, 0, Some(BEFORE));
-        assert!(machine.is_past_over());
-        machine.publisher.ends.insert(BEFORE, Duration::ZERO);
-        assert!(!machine.is_past_over(), "it is not ended yet");
-    }
-}
+mod tests;
