@@ -1,9 +1,9 @@
 //! What nodes may tell. The names are those of the invariants of clusters in the notes: S for safety, at every step.
 
 use presence::replication::State;
-use presence::{CustomStatus, Revision, Status, UserId};
+use presence::{Revision, Status, UserId};
 
-use super::node::ToldState;
+use super::node::{Seen, ToldState};
 use super::world::{SECOND, World};
 
 impl World {
@@ -51,11 +51,8 @@ impl World {
 
     /// An entry that is not seen changes nothing of what was told, so that it need not be told to observers of a user in no memory.
     pub(crate) fn check_unseen(&mut self, index: usize, user: &UserId, state: &State) {
-        let told = self.nodes[index].told.get(user);
-        let told = told.map_or((Status::Offline, CustomStatus::Online), |told| {
-            (told.status, told.custom)
-        });
-        let shown = (state.status, state.durable.part.preference.custom);
+        let told = self.nodes[index].told.get(user).map(|told| told.seen);
+        let (told, shown) = (told.unwrap_or_default(), Seen::of(state));
         if told != shown {
             self.fail(format!(
                 "S1: node {index} does not tell that {user} is {shown:?} after {told:?}"
@@ -102,7 +99,7 @@ impl World {
             record_revision,
             status,
             version,
-            custom: state.durable.part.preference.custom,
+            seen: Seen::of(state),
             last_seen: state.last_seen,
             commanded,
         };
@@ -160,7 +157,12 @@ impl World {
             record_revision: row.revision.max(recorded),
             status: row.status,
             version: row.durable.part.version,
-            custom: row.durable.part.preference.custom,
+            seen: Seen {
+                status: row.status,
+                custom: row.durable.part.preference.custom,
+                is_degraded: false,
+                is_removed: row.is_deleted,
+            },
             last_seen: row.last_seen,
             commanded,
         };

@@ -74,8 +74,8 @@ impl World {
                     }
                 }
             }
-            (Call::End { ended, grace, .. }, Answer::Noted { revision: Some(_), .. }) => {
-                self.check_end_of(actor, *ended, *grace);
+            (Call::End { ended, grace, .. }, Answer::Noted { revision: Some(id), .. }) => {
+                self.note_end(actor, *ended, *id, *grace);
             }
             (Call::Drop { users, .. }, Answer::Noted { revision: Some(_), .. }) => {
                 for (user, revision) in users.iter().filter(|(user, _)| !after.state.contains_key(user)) {
@@ -140,34 +140,6 @@ impl World {
         let is_raised = matches!(call, Call::Register { floor, .. } if *floor == after.head);
         if top.is_some_and(|top| top != after.head) && after.head != before.head && !is_raised {
             self.failures.push("S4: the head is not the last id".to_owned());
-        }
-    }
-
-    /// What an ended node contributed counts until its grace is over, unless it says otherwise itself.
-    fn check_graces(&mut self, actor: Actor, user: &UserId, stored: Option<&State>, state: &State) {
-        let shares = stored.map(|stored| stored.contributions.clone()).unwrap_or_default();
-        let gone = shares
-            .iter()
-            .filter(|share| state.share_of(share.incarnation).is_none());
-        for share in gone {
-            let incarnation = share.incarnation;
-            let taken = self
-                .continued
-                .get(user)
-                .map_or(0, |all| all.iter().filter(|of| share.has_place(**of)).count());
-            if taken >= share.all_places() as usize {
-                continue;
-            }
-            let grace = self.graces.get(&(actor.partition, incarnation)).copied();
-            // Nodes that did not read the end know by Redis's clock how long ago it was.
-            let grace = grace.filter(|(since, _)| self.jumped_at < *since);
-            let until = grace.map_or(0, |(_, until)| until);
-            if incarnation != actor.incarnation && self.now + 1_000 < until && state.command.is_none() {
-                self.fail(format!(
-                    "S15: node {} removes what {incarnation} contributes to {user} before its grace is over",
-                    actor.node
-                ));
-            }
         }
     }
 
@@ -275,12 +247,6 @@ impl World {
         if sessions > self.settings.sessions_max && sessions > before {
             self.fail(format!("S10: {user} has {sessions} sessions"));
         }
-    }
-
-    fn check_end_of(&mut self, actor: Actor, ended: Incarnation, grace: std::time::Duration) {
-        let until = self.now + u64::try_from(grace.as_micros()).unwrap();
-        self.graces.insert((actor.partition, ended), (self.now, until));
-        self.note(|| format!("  node {} ends {ended}", actor.node));
     }
 
     /// Whoever ends another has not heard of it for four fifths of a lease, when it decides so.

@@ -49,11 +49,7 @@ impl World {
                     machine.handle_answer(input, connection, answer);
                 });
             }
-            Delivery::Reply(partition, generation, reply) => {
-                node.input(now, partition, |machine, input| {
-                    machine.handle_reply(input, generation, reply);
-                });
-            }
+            Delivery::Reply(partition, generation, reply) => self.hand_reply(index, partition, generation, reply),
             Delivery::Deadline => self.on_deadline(index),
             Delivery::Sweep => self.sweep(index),
             Delivery::Committed(user, part, heard) => self.commit(index, &user, part, heard),

@@ -128,6 +128,10 @@ impl World {
     }
 
     fn note_times(&mut self, index: usize, times: &MovedTimes) {
+        // Times cause no event, also where they are all that is known again of a user who was removed.
+        if let Some(told) = self.nodes[index].told.get_mut(&times.user) {
+            told.seen.is_removed = false;
+        }
         if let Some(shell) = self.nodes[index].users.get_mut(&times.user) {
             shell.note_logged(Some(times.last_seen), times.last_active);
         }

@@ -11,6 +11,7 @@ mod convergence;
 mod database;
 mod deliver;
 mod effects;
+mod graces;
 mod node;
 mod planned;
 mod plans;

@@ -93,6 +93,26 @@ impl UserShell {
     }
 }
 
+/// What is told at once when it changes, to watchers or to those who may see more. Of who was never told: as of one never seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    pub(crate) status: Status,
+    pub(crate) custom: CustomStatus,
+    pub(crate) is_degraded: bool,
+    pub(crate) is_removed: bool,
+}
+
+impl Seen {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            status: state.status,
+            custom: state.durable.part.preference.custom,
+            is_degraded: state.degraded,
+            is_removed: state.is_removed(),
+        }
+    }
+}
+
 /// What a node told watchers of one user.
 #[derive(Debug, Clone)]
 pub(crate) struct ToldState {
@@ -101,7 +121,7 @@ pub(crate) struct ToldState {
     pub(crate) record_revision: Revision,
     pub(crate) status: Status,
     pub(crate) version: presence::Version,
-    pub(crate) custom: CustomStatus,
+    pub(crate) seen: Seen,
     pub(crate) last_seen: Option<Wall>,
     /// When the last command was given.
     pub(crate) commanded: Option<Wall>,

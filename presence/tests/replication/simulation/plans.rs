@@ -357,6 +357,25 @@ pub(crate) fn a_node_starts_after_another_was_ended(world: &mut World) {
     world.until(120_000);
 }
 
+/// Redis's clock is set forward while the users of a node that was ended are in grace, and something else of one of them changes:
+/// who has read the end counts by its own clock.
+pub(crate) fn the_clock_of_redis_jumps_in_a_grace_period(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 0));
+    world.plan(30_000, |world| world.kill(0));
+    world.plan(46_000, |world| {
+        world.skew = 30_000_000;
+        world.jumped_at = world.now;
+    });
+    world.plan(50_000, |world| world.set(0, 1, CustomStatus::DoNotDisturb));
+    world.plan(50_500, |world| {
+        (1..3).for_each(|node| world.expect_told(0, node, Status::DoNotDisturb));
+    });
+    world.plan(59_500, |world| {
+        (1..3).for_each(|node| world.expect_told(0, node, Status::Offline));
+    });
+    world.until(120_000);
+}
+
 /// Redis goes back to before a user left, and the node that knows so is cut off for a moment: nobody else tells what was.
 pub(crate) fn redis_is_restored_to_before_a_user_left(world: &mut World) {
     world.plan(3_000, |world| world.join(0, 1));

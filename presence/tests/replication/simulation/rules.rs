@@ -230,6 +230,11 @@ fn a_node_that_starts_knows_when_sessions_of_an_ended_one_are_over() {
 }
 
 #[test]
+fn a_grace_period_is_counted_by_the_clock_of_who_has_read_its_begin() {
+    does_no_harm("clock", plans::the_clock_of_redis_jumps_in_a_grace_period);
+}
+
+#[test]
 fn no_caller_waits_for_a_claim_that_is_held_back() {
     does_no_harm("held back", resume::a_claim_is_held_back);
 }

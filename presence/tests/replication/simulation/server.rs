@@ -86,7 +86,7 @@ impl World {
         let answer = self.partitions[partition].call(server, call);
         if let Answer::Registered { epoch, .. } = &answer {
             let epoch = *epoch;
-            self.graces.remove(&(partition, from.1));
+            self.graces.forget(partition, from.1);
             self.note(|| format!("  node {} registers in {epoch}", from.0));
         }
         let actor = Actor {

@@ -8,6 +8,7 @@ use presence::replication::{
 use presence::{SessionId, SessionName, UserId, Wall};
 
 use super::database::Database;
+use super::graces::Graces;
 use super::node::{Delivery, Node};
 use super::rng::Rng;
 use crate::model::{self, ScriptRule};
@@ -95,8 +96,7 @@ pub(crate) struct World {
     pub(crate) changed_at: BTreeMap<UserId, u64>,
     /// When each command was first in the log.
     pub(crate) first_commanded: BTreeMap<(UserId, Incarnation, Wall), u64>,
-    /// When incarnations were ended, and until when their contributions count.
-    pub(crate) graces: BTreeMap<(usize, Incarnation), (u64, u64)>,
+    pub(crate) graces: Graces,
     /// When the last two entries of each incarnation came.
     pub(crate) heard: BTreeMap<(usize, Incarnation), (u64, u64)>,
     pub(crate) cursors: Vec<ClientCursor>,
@@ -188,7 +188,7 @@ impl World {
             commanded: BTreeMap::new(),
             changed_at: BTreeMap::new(),
             first_commanded: BTreeMap::new(),
-            graces: BTreeMap::new(),
+            graces: Graces::default(),
             heard: BTreeMap::new(),
             cursors: Vec::new(),
             is_quiet: false,
