@@ -54,13 +54,14 @@ impl fmt::Display for Longest {
     }
 }
 
-/// Asks a node, until this is dropped.
+/// Asks a node, until this is dropped. Then nothing is asked any more, and the node may be stopped.
 #[derive(Debug)]
 pub struct Responsiveness {
     longest: Arc<Mutex<Longest>>,
     control: Arc<Control>,
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// None once it is over.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Responsiveness {
@@ -120,13 +121,14 @@ impl Responsiveness {
             longest,
             control,
             is_over,
-            thread: std::thread::spawn(move || runtime.block_on(ask())),
+            thread: Some(std::thread::spawn(move || runtime.block_on(ask()))),
         }
     }
 
     /// Takes the longest answers since the last time. Fails if the node ceased to answer.
     pub fn take_longest(&self) -> Longest {
-        assert!(!self.thread.is_finished(), "the node ceased to answer");
+        let is_asking = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        assert!(is_asking, "the node ceased to answer");
         let longest = std::mem::take(&mut *self.longest.lock().unwrap());
         Longest {
             control: self.control.take_longest(),
@@ -151,5 +153,24 @@ async fn measure<T>(process: Process, control: &Control, asking: impl Future<Out
 impl Drop for Responsiveness {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told when it came.
+            thread.join().ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_is_asked_nothing_once_nobody_watches_it() {
+        let node = Daemon::start(&[]).await;
+        let watched = Responsiveness::watch(&node, vec!["ann".to_owned()]);
+        // The thread that asks keeps the longest answers.
+        let kept = Arc::downgrade(&watched.longest);
+        drop(watched);
+        assert_eq!(kept.strong_count(), 0);
     }
 }
