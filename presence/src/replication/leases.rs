@@ -17,6 +17,8 @@ struct Registered {
     unheard: u32,
     /// When it was last heard of, by this node's clock: ticks of its own may have been held up.
     heard: Mono,
+    /// When the last entry of it was read; none since the state was read: it may have been silent before that.
+    last_entry: Option<Mono>,
     /// What it told of itself.
     node: Vec<u8>,
     /// When its last tick was read, or its registration.
@@ -95,6 +97,7 @@ impl Leases {
             Registered {
                 unheard: 0,
                 heard: now,
+                last_entry: None,
                 node,
                 ticked: now,
                 tick: Tick::default(),
@@ -107,6 +110,7 @@ impl Leases {
         if let Some(registered) = self.registered.get_mut(&incarnation) {
             registered.unheard = 0;
             registered.heard = now;
+            registered.last_entry = Some(now);
         }
     }
 
@@ -126,7 +130,9 @@ impl Leases {
             over_at: now.after(grace + GRACE_LATE),
             ended: Some(id),
             connections: registered.as_ref().map_or(0, |registered| registered.tick.connections),
-            silence: registered.map(|registered| now.since(registered.heard)),
+            silence: registered
+                .and_then(|registered| registered.last_entry)
+                .map(|at| now.since(at)),
         };
         self.unregistered.insert(incarnation, ended);
     }

@@ -1,5 +1,7 @@
 //! Passes in their steps, and the time that they take.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::Contribution;
 use crate::replication::node_info::{NodeInfo, Tick};
@@ -87,6 +89,11 @@ fn a_node_with_more_connections_is_cleaned_up_for_longer() {
 /// How long after the last sign of life of a node with very many sessions the last of them are taken, and for how long they are:
 /// that long after it the node was found dead, and so long after the grace period this one began.
 fn cleaned_up(silence: u64, late: u64) -> (u64, u64) {
+    cleaned_up_after(silence, late, |_| {})
+}
+
+/// The same, if this happens at that last sign of life.
+fn cleaned_up_after(silence: u64, late: u64, happens: impl Fn(&mut Partition)) -> (u64, u64) {
     let mut machine = start(Duration::ZERO);
     let gone = Incarnation(3);
     (0..3_000).for_each(|number| copy(&mut machine, number, Some(gone)));
@@ -95,7 +102,9 @@ fn cleaned_up(silence: u64, late: u64) -> (u64, u64) {
         ..Tick::default()
     };
     machine.leases.handle_registered(gone, Vec::new(), Mono::default());
+    machine.leases.handle_heard(gone, Mono::default());
     machine.leases.handle_tick(gone, Mono::default(), tick);
+    happens(&mut machine);
     let grace = machine.settings.node_grace;
     end(&mut machine, gone, silence, grace);
     let begins = silence + 12_000 + 200 + late;
@@ -125,6 +134,20 @@ fn a_second_is_left_of_the_time_in_which_users_of_a_dead_node_are_offline() {
     assert!(takes > 4_000 && last > 28_900, "there is more time: {last}, {takes}");
     let (_, takes) = cleaned_up(100, 0);
     assert!(takes < 1_900, "it stopped, and did not die: {takes}");
+}
+
+#[test]
+fn a_node_that_may_have_been_silent_for_longer_is_cleaned_up_at_once() {
+    let registrations = BTreeMap::from([(Incarnation(3), Vec::new())]);
+    let read_anew = |machine: &mut Partition| {
+        let leases = &mut machine.leases;
+        leases.restore(registrations.clone(), BTreeMap::new(), Mono::default());
+    };
+    let (last, _) = cleaned_up_after(12_200, 0, read_anew);
+    assert!(
+        last <= 12_200 + 12_200 + 1_850,
+        "as if it had been a whole lease: {last}"
+    );
 }
 
 #[test]
