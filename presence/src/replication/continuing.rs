@@ -18,7 +18,7 @@ pub(super) struct Claim {
     of: SessionName,
     /// The session of the connection.
     by: SessionId,
-    /// When the place would have been over, of a lost session of this run.
+    /// When the place would have been over; none if the session is of another run, or was not found lost.
     until: Option<Mono>,
     /// Whether it was offered, or what was to be offered said so already. Until then the log has nothing of it to tell.
     is_offered: bool,
@@ -51,9 +51,9 @@ impl Partition {
         Some(activity)
     }
 
-    /// A connection on this node continues a session of this run; one that is lost is in grace `until` then. Whether it may: if no other session has taken the place, as far as
-    /// is known here. Take the place then, call [`Self::handle_touch`], and wait for [`Effect::Claimed`] if the log has the place;
-    /// or [`Self::withdraw_claim`], if there is none.
+    /// A connection on this node continues a session of this run, which is in grace `until` then if it was found lost. Whether it
+    /// may: if no other session has taken the place, as far as is known here. Take the place then, call [`Self::handle_touch`], and
+    /// wait for [`Effect::Claimed`] if the log has the place; or [`Self::withdraw_claim`], if there is none.
     pub fn claim_own_place(&mut self, user: &UserId, of: SessionName, by: SessionId, until: Option<Mono>) -> bool {
         let state = self.replica.get(user).map(Held::state).unwrap_or_default();
         if state.continued.contains(&of) || self.is_claimed(user, of) {
@@ -158,5 +158,81 @@ impl Partition {
                 is_won: by == self.own,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Contribution;
+    use crate::replication::node_info::NodeInfo;
+    use crate::replication::partition::Start;
+    use crate::replication::settings::Settings;
+    use crate::replication::state::Share;
+    use crate::revision::Revision;
+    use crate::time::{Reading, SystemWall};
+
+    const OWN: Incarnation = Incarnation(1);
+    const OTHER: Incarnation = Incarnation(2);
+
+    const fn name(of: Incarnation, session: u64) -> SessionName {
+        SessionName {
+            run: of.run(),
+            session: SessionId(session),
+        }
+    }
+
+    /// The log has these sessions of the user, by name.
+    fn machine(user: &UserId, places: &[(Incarnation, &[u64])]) -> Partition {
+        let start = Start {
+            own: OWN,
+            previous: Vec::new(),
+            node: NodeInfo::default(),
+            settings: Settings::of_tests(),
+            seed: 1,
+        };
+        let reading = Reading {
+            mono: Mono::default(),
+            system: SystemWall::from_millis(1_000_000),
+            records_ahead: 0,
+        };
+        let share = |(incarnation, sessions): &(Incarnation, &[u64])| Share {
+            incarnation: *incarnation,
+            contribution: Contribution::default(),
+            grace_until: None,
+            places: 0,
+            sessions: sessions.iter().copied().map(SessionId).collect(),
+            unknown: Vec::new(),
+        };
+        let state = State {
+            contributions: places.iter().map(share).collect(),
+            ..State::default()
+        };
+        let mut machine = Partition::new(start, reading);
+        let held = Held::new(Revision::new(1), &state.encode());
+        machine.replica.insert(user, held);
+        machine
+    }
+
+    #[test]
+    fn a_withdrawn_claim_frees_the_place_of_its_session_alone() {
+        let ann = UserId::new("ann").expect("a user id");
+        let mut machine = machine(&ann, &[(OWN, &[1, 2]), (OTHER, &[3])]);
+        let [first, second, third] = [11, 12, 13].map(SessionId);
+        let until = Some(Mono::from_millis(5_000));
+        assert!(machine.claim_own_place(&ann, name(OWN, 1), first, until));
+        assert!(machine.claim_own_place(&ann, name(OWN, 2), second, None));
+        assert!(machine.claim_place(&ann, name(OTHER, 3), third).is_some());
+        let freed = |session, until| {
+            let of = SessionId(session);
+            Some(FreedPlace { of, until })
+        };
+        assert_eq!(machine.withdraw_claim(&ann, second), freed(2, None));
+        assert_eq!(machine.withdraw_claim(&ann, second), None, "it has no claim any more");
+        assert!(!machine.claim_own_place(&ann, name(OWN, 1), second, None), "claimed");
+        assert_eq!(machine.withdraw_claim(&ann, third), None, "of another run");
+        assert_eq!(machine.claims_elsewhere(&ann), [], "it is withdrawn all the same");
+        assert_eq!(machine.withdraw_claim(&ann, first), freed(1, until));
+        assert!(machine.claims.is_empty());
     }
 }

@@ -82,6 +82,13 @@ impl Sessions {
         }
     }
 
+    /// Until when the lost session of this run has its place, if it has one.
+    #[must_use]
+    pub fn place_until(&self, of: SessionId) -> Option<Mono> {
+        let grace = self.grace().filter(|grace| grace.named().contains(&of));
+        grace.map(|grace| grace.until)
+    }
+
     /// How many sessions are to be in grace after a crash: those that have or would get a place, and at least one while there
     /// is a connection. A session that is said to be lost may be alive.
     #[must_use]

@@ -317,3 +317,28 @@ fn a_session_gives_back_the_place_of_one_that_is_not_found_lost() {
     sessions.handle_end(at(2_000), half_open, EndReason::Lost, FOR);
     assert_eq!(sessions.grace().map(presence::GracePeriod::places), Some(1));
 }
+
+#[test]
+fn a_place_whose_time_is_over_is_not_given_back() {
+    let (lost, back) = (SessionId(1), SessionId(2));
+    let mut sessions = Sessions::default();
+    sessions.handle_connect(at(0), lost, FOR);
+    sessions.handle_end(at(1_000), lost, EndReason::Lost, FOR);
+    sessions.handle_connect(at(2_000), back, FOR);
+    assert!(sessions.handle_resume(at(2_000), back, Predecessor::Here(lost), FOR));
+    let until = 1_000 + GRACE;
+    sessions.handle_place_back(at(until), back, lost, Mono::from_millis(until));
+    assert_eq!(sessions.grace(), None);
+}
+
+#[test]
+fn a_session_has_a_place_until_the_grace_period_is_over() {
+    let (lost, open) = (SessionId(1), SessionId(2));
+    let mut sessions = Sessions::default();
+    assert_eq!(sessions.place_until(lost), None);
+    sessions.handle_connect(at(0), lost, FOR);
+    sessions.handle_connect(at(0), open, FOR);
+    sessions.handle_end(at(1_000), lost, EndReason::Lost, FOR);
+    assert_eq!(sessions.place_until(lost), Some(Mono::from_millis(1_000 + GRACE)));
+    assert_eq!(sessions.place_until(open), None, "not found lost");
+}

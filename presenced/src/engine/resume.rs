@@ -52,7 +52,7 @@ impl Engine {
             self.record_of(&entry, Viewer::Own)
         });
         if place.is_some() && !is_resumed {
-            let _ = self.withdraw_claim(user, conn.id());
+            self.withdraw_claim(user, conn.id());
         }
         Some(Resumption {
             is_resumed,
@@ -92,14 +92,15 @@ impl Engine {
         let Some(shared) = self.cluster.shared() else {
             return Some(Place::Here(here));
         };
-        let until = self.users.find(user).and_then(|entry| entry.state.grace_until());
-        let mut machine = shared.partition_of(user).machine();
-        match is_here {
-            true => machine
-                .claim_own_place(user, of, by, until)
-                .then_some(Place::Here(here)),
-            false => machine.claim_place(user, of, by).map(Place::Elsewhere),
+        let partition = shared.partition_of(user);
+        if !is_here {
+            return partition.machine().claim_place(user, of, by).map(Place::Elsewhere);
         }
+        // Before the machine is locked: see the order of locks.
+        let entry = self.users.find(user);
+        let until = entry.and_then(|entry| entry.state.place_until(of.session));
+        let may_claim = partition.machine().claim_own_place(user, of, by, until);
+        may_claim.then_some(Place::Here(here))
     }
 
     /// The connection of this session continues no other one after all. The place that is free again.

@@ -39,7 +39,7 @@ impl World {
     fn resume_here(&mut self, index: usize, user: &UserId, id: SessionId, of: SessionName) {
         let partition = self.nodes[index].partition_index(user);
         let shell = self.nodes[index].users.get(user);
-        let until = shell.and_then(|shell| shell.sessions.grace()).map(|grace| grace.until);
+        let until = shell.and_then(|shell| shell.sessions.place_until(of.session));
         let mut has_place = self.nodes[index].partitions[partition].claim_own_place(user, of, id, until);
         if has_place {
             self.change(index, user, |shell, now| {

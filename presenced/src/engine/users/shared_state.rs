@@ -155,9 +155,9 @@ impl UserState {
         ended
     }
 
-    /// When the grace period of sessions on this node is over.
-    pub(in crate::engine) fn grace_until(&self) -> Option<Mono> {
-        self.sessions.grace().map(|grace| grace.until)
+    /// Until when the lost session of this run has its place, if it has one.
+    pub(in crate::engine) fn place_until(&self, of: SessionId) -> Option<Mono> {
+        self.sessions.place_until(of)
     }
 
     /// The connection is refused, which had taken this place.
