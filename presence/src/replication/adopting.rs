@@ -41,6 +41,7 @@ impl Partition {
         pages.ends.retain(|_, end| end.id > epoch.start);
         let ends = self.told_ends(input, mem::take(&mut pages.ends));
         self.leases.restore(mem::take(&mut pages.registrations), ends, now);
+        self.orders_here.keep(|by| self.leases.is_registered(by));
         self.watch_name(now);
         let is_new = self.follower.epoch != Some(epoch);
         if is_new {

@@ -238,7 +238,7 @@ impl Partition {
         }
     }
 
-    fn apply_ended(&mut self, now: Mono, id: Revision, incarnation: Incarnation, grace: Duration) {
+    pub(super) fn apply_ended(&mut self, now: Mono, id: Revision, incarnation: Incarnation, grace: Duration) {
         self.leases.handle_ended(incarnation, id, now, grace);
         self.publisher.ends.remove(&incarnation);
         self.orders_here.forget(incarnation);

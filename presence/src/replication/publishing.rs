@@ -197,7 +197,7 @@ impl Partition {
         })
     }
 
-    fn next_tick(&mut self, now: crate::time::Mono) -> Call {
+    pub(super) fn next_tick(&mut self, now: crate::time::Mono) -> Call {
         let every = self.settings.tick_every();
         self.publisher.wants_probe = false;
         self.publisher.tick_at = now.after(every);
