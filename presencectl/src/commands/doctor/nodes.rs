@@ -71,7 +71,7 @@ pub(super) fn check_answers(answer: &NodesResponse) -> Vec<Check> {
             answer.node
         );
         checks.push(Check::warn("address", found).fix(
-            "finish the upgrade, if the nodes have different versions; else give all nodes the same --secret-file; until then \
+            "finish the upgrade if the nodes have different versions, else give all nodes the same --secret-file; until then \
              `explain` only counts the sessions there",
         ));
     }
