@@ -19,7 +19,6 @@ const REMEMBERED_MAX: usize = 131_072;
 /// What a user's last change was, and when.
 struct Change {
     at: Mono,
-    user: UserId,
     is_removal: bool,
 }
 
@@ -54,8 +53,9 @@ pub(crate) struct Changes {
 
 #[derive(Default)]
 struct Log {
-    /// The last change of each user, by its revision.
-    changes: BTreeMap<Revision, Change>,
+    /// The last change of each user, by its revision. Partitions of a cluster give revisions on their own, so several users may
+    /// have one.
+    changes: BTreeMap<(Revision, UserId), Change>,
     /// The highest revision of a change that is no longer remembered.
     forgotten_to: Revision,
     /// The run before, if it ended cleanly.
@@ -101,10 +101,9 @@ impl Changes {
         for (user, revision) in past.changed {
             let change = Change {
                 at: now,
-                user,
                 is_removal: false,
             };
-            log.changes.insert(revision, change);
+            log.changes.insert((revision, user), change);
         }
         log.forgotten_to = past.history.from;
         log.before = Some(past.history);
@@ -134,15 +133,9 @@ impl Changes {
             is_removal,
         } = *new;
         let mut log = self.log.lock();
-        if log.changes.get(&before).is_some_and(|change| change.user == *user) {
-            log.changes.remove(&before);
-        }
-        let change = Change {
-            at: now,
-            user: user.clone(),
-            is_removal,
-        };
-        log.changes.insert(revision, change);
+        log.changes.remove(&(before, user.clone()));
+        let change = Change { at: now, is_removal };
+        log.changes.insert((revision, user.clone()), change);
         log.trim(now);
         self.pass(revision);
     }
@@ -228,14 +221,13 @@ impl Changes {
         }
         // A user that was shown without what is stored of it may have changed under two revisions.
         let mut seen = hashbrown::HashSet::new();
-        let after = Revision::new(revision.get().saturating_add(1));
-        let newest_first = log.changes.range(after..).rev();
+        let newest_first = log.changes.iter().rev().take_while(|((at, _), _)| *at > revision);
         Some(
             newest_first
-                .filter(|(_, change)| seen.insert(change.user.clone()))
-                .map(|(revision, change)| match change.is_removal {
-                    true => Since::Removed(change.user.clone(), *revision),
-                    false => Since::Changed(change.user.clone()),
+                .filter(|((_, user), _)| seen.insert(user.clone()))
+                .map(|((at, user), change)| match change.is_removal {
+                    true => Since::Removed(user.clone(), *at),
+                    false => Since::Changed(user.clone()),
                 })
                 .collect(),
         )
@@ -245,7 +237,7 @@ impl Changes {
 impl Log {
     /// Forgets what is too old, or too much.
     fn trim(&mut self, now: Mono) {
-        while let Some((revision, oldest)) = self.changes.first_key_value() {
+        while let Some(((revision, _), oldest)) = self.changes.first_key_value() {
             if now.since(oldest.at) <= REMEMBERED_FOR && self.changes.len() <= REMEMBERED_MAX {
                 break;
             }
@@ -255,8 +247,13 @@ impl Log {
     }
 
     fn forget_to(&mut self, revision: Revision) {
-        let kept = Revision::new(revision.get().saturating_add(1));
-        self.changes = self.changes.split_off(&kept);
+        while self
+            .changes
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= revision)
+        {
+            self.changes.pop_first();
+        }
         self.forgotten_to = self.forgotten_to.max(revision);
     }
 }

@@ -48,6 +48,24 @@ fn a_user_that_changed_twice_is_listed_once_with_the_latest() {
     assert_eq!(changes.since(Revision::new(changes.last())), Some(Vec::new()));
 }
 
+/// Revisions are of one user: partitions of a cluster give them on their own, and so does a node that can't reach Redis.
+#[test]
+fn users_that_changed_at_one_revision_are_all_listed() {
+    let changes = Changes::new(7, FLOOR);
+    push(&changes, 1, "ann", 101);
+    push(&changes, 1, "bob", 101);
+    let both = vec![Since::Changed(user("bob")), Since::Changed(user("ann"))];
+    assert_eq!(changes.since(FLOOR), Some(both));
+    assert_eq!(changes.since(Revision::new(101)), Some(Vec::new()));
+    // One of them changes again.
+    let (ann, before) = (user("ann"), Revision::new(101));
+    changes.push(Mono::from_millis(2), &change(&ann, before, Revision::new(102), false));
+    assert_eq!(changes.since(before), Some(vec![Since::Changed(ann)]));
+    assert_eq!(changes.since(FLOOR).map(|changed| changed.len()), Some(2));
+    changes.begin_after(before);
+    assert_eq!(changes.since(before).map(|changed| changed.len()), Some(1));
+}
+
 #[test]
 fn foreign_future_and_zero_cursors_do_not_resume() {
     let changes = Changes::new(7, FLOOR);
