@@ -15,6 +15,9 @@ const LEASE: Duration = Duration::from_secs(15);
 const NODE_GRACE: Duration = Duration::from_secs(12);
 /// Nodes clean up at a moment of their own within this time.
 const SPREAD: Duration = Duration::from_secs(1);
+/// What a log is trimmed to, and how many more it may have: Redis takes away whole blocks, of 100 by default.
+const LOG_ENTRIES: usize = 10_000;
+const BLOCK_ENTRIES: usize = 100;
 /// What the machine and a call take.
 const BUSY: Duration = Duration::from_secs(1);
 /// Clocks are read in milliseconds, twice on the way.
@@ -67,13 +70,15 @@ impl Silence {
         Self { partitions, last }
     }
 
-    /// The log of the partition does not reach back to the last entry of the node any more.
+    /// The log of the partition is as long as it may be, and does not reach back to the last entry of the node any more.
     pub(crate) fn was_trimmed(&self, cluster: &Cluster, partition: usize) {
         let log = format!("presence:{{{partition}}}:log");
         let first = cluster.command(&["XRANGE", &log, "-", "+", "COUNT", "1"]);
         let (id, _) = first.split_once('-').expect("an entry");
         let id: u64 = id.parse().expect("its time");
         assert!(id > self.last[&partition], "{id}, {:?}", self.last);
+        let length: usize = cluster.command(&["XLEN", &log]).parse().expect("a length");
+        assert!((LOG_ENTRIES..LOG_ENTRIES + BLOCK_ENTRIES).contains(&length), "{length}");
     }
 
     /// On each of the other nodes these users became OFFLINE once after it stopped, when the rules say.
