@@ -232,34 +232,45 @@ impl PostgresServer {
 
     /// Runs SQL as the superuser. What it prints.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        let output = self.try_sql(database, sql);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{sql}: {stderr}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        printed(sql, &self.try_sql(database, sql))
+    }
+
+    /// The same in a thread of its own: while it takes, timers of the test go on, so what is waited for may be timed.
+    pub async fn ask(&self, database: &str, sql: &str) -> String {
+        let mut psql = self.command(database, sql);
+        let asked = tokio::task::spawn_blocking(move || psql.output().expect("psql"));
+        printed(sql, &asked.await.unwrap())
     }
 
     /// The same, whatever comes of it.
     pub fn try_sql(&self, database: &str, sql: &str) -> Output {
-        Command::new(self.programs.join("psql"))
-            .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h"])
-            .arg(&self.dir)
-            .args(["-p", &self.port.to_string(), "-U", USER, "-d", database, "-c", sql])
-            .stdin(Stdio::null())
-            .output()
-            .expect("psql")
+        self.command(database, sql).output().expect("psql")
+    }
+
+    fn command(&self, database: &str, sql: &str) -> Command {
+        let mut psql = self.psql(database);
+        psql.args(["-v", "ON_ERROR_STOP=1", "-c", sql]).stdin(Stdio::null());
+        psql
     }
 
     /// Starts psql on a database, to be given SQL on its standard input: a session that goes on until that ends.
     pub fn session(&self, database: &str) -> Child {
-        Command::new(self.programs.join("psql"))
-            .args(["-X", "-A", "-t", "-q", "-h"])
-            .arg(&self.dir)
-            .args(["-p", &self.port.to_string(), "-U", USER, "-d", database])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("psql")
+        let mut psql = self.psql(database);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        psql.spawn().expect("psql")
+    }
+
+    fn psql(&self, database: &str) -> Command {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-A", "-t", "-q", "-h"]).arg(&self.dir).args([
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            USER,
+            "-d",
+            database,
+        ]);
+        psql
     }
 
     fn control(&self, arguments: &[&str]) {
@@ -289,6 +300,13 @@ impl Drop for PostgresServer {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
+}
+
+/// What psql has printed of SQL that was run.
+fn printed(sql: &str, output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{sql}: {stderr}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Waits for the end of its standard input in a session of its own, so that an interrupt of the tests does not end it first.

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use presence::Status;
 use presence_tests::postgres_server::{Disk, PostgresServer};
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::let_time_pass;
+use presence_tests::wait::{DEADLINE, let_time_pass};
 
 use crate::watched::Watched;
 
 /// How long both are away, and then one of them.
 const AWAY: Duration = Duration::from_secs(15);
 
-async fn both_go_away(postgres: &PostgresServer) -> Watched {
+async fn both_go_away(postgres: &PostgresServer) -> Watched<'_> {
     let mut watched = Watched::start(postgres, RedisServer::start(&[])).await;
+    watched.sets_do_not_disturb("b-1").await;
+    let shown = Status::DoNotDisturb;
+    watched.recorders.all_show(&["b-1"], shown, DEADLINE).await;
     watched.begin();
     postgres.stop();
     watched.writes_are_refused().await;
@@ -20,6 +24,7 @@ async fn both_go_away(postgres: &PostgresServer) -> Watched {
     watched.cluster.redis().kill();
     watched.is_stale().await;
     watched.writes_are_refused().await;
+    watched.is_undisturbed_at_c("b-1").await;
     watched.some_change().await;
     let_time_pass(AWAY).await;
     watched

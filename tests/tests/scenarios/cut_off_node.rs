@@ -16,8 +16,9 @@ use presence_tests::redis_server::RedisServer;
 use presence_tests::report_load;
 use presence_tests::wait::{DEADLINE, let_time_pass, timed, timed_within, wait_until};
 
-use crate::scene::all_is_well;
+use crate::scene::{all_is_well, connect};
 use crate::silence::{Silence, partitions_of_all};
+use crate::stored::all_are_stored;
 
 /// How often each node is asked of all users.
 const POLL: Duration = Duration::from_secs(1);
@@ -54,10 +55,7 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     let clock = Stopwatch::start();
     let recorders = Recorders::start(clock, &[("a", a), ("b", b), ("c", c)]).await;
     let stay: Vec<String> = (0..STAYING).map(|number| format!("stay-{number}")).collect();
-    let mut sockets = Vec::new();
-    for user in &stay {
-        sockets.push(a.socket(user).await);
-    }
+    let mut sockets = connect(a, &stay).await;
     let (mut dan, mut eva) = (a.socket("dan").await, a.socket("eva").await);
     let all = [stay.clone(), vec!["dan".to_owned(), "eva".to_owned()]].concat();
     recorders.all_show(&all, Status::Online, DEADLINE).await;
@@ -107,6 +105,7 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     let everybody = [all.clone(), (0..changes).map(report_load::user).collect()].concat();
     // For longer than nobody else becomes OFFLINE (5 s).
     all_is_well(&recorders, &cluster.nodes(), &everybody).await;
+    all_are_stored(&cluster, PostgresServer::shared(), &everybody).await;
     stayed_away(&recorders, &pollers, held, both_ended);
     others.are_current(held).await;
     own.were_stale_once(held, healed).await;

@@ -45,7 +45,7 @@ async fn redis_without_memory_takes_departures_alone() {
 }
 
 /// `presencectl doctor` finds this on any node, and says how it is mended.
-async fn doctor_says(watched: &Watched, name: &str, found: &str, fix: &str) {
+async fn doctor_says(watched: &Watched<'_>, name: &str, found: &str, fix: &str) {
     for node in watched.cluster.nodes() {
         wait_until("doctor has found it", async || {
             let document = run(node, &["doctor", "-o", "json"]).await.json();
@@ -59,7 +59,7 @@ async fn doctor_says(watched: &Watched, name: &str, found: &str, fix: &str) {
 }
 
 /// Something is taken from Redis by hand, this often: all is right within 10 s, and nothing follows until the next such fault.
-async fn is_taken_by_hand(watched: &Watched, command: &[&str], times: usize) {
+async fn is_taken_by_hand(watched: &Watched<'_>, command: &[&str], times: usize) {
     let next = watched.recorders.now() + APART;
     for _ in 0..times {
         watched.cluster.command(command);

@@ -13,7 +13,7 @@ use crate::watched::Watched;
 /// How long a fault lasts that lasts: longer than a lease.
 const AWAY: Duration = Duration::from_secs(30);
 
-async fn start() -> Watched {
+async fn start() -> Watched<'static> {
     Watched::start(PostgresServer::shared(), RedisServer::start(&[])).await
 }
 
@@ -25,6 +25,7 @@ async fn redis_killed_for_a_minute_and_empty_then_makes_no_event() {
     watched.is_stale().await;
     watched.commands_are_refused().await;
     watched.some_change().await;
+    watched.some_is_taken().await;
     let_time_pass(2 * AWAY).await;
     watched.fault_of_redis_ends();
     watched.cluster.redis().start_again();
@@ -69,6 +70,7 @@ async fn links_that_swallow_everything_make_no_event() {
     }
     watched.is_stale().await;
     watched.some_change().await;
+    watched.some_is_taken().await;
     let_time_pass(AWAY).await;
     watched.fault_of_redis_ends();
     for node in 0..3 {
@@ -113,6 +115,7 @@ async fn a_password_that_is_wrong_for_a_while_makes_no_event() {
         .command(&["-a", "other", "CLIENT", "KILL", "TYPE", "normal"]);
     watched.is_stale().await;
     watched.some_change().await;
+    watched.some_is_taken().await;
     let_time_pass(AWAY).await;
     watched.fault_of_redis_ends();
     watched

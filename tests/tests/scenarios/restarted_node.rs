@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use presence::replication::State;
 use presence::wire::record::Record;
 use presence::wire::rest::QueryResponse;
 use presence::{Status, Wall};
@@ -14,6 +13,7 @@ use presence_tests::recorder::Recorders;
 use presence_tests::wait::{DEADLINE, wait_for, wait_until};
 
 use crate::scene::{Scene, connect, named, seconds};
+use crate::stored::read_states;
 
 /// Clients that come back to the node, as many that go to another one, and as many that stay away.
 const EACH: usize = 40;
@@ -75,7 +75,7 @@ async fn nothing_remains_of_the_earlier_life_of_a_node() {
     let is_away = began.saturating_sub(seconds(1))..started + seconds(1);
     scene.poller("a").was_answered_but_for(&[is_away]);
     wait_for("no state names its earlier life", seconds(10), async || {
-        let named = all_contributors(&scene.cluster);
+        let named = all_contributors(&scene.cluster).await;
         let is_earlier = named.iter().any(|one| earlier.contains(one));
         (!is_earlier && later.iter().all(|one| named.contains(one))).then_some(())
     })
@@ -120,23 +120,10 @@ async fn incarnations_of(cluster: &Cluster, name: &str) -> Vec<String> {
 }
 
 /// The runs that contribute to some user's state, as Redis has it.
-fn all_contributors(cluster: &Cluster) -> Vec<String> {
-    // The first 16 digits are the revision.
-    let script = "local states = {} for _, value in ipairs(redis.call('HVALS', KEYS[1])) do \
-                  local state = string.sub(value, 17) \
-                  states[#states + 1] = string.gsub(state, '.', function(c) return string.format('%02x', string.byte(c)) end) \
-                  end return states";
-    let mut all = Vec::new();
-    for number in 0..cluster.partitions() {
-        let key = format!("presence:{{{number}}}:state");
-        for line in cluster.command(&["EVAL", script, "1", &key]).lines() {
-            let digits = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
-            let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
-            // Other fields of the partition are no states.
-            let state = State::decode(&bytes).unwrap_or_default();
-            all.extend(state.contributions.iter().map(|share| share.incarnation.to_string()));
-        }
-    }
+async fn all_contributors(cluster: &Cluster) -> Vec<String> {
+    let states = read_states(cluster).await;
+    let shares = states.values().flat_map(|(_, state)| &state.contributions);
+    let all: Vec<String> = shares.map(|share| share.incarnation.to_string()).collect();
     assert!(!all.is_empty(), "states of present users");
     all
 }

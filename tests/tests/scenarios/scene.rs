@@ -17,6 +17,8 @@ use presence_tests::redis_server::RedisServer;
 use presence_tests::wait::{let_time_pass, within};
 use presence_tests::{Daemon, Socket};
 
+use crate::stored::all_are_stored;
+
 /// How often each node is asked of all users.
 const POLL: Duration = Duration::from_secs(1);
 /// Handshakes at once.
@@ -95,9 +97,10 @@ impl Scene {
         self.recorders.all_show(users, Status::Online, seconds(30)).await;
     }
 
-    /// What is asserted of every scenario, once it is over.
+    /// What is asserted of every scenario, once it is over, and that Redis and PostgreSQL have what is told.
     pub(crate) async fn all_is_well(&self, nodes: &[&Daemon], users: &[String]) {
         all_is_well(&self.recorders, nodes, users).await;
+        all_are_stored(&self.cluster, PostgresServer::shared(), users).await;
     }
 
     /// Waits until the set for other services has these users alone.

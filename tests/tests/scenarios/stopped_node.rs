@@ -18,6 +18,7 @@ use presence_tests::{Daemon, Socket};
 
 use crate::scene::all_is_well;
 use crate::silence::{Silence, partitions_of_all};
+use crate::stored::all_are_stored;
 
 /// Clients that stay, as many that close their connection, and as many that move.
 const EACH: usize = 100;
@@ -101,6 +102,7 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
 
     timed_within("all is right", RIGHT_WITHIN, all_show_the_same(&cluster, &all)).await;
     all_is_well(&recorders, &cluster.nodes(), &all).await;
+    all_are_stored(&cluster, PostgresServer::shared(), &all).await;
     others.no_change(&close, resumed);
     recorders.no_change(&moves, stopped);
     recorders.of(&["a"]).told_nothing_older(&truth, stopped);

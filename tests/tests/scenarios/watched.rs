@@ -1,5 +1,4 @@
-//! A cluster whose Redis is to fail, with users on all nodes: what was told of them and answered about them meanwhile, and what
-//! that cost.
+//! A cluster whose Redis is to fail, with users on all nodes, and what they and their operators do meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,11 +12,16 @@ use presence_tests::poller::Poller;
 use presence_tests::postgres_server::PostgresServer;
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::{let_time_pass, timed, wait_until};
+use presence_tests::rest::send;
+use presence_tests::wait::{let_time_pass, timed, timed_within, wait_until};
 use presence_tests::{DEADLINE, Daemon, Rest, Socket};
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::json;
 
-use crate::scene::all_is_well;
+use self::right::records;
+use crate::held_cursors::HeldCursor;
+
+mod right;
 
 /// Users with a connection on each node, who stay.
 const STAYING: usize = 30;
@@ -27,21 +31,18 @@ const POLL: Duration = Duration::from_secs(1);
 const ANSWERED_WITHIN: Duration = Duration::from_millis(600);
 /// A fault is told within this time.
 const STALE_WITHIN: Duration = Duration::from_secs(3);
-/// Once a fault is over, all is right within this time.
-const RIGHT_WITHIN: Duration = Duration::from_secs(10);
 /// For how long users whom no node has in a new epoch are shown as before: a lease (15 s), 5 s and a node's grace (12 s), and a
 /// second in which nodes clean up. With the quiet at the end this is exceeded by far.
 const NOT_TAKEN_OVER_FOR: Duration = Duration::from_secs(33);
-/// How much of one core a node takes at most while Redis fails.
-const CORE_MAX: f64 = 0.2;
 /// How many partitions there are by default.
 const PARTITIONS: usize = 16;
 /// The names of the nodes.
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// The cluster, with its users.
-pub(crate) struct Watched {
+pub(crate) struct Watched<'a> {
     pub(crate) cluster: Cluster,
+    postgres: &'a PostgresServer,
     pub(crate) recorders: Recorders,
     clock: Stopwatch,
     /// Who is present all the time.
@@ -49,6 +50,13 @@ pub(crate) struct Watched {
     /// Who has come, and who has left, since the fault began.
     came: Vec<String>,
     left: Vec<String>,
+    /// Who is present all the time and has set DO_NOT_DISTURB, with when.
+    undisturbed: Vec<(String, Duration)>,
+    /// What observers had who left before the fault, and while nodes said that they may be out of date.
+    cursors: Vec<HeldCursor>,
+    /// The epochs then of all partitions.
+    epochs: Vec<String>,
+    cursors_of_outage: Vec<HeldCursor>,
     pub(crate) sockets: BTreeMap<String, Socket>,
     pollers: Vec<Poller>,
     /// When Redis began to fail, and until when it did at least, once that was noticed.
@@ -59,9 +67,9 @@ pub(crate) struct Watched {
     processes: Vec<(i32, Duration)>,
 }
 
-impl Watched {
+impl<'a> Watched<'a> {
     /// Starts the nodes on this Redis, with their users.
-    pub(crate) async fn start(postgres: &PostgresServer, redis: RedisServer) -> Self {
+    pub(crate) async fn start(postgres: &'a PostgresServer, redis: RedisServer) -> Self {
         let cluster = Cluster::start_linked(postgres, Arc::new(redis), &[]).await;
         let nodes = cluster.nodes();
         let named: Vec<_> = NAMES.into_iter().zip(nodes).collect();
@@ -75,14 +83,20 @@ impl Watched {
                 present.push(user);
             }
         }
-        recorders.all_show(&present, Status::Online, RIGHT_WITHIN * 3).await;
+        recorders.all_show(&present, Status::Online, DEADLINE).await;
+        let (cursors, epochs) = (cursors_of(&cluster).await, epochs(&cluster));
         Self {
             cluster,
+            postgres,
             recorders,
             clock,
             present,
             came: Vec::new(),
             left: Vec::new(),
+            undisturbed: Vec::new(),
+            cursors,
+            epochs,
+            cursors_of_outage: Vec::new(),
             sockets,
             pollers: Vec::new(),
             redis_failed: Duration::ZERO,
@@ -120,13 +134,51 @@ impl Watched {
         }
     }
 
-    /// Each node refuses to end sessions, which the others would not be told of.
+    /// Each node refuses in time to end sessions, which the others would not be told of.
     pub(crate) async fn commands_are_refused(&self) {
         for rest in self.rests() {
-            let answer = rest.try_kick("a-1").await;
-            assert_eq!(answer.status, 503, "{}", answer.body);
+            for path in ["/api/presence/a-1/sessions", "/api/user/a-1"] {
+                let command = send(rest.internal(Method::DELETE, path));
+                let answer = timed_within("a command is refused", ANSWERED_WITHIN, command).await;
+                answer.rejected(503, "cluster_unavailable");
+            }
             assert_eq!(rest.get("/readyz").await.status, 200);
         }
+    }
+
+    /// A user with a connection to b sets DO_NOT_DISTURB at c, which takes it in time.
+    pub(crate) async fn sets_do_not_disturb(&mut self, user: &str) {
+        let rest = self.cluster.c.rest();
+        self.present.retain(|present| present != user);
+        self.undisturbed.push((user.to_owned(), self.recorders.now()));
+        let setting = rest.set_custom_status(user, "DO_NOT_DISTURB");
+        let set = timed_within("a custom status is taken", ANSWERED_WITHIN, setting).await;
+        assert_eq!(set.ok::<Record>().status, Status::DoNotDisturb);
+        let on_c = self.recorders.of(&["c"]);
+        on_c.all_show(&[user], Status::DoNotDisturb, DEADLINE).await;
+    }
+
+    /// A user who has set DO_NOT_DISTURB before has it on a further connection to c, whatever is away.
+    pub(crate) async fn is_undisturbed_at_c(&mut self, user: &str) {
+        let socket = self.cluster.c.socket(user).await;
+        let own = socket.user.as_ref().map(|user| user.status);
+        assert_eq!(own, Some(Status::DoNotDisturb));
+        self.sockets.insert(format!("{user} at c"), socket);
+    }
+
+    /// What the database keeps is taken.
+    pub(crate) async fn some_is_taken(&mut self) {
+        self.sets_do_not_disturb("b-1").await;
+        self.is_reported("reported").await;
+    }
+
+    /// A gateway reports a user to b, which takes it in time.
+    pub(crate) async fn is_reported(&mut self, user: &str) {
+        let rest = self.cluster.b.rest();
+        let reporting = rest.report(user, json!({"status": "ONLINE"}));
+        let reported = timed_within("a report is taken", ANSWERED_WITHIN, reporting).await;
+        assert_eq!(reported.ok::<Record>().status, Status::Online);
+        self.came.push(user.to_owned());
     }
 
     /// Each node takes it again. The present users stay ONLINE.
@@ -180,7 +232,18 @@ impl Watched {
         let ((), took) = timed(self.until_stale()).await;
         let took = before + took;
         assert!(took <= STALE_WITHIN, "said after {took:?}");
+        self.take_cursors_of_outage().await;
         self.fault_of_redis_ends();
+    }
+
+    /// Those of nodes that are out of date after it, too.
+    async fn take_cursors_of_outage(&mut self) {
+        for (cursor, node) in cursors_of(&self.cluster).await.into_iter().zip(self.cluster.nodes()) {
+            let told = records(&node.rest(), &self.present).await;
+            if told.iter().any(|record| record["stale"] == true) {
+                self.cursors_of_outage.push(cursor);
+            }
+        }
     }
 
     async fn until_stale(&self) {
@@ -205,69 +268,6 @@ impl Watched {
         self.cluster.nodes().map(Daemon::rest)
     }
 
-    /// The fault ended just now: within 10 s all is right on all nodes, and in the set for other services.
-    pub(crate) async fn is_right_again(&self) {
-        let ((), took) = timed(self.until_right()).await;
-        assert!(took <= RIGHT_WITHIN, "right after {took:?}");
-    }
-
-    async fn until_right(&self) {
-        let rests = self.rests();
-        wait_until("no node says that it may be out of date", async || {
-            for rest in &rests {
-                let ready = rest.get("/readyz").await;
-                if ready.status != 200 || ready.body["warnings"].to_string().contains("Redis") {
-                    return None;
-                }
-            }
-            Some(())
-        })
-        .await;
-        self.recorders.all_show(&self.left, Status::Offline, DEADLINE).await;
-        self.recorders.all_show(&self.came, Status::Online, DEADLINE).await;
-        self.until_the_same(&rests).await;
-        self.until_online_is_exact().await;
-    }
-
-    /// Each user is the same on all nodes, byte for byte, and none is in doubt.
-    async fn until_the_same(&self, rests: &[Rest]) {
-        let users = self.all();
-        let mut differ: Vec<usize> = (0..users.len()).collect();
-        wait_until("all users are the same on all nodes", async || {
-            let mut all = Vec::new();
-            for rest in rests {
-                all.push(records(rest, &users).await);
-            }
-            differ.retain(|user| {
-                let [first, others @ ..] = all.as_slice() else {
-                    return true;
-                };
-                let first = &first[*user];
-                let is_in_doubt = first["stale"] == true || first["degraded"] == true;
-                is_in_doubt || others.iter().any(|records| records[*user] != *first)
-            });
-            differ.is_empty().then_some(())
-        })
-        .await;
-    }
-
-    /// The set for other services has those who are present.
-    async fn until_online_is_exact(&self) {
-        let keys: Vec<String> = (0..PARTITIONS)
-            .map(|number| format!("presence:{{{number}}}:online"))
-            .collect();
-        let command: Vec<&str> = std::iter::once("SUNION")
-            .chain(keys.iter().map(String::as_str))
-            .collect();
-        let present = self.present.iter().chain(&self.came);
-        let present: BTreeSet<&str> = present.map(String::as_str).collect();
-        wait_until("the set of those who are present is exact", async || {
-            let members = self.cluster.ask(&command).await;
-            (members.split_whitespace().collect::<BTreeSet<_>>() == present).then_some(())
-        })
-        .await;
-    }
-
     /// Redis began a new epoch when the fault ended. Waits until whom no node has in it would be OFFLINE.
     pub(crate) async fn epoch_gets_old(&self) {
         self.took_little_time();
@@ -276,42 +276,29 @@ impl Watched {
 
     /// All users, also those who have come or left.
     fn all(&self) -> Vec<String> {
-        let all = self.present.iter().chain(&self.came).chain(&self.left);
+        let undisturbed = self.undisturbed.iter().map(|(user, _)| user);
+        let all = self
+            .present
+            .iter()
+            .chain(&self.came)
+            .chain(&self.left)
+            .chain(undisturbed);
         all.cloned().collect()
-    }
-
-    /// Nobody who stayed or moved was told or shown to be away since the fault began, nor is for some quiet after it; every
-    /// request was answered in time, and no node was restarted or busy.
-    pub(crate) async fn made_no_event(&self) {
-        self.took_little_time();
-        all_is_well(&self.recorders, &self.cluster.nodes(), &self.all()).await;
-        let now = self.recorders.now();
-        self.recorders.no_change(&self.present, self.begun);
-        match self.redis_failed_until {
-            Some(until) => self.recorders.were_stale_once(self.redis_failed, until).await,
-            None => self.recorders.are_current(self.begun).await,
-        }
-        for poller in &self.pollers {
-            poller.was_answered_but_for(&[]);
-            poller.never(&self.present, Status::Offline, self.begun, now);
-            let longest = poller.latencies(self.begun, now).pop().unwrap();
-            assert!(longest <= ANSWERED_WITHIN, "an answer took {longest:?}");
-        }
-    }
-
-    /// No node was restarted, or busy since the fault began.
-    fn took_little_time(&self) {
-        let period = self.recorders.now() - self.begun;
-        for ((before, taken_before), (after, taken)) in self.processes.iter().zip(self.processes()) {
-            assert_eq!(*before, after, "a node was restarted");
-            let share = (taken - *taken_before).as_secs_f64() / period.as_secs_f64();
-            assert!(share < CORE_MAX, "{share:.3} of a core over {period:?}");
-        }
     }
 }
 
-/// What a node answers of these users, but for `now`.
-async fn records(rest: &Rest, users: &[String]) -> Vec<Value> {
-    let mut answer: Value = rest.query(users).await.ok();
-    serde_json::from_value(answer["users"].take()).unwrap()
+/// An observer of each node reads everything and leaves.
+async fn cursors_of(cluster: &Cluster) -> Vec<HeldCursor> {
+    let mut all = Vec::new();
+    for (name, node) in NAMES.into_iter().zip(cluster.nodes()) {
+        all.push(HeldCursor::take(name, node).await);
+    }
+    all
+}
+
+fn epochs(cluster: &Cluster) -> Vec<String> {
+    let states = (0..cluster.partitions()).map(|number| format!("presence:{{{number}}}:state"));
+    states
+        .map(|state| cluster.command(&["HGET", &state, "\u{1}e"]))
+        .collect()
 }
