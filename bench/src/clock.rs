@@ -15,6 +15,17 @@ impl Stopwatch {
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
+
+    /// From an earlier start to this one.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
+    /// One that was started so much later.
+    #[cfg(test)]
+    pub(crate) fn plus(self, later: Duration) -> Self {
+        Self(self.0 + later)
+    }
 }
 
 /// Reads the wall clock: seconds since 1970.

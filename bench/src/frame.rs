@@ -69,6 +69,20 @@ pub(crate) fn encode(opcode: u8, payload: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(payload);
 }
 
+/// Replaces what a buffer holds by one frame of a server, whose payload is built in place. The frame, which does not begin where the
+/// buffer does.
+pub(crate) fn build(buffer: &mut Vec<u8>, opcode: u8, payload: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    const LONGEST_HEAD: usize = 10;
+    buffer.clear();
+    buffer.resize(LONGEST_HEAD, 0);
+    payload(buffer);
+    let mut front = Vec::with_capacity(LONGEST_HEAD);
+    head(opcode, buffer.len() - LONGEST_HEAD, 0, &mut front);
+    let start = LONGEST_HEAD - front.len();
+    buffer[start..LONGEST_HEAD].copy_from_slice(&front);
+    &buffer[start..]
+}
+
 /// Appends a frame of a client.
 pub(crate) fn encode_masked(opcode: u8, payload: &[u8], into: &mut Vec<u8>) {
     head(opcode, payload.len(), IS_MASKED, into);
@@ -106,5 +120,9 @@ fn frames_of_every_length_are_read_back_and_a_part_is_none() {
             assert_eq!((frame.opcode, frame.payload.end), (TEXT, bytes.len() - 1));
             assert_eq!(frame.text(&bytes), payload);
         }
+        let (mut encoded, mut buffer) = (Vec::new(), b"what was there before".to_vec());
+        encode(TEXT, &payload, &mut encoded);
+        let built = build(&mut buffer, TEXT, |into| into.extend_from_slice(&payload));
+        assert_eq!(built, encoded, "{length}");
     }
 }

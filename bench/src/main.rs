@@ -1,12 +1,20 @@
 //! `presence-bench`: the benchmark of the daemon. It starts the servers, the daemon and the floor of each workload, is the
 //! generator of the load itself, and prints each figure in ratio to the floor of the same run. `scripts/bench` runs it.
 
+mod arguments;
 mod bare_http;
+mod callgrind;
 mod clock;
+mod conditions;
+mod cores;
+mod figure;
 mod floor;
 mod frame;
 mod generator;
 mod history;
+mod instructions;
+mod measurement;
+mod median;
 mod pipe;
 mod poller;
 mod record;
@@ -18,130 +26,192 @@ mod user;
 mod workloads;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use table::Row;
-use workloads::{Build, Scale, Workload};
+use arguments::{Arguments, Command, Common};
+use figure::{Outcome, Row};
+use history::Subject;
+use run::{Run, Sides};
+use workloads::{Build, HOT_PATHS, Scale, Workload};
 
-/// Measures workloads of the daemon in ratio to a minimal server in the same run.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// Workloads to measure [default: all]
-    workloads: Vec<String>,
-    /// List the workloads, and exit
-    #[arg(long)]
-    list: bool,
-    /// The daemon to measure; presencectl is the one beside it
-    #[arg(long, value_name = "FILE", default_value = "target/release/presenced")]
-    presenced: PathBuf,
-    /// Measure two daemons in turns instead, and print the second in ratio to the first
-    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["json", "presenced"])]
-    compare: Vec<PathBuf>,
-    /// How many times each workload is measured; the medians are printed
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
-    rounds: u8,
-    /// How many times its usual size each workload has; with several (0.25,0.5,1), how the figures grow
-    #[arg(long, value_name = "FACTOR", value_delimiter = ',', default_value = "1", value_parser = factor)]
-    scale: Vec<f64>,
-    /// Append the run to this file, as a line of JSON for each size
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// What was measured, for that file; scripts/bench gives the commit
-    #[arg(long, value_name = "TEXT", env = "PRESENCE_BENCH_LABEL", default_value = "")]
-    label: String,
+/// Something could not be measured; `clap` ends with it too.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("presence-bench: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
 }
 
-fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).take(2).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["floor", rest @ ..] => {
-            raise_open_files()?;
-            return floor::run(rest.first().map_or(Ok(0), |present| present.parse())?);
-        }
-        ["floor-http", file] => return bare_http::run(Path::new(file)),
-        _ => {}
-    }
-    let arguments = Arguments::parse();
-    if arguments.list {
-        return list();
-    }
+/// Serves as one of the floors, if that is asked for, or measures.
+fn start() -> Result<ExitCode> {
     raise_open_files()?;
-    let mut sizes = Vec::new();
+    let words: Vec<String> = std::env::args().skip(1).take(2).collect();
+    let served = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["floor", rest @ ..] => floor::run(rest.first().map_or(Ok(0), |present| present.parse())?),
+        ["floor-http", file] => bare_http::run(Path::new(file)),
+        _ => return measure(&Arguments::parse()),
+    };
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn measure(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(Command::Instructions {
+        paths,
+        tolerance,
+        common,
+    }) = &arguments.command
+    {
+        return count(paths, *tolerance, common);
+    }
+    let common = &arguments.common;
+    if common.list {
+        return list(workloads::ALL.iter().map(|workload| (workload.name, workload.about)));
+    }
+    let workloads = named(&arguments.workloads, workloads::ALL, |workload| workload.name)?;
+    let builds = common.builds()?;
+    let sides = sides(&builds)?;
     let mut scales = arguments.scale.clone();
     scales.sort_unstable_by(f64::total_cmp);
+    let mut runs: Vec<Run> = Vec::new();
     for scale in scales.into_iter().map(Scale) {
-        let rows = measure(&arguments, scale)?;
-        if let Some(file) = &arguments.json {
-            history::append(file, &arguments.label, scale, &rows)?;
+        let run = at_size(common.rounds, &workloads, sides, scale, &runs)?;
+        if let Some(file) = &common.json {
+            history::append(file, &subject(common, sides).encode(&run))?;
         }
-        let table = match arguments.compare.is_empty() {
-            true => table::render(&rows),
-            false => table::render_comparison(&rows),
-        };
-        writeln!(
-            std::io::stdout(),
-            "{table}\nload of the last minute: {}",
-            usage::load_average()
-        )?;
-        sizes.push((scale, rows));
+        print(&run, sides)?;
+        runs.push(run);
     }
-    if sizes.len() > 1 {
-        writeln!(std::io::stdout(), "\n{}", table::render_growth(&sizes))?;
+    let rows: Vec<Vec<Row>> = runs.into_iter().map(|run| run.rows).collect();
+    if rows.len() > 1 {
+        writeln!(std::io::stdout(), "\n{}", table::render_growth(&rows))?;
     }
+    Ok(match sides {
+        Sides::Floor(_) => exit_code(rows.iter().flatten().filter_map(Row::outcome)),
+        Sides::Builds(_) => ExitCode::SUCCESS,
+    })
+}
+
+fn sides(builds: &[Build]) -> Result<Sides<'_>> {
+    match builds {
+        [base, other] => Ok(Sides::Builds([base, other])),
+        [build] => Ok(Sides::Floor(build)),
+        _ => anyhow::bail!("one build is measured, or two"),
+    }
+}
+
+/// Measures all these workloads at one size, after others at smaller ones.
+fn at_size(
+    rounds: u8,
+    workloads: &[&'static Workload],
+    sides: Sides<'_>,
+    scale: Scale,
+    smaller: &[Run],
+) -> Result<Run> {
+    let mut run = Run {
+        scale,
+        rows: Vec::new(),
+        left_out: Vec::new(),
+    };
+    for workload in workloads {
+        let rows = smaller.iter().flat_map(|run| &run.rows);
+        let last = rows
+            .rev()
+            .find(|row| row.workload == workload.name)
+            .map(|row| row.scale);
+        match run::fitting(workload, scale, last, server::connections_max(open_files())) {
+            Ok(fitting) => {
+                eprintln!("{}: {}", workload.name, workload.about);
+                run.rows.extend(run::measure(workload, sides, rounds, fitting)?);
+            }
+            Err(left_out) => run.left_out.push(left_out),
+        }
+    }
+    Ok(run)
+}
+
+/// Prints the figures of a run, the conditions, and what was left out.
+fn print(run: &Run, sides: Sides<'_>) -> Result<()> {
+    let (figures, names) = match sides {
+        Sides::Floor(_) => (table::render(&run.rows), ["floor", "presenced"]),
+        Sides::Builds(_) => (table::render_comparison(&run.rows), ["A", "B"]),
+    };
+    let mut output = std::io::stdout();
+    writeln!(output, "{figures}\n{}", table::render_conditions(&run.rows, names))?;
+    for left_out in &run.left_out {
+        writeln!(output, "left out: {}: {}", left_out.workload, left_out.reason)?;
+    }
+    writeln!(output, "load of the last minute: {}", usage::load_average())?;
     Ok(())
 }
 
-/// Measures all workloads that are named, at one size.
-fn measure(arguments: &Arguments, scale: Scale) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for workload in named(&arguments.workloads)? {
-        if scale.of(workload.connections) as u64 > server::connections_max() {
-            eprintln!(
-                "{}: left out, too few open files are allowed for {} ×",
-                workload.name, scale.0
-            );
-            continue;
-        }
-        eprintln!("{}: {}", workload.name, workload.about);
-        let build = |program: &PathBuf| Build {
-            presenced: program.clone(),
-            presencectl: program.with_file_name("presencectl"),
-        };
-        rows.extend(match arguments.compare.as_slice() {
-            [base, other] => run::against_each_other(workload, [&build(base), &build(other)], arguments.rounds, scale)?,
-            _ => run::against_floor(workload, &build(&arguments.presenced), arguments.rounds, scale)?,
-        });
-    }
-    Ok(rows)
-}
-
-/// A factor by which workloads grow or shrink.
-fn factor(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(factor @ 0.01..=100.0) => Ok(factor),
-        _ => Err("a number from 0.01 to 100".to_owned()),
+fn subject<'a>(common: &'a Common, sides: Sides<'a>) -> Subject<'a> {
+    let (sides, programs) = match sides {
+        Sides::Floor(_) => (["floor", "presenced"], None),
+        Sides::Builds(builds) => (["a", "b"], Some(builds.map(|build| build.presenced.as_path()))),
+    };
+    Subject {
+        label: &common.label,
+        sides,
+        programs,
     }
 }
 
-/// The workloads of these names; all of them if there are none.
-fn named(names: &[String]) -> Result<Vec<&'static Workload>> {
-    let find = |name: &String| workloads::ALL.iter().find(|workload| workload.name == name);
-    if let Some(unknown) = names.iter().find(|name| find(name).is_none()) {
-        anyhow::bail!("no such workload: {unknown}; --list has their names");
+/// Counts the instructions of these paths.
+fn count(paths: &[String], tolerance: f64, common: &Common) -> Result<ExitCode> {
+    if common.list {
+        return list(HOT_PATHS.iter().map(|path| (path.name, path.about)));
     }
-    let is_named = |workload: &&Workload| names.is_empty() || names.iter().any(|name| name == workload.name);
-    Ok(workloads::ALL.iter().filter(is_named).collect())
+    let builds = common.builds()?;
+    let mut counted = Vec::new();
+    for path in named(paths, HOT_PATHS, |path| path.name)? {
+        eprintln!("{}: {}", path.name, path.about);
+        counted.push(instructions::count(path, &builds, common.rounds)?);
+    }
+    if let Some(file) = &common.json {
+        history::append(file, &instructions::encode(&counted, &subject(common, sides(&builds)?)))?;
+    }
+    write!(std::io::stdout(), "{}", instructions::render(&counted, tolerance))?;
+    let is_more = counted.iter().any(|path| path.is_more(tolerance));
+    Ok(ExitCode::from(u8::from(is_more)))
 }
 
-fn list() -> Result<()> {
-    for workload in workloads::ALL {
-        writeln!(std::io::stdout(), "{:<16} {}", workload.name, workload.about)?;
+fn exit_code(outcomes: impl Iterator<Item = Outcome>) -> ExitCode {
+    let (missed, undecided) = outcomes.fold((false, false), |(missed, undecided), outcome| match outcome {
+        Outcome::Met => (missed, undecided),
+        Outcome::Missed => (true, undecided),
+        Outcome::Disturbed | Outcome::Limited => (missed, true),
+    });
+    match (missed, undecided) {
+        (false, false) => ExitCode::SUCCESS,
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(3),
     }
-    Ok(())
+}
+
+/// Those of these names; all of them if there are none.
+fn named<T>(names: &[String], all: &'static [T], name: fn(&T) -> &str) -> Result<Vec<&'static T>> {
+    if let Some(unknown) = names.iter().find(|given| !all.iter().any(|one| name(one) == *given)) {
+        anyhow::bail!("there is no {unknown}; --list has the names");
+    }
+    let is_named = |one: &&T| names.is_empty() || names.iter().any(|given| name(one) == given);
+    Ok(all.iter().filter(is_named).collect())
+}
+
+fn list<'a>(named: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ExitCode> {
+    for (name, about) in named {
+        writeln!(std::io::stdout(), "{name:<17} {about}")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How many files a process may have open.
@@ -162,4 +232,15 @@ fn raise_open_files() -> Result<()> {
         "too few open files are allowed: raise `ulimit -n`"
     );
     Ok(())
+}
+
+#[test]
+fn an_exit_code_tells_missed_targets_from_undecided_ones() {
+    let code = |outcomes: &[Outcome]| format!("{:?}", exit_code(outcomes.iter().copied()));
+    let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+    assert_eq!(code(&[]), expected(0));
+    assert_eq!(code(&[Outcome::Met, Outcome::Met]), expected(0));
+    assert_eq!(code(&[Outcome::Met, Outcome::Missed, Outcome::Limited]), expected(1));
+    assert_eq!(code(&[Outcome::Met, Outcome::Disturbed]), expected(3));
+    assert_eq!(code(&[Outcome::Limited]), expected(3));
 }

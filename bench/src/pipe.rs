@@ -10,17 +10,19 @@ pub(crate) struct Pipe {
     /// What was read and belongs to a message whose end has not come.
     rest: Vec<u8>,
     unsent: Vec<u8>,
+    /// How much of that was written since.
+    flushed: usize,
 }
 
 impl Pipe {
+    /// The stream does not block.
     pub(crate) fn new(stream: TcpStream, poller: &Poller, number: usize) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
         poller.add(&stream, number)?;
         Ok(Self {
             stream,
             rest: Vec::new(),
             unsent: Vec::new(),
+            flushed: 0,
         })
     }
 
@@ -72,11 +74,12 @@ impl Pipe {
     /// Writes what waited for room.
     pub(crate) fn flush(&mut self, poller: &Poller, number: usize) -> io::Result<()> {
         let unsent = std::mem::take(&mut self.unsent);
-        let written = self.write_some(&unsent)?;
-        if written == unsent.len() {
+        self.flushed += self.write_some(&unsent[self.flushed..])?;
+        if self.flushed == unsent.len() {
+            self.flushed = 0;
             return poller.watch_writing(&self.stream, number, false);
         }
-        self.unsent = unsent[written..].to_vec();
+        self.unsent = unsent;
         Ok(())
     }
 
@@ -88,5 +91,60 @@ impl Pipe {
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(bytes.len()),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn pair(poller: &Poller) -> (Pipe, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        (Pipe::new(stream, poller, 7).unwrap(), other)
+    }
+
+    #[test]
+    fn kept_bytes_stand_before_those_that_are_read_next() {
+        let mut poller = Poller::new().unwrap();
+        let (mut pipe, mut other) = pair(&poller);
+        pipe.keep(b"ab");
+        let mut buffer = [0; 8];
+        assert_eq!(pipe.read(&mut buffer).unwrap(), Some(2), "nothing has come");
+        pipe.keep(&buffer[..2]);
+        other.write_all(b"cd").unwrap();
+        poller.wait(None, &mut Vec::new()).unwrap();
+        assert_eq!(pipe.read(&mut buffer).unwrap(), Some(4));
+        assert_eq!((&buffer[..4], pipe.held()), (b"abcd".as_slice(), 0));
+        drop(other);
+        poller.wait(None, &mut Vec::new()).unwrap();
+        assert_eq!(pipe.read(&mut buffer).unwrap(), None, "the end of the stream");
+    }
+
+    #[test]
+    fn bytes_without_room_are_written_later_and_in_order() {
+        let mut poller = Poller::new().unwrap();
+        let (mut pipe, mut other) = pair(&poller);
+        let sent: Vec<u8> = (0..250).collect::<Vec<u8>>().repeat(80_000);
+        pipe.write(&sent, &poller, 7).unwrap();
+        assert!(!pipe.unsent.is_empty(), "more than a socket holds");
+        pipe.write(b"end", &poller, 7).unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut received = vec![0; 20_000_003];
+            other.read_exact(&mut received).unwrap();
+            received
+        });
+        while !pipe.unsent.is_empty() {
+            let mut ready = Vec::new();
+            poller.wait(None, &mut ready).unwrap();
+            assert!(ready.iter().all(|ready| ready.is_writable));
+            pipe.flush(&poller, 7).unwrap();
+        }
+        let received = reader.join().unwrap();
+        assert!(received.starts_with(&sent) && received.ends_with(b"end"));
     }
 }

@@ -1,7 +1,7 @@
 //! Presence records and the messages around them as text: what the generator looks for in them, and what the floor sends.
 //! A frame is searched for its fields, not parsed: the generator has to stay cheap beside the servers it measures.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -40,11 +40,21 @@ impl Status {
 }
 
 /// What a record says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
     pub(crate) user: User,
     pub(crate) status: Status,
-    pub(crate) revision: u64,
+    rest: &'a [u8],
+}
+
+impl Seen<'_> {
+    /// The revision, which is searched for when it is asked for; 0 if there is none.
+    pub(crate) fn revision(&self) -> u64 {
+        let at = REVISION.find(self.rest).map(|at| at + REVISION.needle().len());
+        let digits = self.rest[at.unwrap_or(self.rest.len())..].iter();
+        let digits = digits.take_while(|digit| digit.is_ascii_digit());
+        digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    }
 }
 
 static USER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"userId\":\""));
@@ -52,7 +62,7 @@ static REVISION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"re
 const STATUS: &[u8] = b"\",\"status\":\"";
 
 /// The records in a text, one after the other. Those of other users than the benchmark's are passed over.
-pub(crate) fn records(mut text: &[u8]) -> impl Iterator<Item = Seen> {
+pub(crate) fn records(mut text: &[u8]) -> impl Iterator<Item = Seen<'_>> {
     std::iter::from_fn(move || {
         loop {
             let start = USER.find(text)? + USER.needle().len();
@@ -65,15 +75,13 @@ pub(crate) fn records(mut text: &[u8]) -> impl Iterator<Item = Seen> {
 }
 
 /// The record whose text begins with the user's id.
-fn record(text: &[u8]) -> Option<Seen> {
+fn record(text: &[u8]) -> Option<Seen<'_>> {
     let user = user::parse(text)?;
     let rest = text[user::ID_LENGTH..].strip_prefix(STATUS)?;
-    let at = REVISION.find(rest)? + REVISION.needle().len();
-    let digits = rest[at..].iter().take_while(|digit| digit.is_ascii_digit());
     Some(Seen {
         user,
         status: Status::begins(rest)?,
-        revision: digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')),
+        rest,
     })
 }
 
@@ -132,22 +140,29 @@ pub(crate) fn encode_internal(user: User, status: Status) -> Vec<u8> {
 
 /// The record of a user as others see it.
 pub(crate) fn encode(user: User, status: Status, revision: u64) -> Vec<u8> {
-    let time = match revision {
-        0 => "null".to_owned(),
-        _ => format!("\"{TIME}\""),
-    };
-    let mut text = format!("{{\"userId\":\"{}\",\"status\":\"{}\"", user::id(user), status.name());
-    for name in ["since", "lastSeen", "lastActive"] {
-        // Writing into memory does not fail.
-        let _ = write!(text, ",\"{name}\":{time}");
-    }
-    let _ = write!(text, ",\"revision\":{revision}}}");
-    text.into_bytes()
+    let mut text = Vec::with_capacity(256);
+    encode_into(&mut text, user, status, revision);
+    text
 }
 
-/// The greeting of a user with this record, or of an observer.
-pub(crate) fn encode_welcome(record: Option<&[u8]>) -> Vec<u8> {
-    let mut text = b"{\"type\":\"welcome\",\"sessionId\":\"6b91c820-2\"".to_vec();
+/// Appends the record of a user as others see it.
+pub(crate) fn encode_into(text: &mut Vec<u8>, user: User, status: Status, revision: u64) {
+    const TIMES: &str = ",\"since\":\"2026-11-23T06:36:22.715Z\",\"lastSeen\":\"2026-11-23T06:36:22.715Z\",\
+        \"lastActive\":\"2026-11-23T06:36:22.715Z\",\"revision\":";
+    const NEVER: &str = ",\"since\":null,\"lastSeen\":null,\"lastActive\":null,\"revision\":";
+    text.extend_from_slice(b"{\"userId\":\"");
+    user::write_id(text, user);
+    text.extend_from_slice(STATUS);
+    text.extend_from_slice(status.name().as_bytes());
+    text.push(b'"');
+    text.extend_from_slice(if revision == 0 { NEVER } else { TIMES }.as_bytes());
+    // Writing into memory does not fail.
+    let _ = write!(text, "{revision}}}");
+}
+
+/// Appends the greeting of a user with this record, or of an observer.
+pub(crate) fn encode_welcome(text: &mut Vec<u8>, record: Option<&[u8]>) {
+    text.extend_from_slice(b"{\"type\":\"welcome\",\"sessionId\":\"6b91c820-2\"");
     if let Some(record) = record {
         text.extend_from_slice(b",\"user\":");
         text.extend_from_slice(&record[..record.len() - 1]);
@@ -156,7 +171,6 @@ pub(crate) fn encode_welcome(record: Option<&[u8]>) -> Vec<u8> {
     text.extend_from_slice(b",\"now\":\"");
     text.extend_from_slice(TIME.as_bytes());
     text.extend_from_slice(b"\",\"pingSeconds\":25.0,\"node\":\"vm\",\"version\":\"0.1.0\"}");
-    text
 }
 
 pub(crate) fn encode_presence(record: &[u8]) -> Vec<u8> {
@@ -174,13 +188,13 @@ pub(crate) fn encode_ok(id: &str, record: &[u8]) -> Vec<u8> {
     text
 }
 
-/// A frame of a snapshot, and whether it is the last.
-pub(crate) fn encode_snapshot<'a>(records: impl Iterator<Item = &'a [u8]>, is_done: bool) -> Vec<u8> {
+/// Appends a frame of a snapshot, and whether it is the last.
+pub(crate) fn encode_snapshot<'a>(text: &mut Vec<u8>, records: impl Iterator<Item = &'a [u8]>, is_done: bool) {
     let head = "{\"type\":\"snapshot\",\"id\":1,\"cursor\":";
-    let mut text = format!("{head}\"{CURSOR}\",\"now\":\"{TIME}\",\"users\":[").into_bytes();
-    join(records, &mut text);
-    text.extend_from_slice(format!("],\"resumed\":false,\"done\":{is_done}}}").as_bytes());
-    text
+    // Writing into memory does not fail.
+    let _ = write!(text, "{head}\"{CURSOR}\",\"now\":\"{TIME}\",\"users\":[");
+    join(records, text);
+    let _ = write!(text, "],\"resumed\":false,\"done\":{is_done}}}");
 }
 
 /// A page of the list of present users.
@@ -208,21 +222,26 @@ mod tests {
 
     const REVISION: u64 = FIRST_REVISION;
 
-    fn seen(status: Status, revision: u64) -> Seen {
-        Seen {
-            user: 7,
-            status,
-            revision,
-        }
+    fn seen(text: &[u8]) -> Vec<(User, Status, u64)> {
+        records(text)
+            .map(|seen| (seen.user, seen.status, seen.revision()))
+            .collect()
+    }
+
+    fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut text = Vec::new();
+        build(&mut text);
+        text
     }
 
     #[test]
     fn messages_of_the_floor_are_messages_of_the_protocol() {
         let record = encode(7, Status::Idle, REVISION);
         let absent = encode(7, Status::Offline, 0);
-        let snapshot = encode_snapshot([record.as_slice(), absent.as_slice()].into_iter(), true);
+        let both = [record.as_slice(), absent.as_slice()];
+        let snapshot = built(|text| encode_snapshot(text, both.into_iter(), true));
         let messages = [
-            (encode_welcome(Some(&record)), Kind::Welcome),
+            (built(|text| encode_welcome(text, Some(&record))), Kind::Welcome),
             (encode_presence(&record), Kind::Presence),
             (encode_ok("3", &record), Kind::Ok),
             (snapshot.clone(), Kind::Snapshot { is_done: true }),
@@ -231,10 +250,10 @@ mod tests {
             let message: ServerMessage = serde_json::from_slice(&text).unwrap();
             assert_eq!(message.encode().unwrap().len(), text.len(), "{message:?}");
             assert_eq!(Kind::of(&text), kind);
-            assert_eq!(records(&text).next(), Some(seen(Status::Idle, REVISION)));
+            assert_eq!(seen(&text)[0], (7, Status::Idle, REVISION));
         }
-        let both: Vec<Seen> = records(&snapshot).collect();
-        assert_eq!(both, [seen(Status::Idle, REVISION), seen(Status::Offline, 0)]);
+        let expected = [(7, Status::Idle, REVISION), (7, Status::Offline, 0)];
+        assert_eq!(seen(&snapshot), expected);
     }
 
     #[test]

@@ -2,59 +2,104 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::table::Row;
-use crate::workloads::{Build, Scale, Side, Workload};
+use crate::figure::{self, Row};
+use crate::workloads::{Build, Sample, Scale, Side, Workload};
 
-/// Measures the floor and the daemon in each round, one after the other.
-pub(crate) fn against_floor(workload: &'static Workload, build: &Build, rounds: u8, scale: Scale) -> Result<Vec<Row>> {
-    let mut rows = rows(workload);
-    for _ in 0..rounds {
-        let floor = measure(workload, Side::Floor(build), scale).context("the floor")?;
-        let daemon = measure(workload, Side::Daemon(build), scale)?;
-        add(&mut rows, floor, daemon);
-    }
-    Ok(rows)
+/// All workloads at one size.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) scale: Scale,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
-/// Measures two builds in each round, in turns first.
-pub(crate) fn against_each_other(
-    workload: &'static Workload,
-    [base, other]: [&Build; 2],
-    rounds: u8,
-    scale: Scale,
-) -> Result<Vec<Row>> {
-    let mut rows = rows(workload);
+/// A workload that was not measured at this size.
+#[derive(Debug, Clone)]
+pub(crate) struct LeftOut {
+    pub(crate) workload: &'static str,
+    pub(crate) reason: String,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sides<'a> {
+    Floor(&'a Build),
+    /// Two builds, in turns first.
+    Builds([&'a Build; 2]),
+}
+
+/// Measures a workload in rounds.
+pub(crate) fn measure(workload: &'static Workload, sides: Sides<'_>, rounds: u8, scale: Scale) -> Result<Vec<Row>> {
+    let mut rows = figure::rows(workload.name, workload.metrics, scale);
     for round in 0..rounds {
-        let first = if round.is_multiple_of(2) { base } else { other };
-        let second = if round.is_multiple_of(2) { other } else { base };
-        let first = measure(workload, Side::Daemon(first), scale)?;
-        let second = measure(workload, Side::Daemon(second), scale)?;
-        match round.is_multiple_of(2) {
-            true => add(&mut rows, first, second),
-            false => add(&mut rows, second, first),
-        }
+        let (base, measured) = match sides {
+            Sides::Floor(build) => (Side::Floor(build), Side::Daemon(build)),
+            Sides::Builds([base, other]) => (Side::Daemon(base), Side::Daemon(other)),
+        };
+        let is_first = matches!(sides, Sides::Floor(_)) || round.is_multiple_of(2);
+        let (base, measured) = if is_first {
+            let base = sample(workload, base, scale)?;
+            (base, sample(workload, measured, scale)?)
+        } else {
+            let measured = sample(workload, measured, scale)?;
+            (sample(workload, base, scale)?, measured)
+        };
+        figure::add(&mut rows, &base, &measured);
     }
     Ok(rows)
 }
 
-fn measure(workload: &Workload, side: Side<'_>, scale: Scale) -> Result<Vec<f64>> {
-    (workload.measure)(side, scale).with_context(|| format!("{} failed", workload.name))
-}
-
-fn rows(workload: &'static Workload) -> Vec<Row> {
-    let row = |metric| Row {
-        workload: workload.name,
-        metric,
-        base: Vec::new(),
-        measured: Vec::new(),
+fn sample(workload: &Workload, side: Side<'_>, scale: Scale) -> Result<Sample> {
+    let of = if matches!(side, Side::Floor(_)) {
+        "the floor of "
+    } else {
+        ""
     };
-    workload.metrics.iter().map(row).collect()
+    (workload.measure)(side, scale).with_context(|| format!("{of}{} failed", workload.name))
 }
 
-fn add(rows: &mut [Row], base: Vec<f64>, measured: Vec<f64>) {
-    // A side for which a workload has no figure gives none.
-    rows.iter_mut().zip(base).for_each(|(row, value)| row.base.push(value));
-    rows.iter_mut()
-        .zip(measured)
-        .for_each(|(row, value)| row.measured.push(value));
+/// The size at which a workload can be measured, if it is to have this one: the largest that fits, as long as that is larger than
+/// the last one that was measured.
+pub(crate) fn fitting(
+    workload: &Workload,
+    scale: Scale,
+    last: Option<Scale>,
+    connections_max: usize,
+) -> Result<Scale, LeftOut> {
+    /// Smaller steps say nothing about growth.
+    const STEP_MIN: f64 = 1.25;
+    if scale.of(workload.connections) <= connections_max {
+        return Ok(scale);
+    }
+    let largest = Scale((connections_max as f64 / workload.connections as f64 * 1_000.0).floor() / 1_000.0);
+    let is_step = last.is_none_or(|last| largest.0 >= last.0 * STEP_MIN);
+    if is_step && largest.0 > 0.0 {
+        return Ok(largest);
+    }
+    Err(LeftOut {
+        workload: workload.name,
+        reason: format!(
+            "{} × needs {} connections, and the open files that are allowed are enough for {connections_max}",
+            scale.0,
+            scale.of(workload.connections)
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workloads::ALL;
+
+    #[test]
+    fn a_size_that_does_not_fit_becomes_the_largest_that_does_once() {
+        let idle = ALL.iter().find(|workload| workload.name == "idle").unwrap();
+        assert_eq!(idle.connections, 10_000);
+        let fit = |scale, last, max| fitting(idle, Scale(scale), last, max).map_err(|left_out| left_out.workload);
+        assert_eq!(fit(1.0, None, 19_872), Ok(Scale(1.0)));
+        assert_eq!(fit(2.0, Some(Scale(1.0)), 19_872), Ok(Scale(1.987)));
+        assert_eq!(fit(4.0, Some(Scale(1.987)), 19_872), Err("idle"));
+        assert_eq!(fit(2.0, Some(Scale(1.0)), 11_000), Err("idle"));
+        assert_eq!(fit(1.0, None, 5_000), Ok(Scale(0.5)));
+    }
 }

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use crate::usage::Usage;
-
-/// The core of servers. `scripts/bench` runs the generator on another.
-const CORE: &str = "0";
+use crate::callgrind;
+use crate::cores;
+use crate::usage;
 
 /// Limits of the daemon, none of which a workload is about, above what any workload does.
 const UNLIMITED: [&str; 13] = [
@@ -31,9 +31,12 @@ const UNLIMITED: [&str; 13] = [
 ];
 const NO_LIMIT: &str = "1000000000";
 
-/// How many connections a server may have: what is left of its files is for its database and threads.
-pub(crate) fn connections_max() -> u64 {
-    crate::open_files() * 9 / 10
+/// Files of a server that are no connections: its database, its threads' and those that it rejects connections with.
+const OTHER_FILES: u64 = 128;
+
+/// How many connections a server may have.
+pub(crate) fn connections_max(open_files: u64) -> usize {
+    usize::try_from(open_files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
 }
 
 pub(crate) struct Server {
@@ -48,15 +51,37 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a daemon on a new data directory.
     pub(crate) fn daemon(program: &Path) -> Result<Self> {
-        let home = tempfile::Builder::new().prefix("presence-bench-").tempdir()?;
-        let mut command = pinned(program);
-        command.args(["--listen", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]);
+        Self::start_daemon(pinned(program), new_home()?, "warn")
+    }
+
+    /// Starts a daemon whose instructions are counted.
+    pub(crate) fn counted(program: &Path) -> Result<Self> {
+        let home = new_home()?;
+        let mut words = callgrind::words(home.path()).into_iter();
+        let mut command = pinned(Path::new(&words.next().context("no tool")?));
+        command.args(words).arg(program);
+        // Each time the instructions are read it stands still, of which it would warn.
+        Self::start_daemon(command, home, "error")
+    }
+
+    /// Stops a daemon, and starts it on what it has stored: nothing of before is left in its memory.
+    pub(crate) fn restarted(mut self, program: &Path) -> Result<Self> {
+        let process = Pid::from_child(&self.process);
+        rustix::process::kill_process(process, Signal::TERM)?;
+        let status = self.process.wait()?;
+        ensure!(status.success(), "the daemon did not stop: {status}");
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir()?);
+        Self::start_daemon(pinned(program), home, "warn")
+    }
+
+    fn start_daemon(mut command: Command, home: TempDir, log_level: &str) -> Result<Self> {
+        command.args(["--listen", "127.0.0.1:0", "--log-level", log_level, "--data-dir"]);
         command.arg(home.path().join("state"));
         for limit in UNLIMITED {
             command.args([limit, NO_LIMIT]);
         }
         // All connections come from one address.
-        let connections = connections_max().to_string();
+        let connections = connections_max(crate::open_files()).to_string();
         for limit in [
             "--max-connections",
             "--connections-per-address",
@@ -125,15 +150,36 @@ impl Server {
         self.home.path().join("state")
     }
 
-    pub(crate) fn usage(&self) -> Result<Usage> {
-        Usage::of(self.process.id())
+    /// Its number in `/proc`.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
     }
+
+    /// How many instructions a daemon has executed since it was asked last. For one that was started by [`Server::counted`].
+    pub(crate) fn instructions(&self) -> Result<u64> {
+        callgrind::take(self.process(), self.home.path())
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        usage::resident(self.process())
+    }
+}
+
+fn new_home() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("presence-bench-").tempdir()?)
 }
 
 /// A command that runs on the core of servers, all of its threads, and ends with this process, however that ends.
 fn pinned(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "taskset", "--cpu-list", CORE]);
+    command.args([
+        "--pdeathsig",
+        "KILL",
+        "taskset",
+        "--cpu-list",
+        &cores::SERVERS.to_string(),
+    ]);
     command.arg(program);
     command
 }

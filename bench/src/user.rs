@@ -8,7 +8,20 @@ pub(crate) const ID_LENGTH: usize = 8;
 
 /// The id of a user below a million.
 pub(crate) fn id(user: User) -> String {
-    format!("u-{user:06}")
+    let mut text = Vec::with_capacity(ID_LENGTH);
+    write_id(&mut text, user);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Appends the id of a user below a million.
+pub(crate) fn write_id(text: &mut Vec<u8>, user: User) {
+    let mut id = *b"u-000000";
+    let mut rest = user;
+    for digit in id.iter_mut().skip(2).rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    text.extend_from_slice(&id);
 }
 
 /// The user whose id a text begins with.
@@ -23,7 +36,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<User> {
 #[test]
 fn an_id_is_read_back_and_other_text_is_none() {
     assert_eq!(parse(id(40_123).as_bytes()), Some(40_123));
-    assert_eq!(id(40_123).len(), ID_LENGTH);
+    assert_eq!((id(40_123).as_str(), id(999_999).len()), ("u-040123", ID_LENGTH));
     assert_eq!(
         (parse(b"u-12345"), parse(b"v-123456"), parse(b"u-12345x")),
         (None, None, None)

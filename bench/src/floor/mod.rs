@@ -4,11 +4,15 @@
 
 mod request;
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result};
 use memchr::memmem;
+use memchr::memmem::Finder;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Socket, Type};
 use tungstenite::handshake::derive_accept_key;
 
@@ -37,6 +41,8 @@ struct Floor {
     /// By number of the user.
     users: Vec<Entry>,
     revision: u64,
+    /// What is written is built here.
+    out: Vec<u8>,
 }
 
 struct Peer {
@@ -69,6 +75,8 @@ impl Entry {
 /// Serves until the process is killed. So many users are present from the start.
 pub(crate) fn run(present: usize) -> Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
@@ -83,6 +91,7 @@ pub(crate) fn run(present: usize) -> Result<()> {
         free: Vec::new(),
         users: (0..present).map(Entry::present).collect(),
         revision: record::FIRST_REVISION,
+        out: Vec::new(),
     };
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut ready = Vec::new();
@@ -112,9 +121,9 @@ impl Floor {
 
     fn accept(&mut self) -> Result<()> {
         loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => self.add(stream)?,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(socket) => self.add(TcpStream::from(socket))?,
+                Err(Errno::WOULDBLOCK) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -163,24 +172,22 @@ impl Floor {
 
     /// Answers the handshake and greets, in one write.
     fn upgrade(&mut self, number: usize, head: &[u8]) -> Result<()> {
-        let key = header(head, b"\r\nSec-WebSocket-Key: ").context("a handshake without a key")?;
-        let mut answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-accept: {}\r\n\r\n",
-            derive_accept_key(key)
-        )
-        .into_bytes();
-        let user = header(head, b"\r\nx-user-id: ").and_then(user::parse);
+        let key = header(head, &KEY).context("a handshake without a key")?;
+        let user = header(head, &USER_ID).and_then(user::parse);
         if let Some(user) = user {
             self.set_status(user, Status::Online)?;
         }
         let record = user.map(|user| self.users[user].record.as_slice());
-        frame::encode(frame::TEXT, &record::encode_welcome(record), &mut answer);
+        let mut answer = Vec::with_capacity(1_024);
+        for part in [UPGRADED, &derive_accept_key(key), "\r\n\r\n"] {
+            answer.extend_from_slice(part.as_bytes());
+        }
+        let greeting = frame::build(&mut self.out, frame::TEXT, |text| record::encode_welcome(text, record));
+        answer.extend_from_slice(greeting);
         if let Some(open) = &mut self.connections[number] {
             (open.user, open.is_upgraded) = (user, true);
-            open.pipe.write(&answer, &self.poller, number)?;
         }
-        Ok(())
+        self.write(number, &answer)
     }
 
     fn on_frame(&mut self, number: usize, bytes: &[u8]) -> Result<()> {
@@ -220,44 +227,56 @@ impl Floor {
             }
         }
         let records = users.iter().map(|user| self.users[*user].record.as_slice());
-        let mut answer = Vec::new();
-        frame::encode(frame::TEXT, &record::encode_snapshot(records, true), &mut answer);
+        let answer = frame::build(&mut self.out, frame::TEXT, |text| {
+            record::encode_snapshot(text, records, true);
+        });
         if let Some(open) = &mut self.connections[number] {
+            open.pipe.write(answer, &self.poller, number)?;
             open.watched.extend(users);
         }
-        self.write(number, &answer)
+        Ok(())
     }
 
     /// Answers with all records, in frames of bounded length.
     fn watch_all(&mut self, number: usize) -> Result<()> {
         let present = self.users.iter().filter(|entry| entry.status != Status::Offline);
         let mut rest = present.peekable();
-        let mut answers = Vec::new();
+        let Some(open) = &mut self.connections[number] else {
+            return Ok(());
+        };
         while rest.peek().is_some() {
             let (mut length, mut records) = (0, Vec::new());
             while let Some(entry) = rest.next_if(|entry| length + entry.record.len() < FRAME_BYTES) {
                 length += entry.record.len() + 1;
                 records.push(entry.record.as_slice());
             }
-            let text = record::encode_snapshot(records.into_iter(), rest.peek().is_none());
-            let mut answer = Vec::with_capacity(FRAME_BYTES);
-            frame::encode(frame::TEXT, &text, &mut answer);
-            answers.push(answer);
+            let is_done = rest.peek().is_none();
+            let answer = frame::build(&mut self.out, frame::TEXT, |text| {
+                record::encode_snapshot(text, records.into_iter(), is_done);
+            });
+            open.pipe.write(answer, &self.poller, number)?;
         }
-        answers.iter().try_for_each(|answer| self.write(number, answer))
+        Ok(())
     }
 
     /// Gives a user a status, and tells all of its watchers: one write each.
     fn set_status(&mut self, user: User, status: Status) -> Result<()> {
         self.revision += 1;
-        let record = record::encode(user, status, self.revision);
-        let mut event = Vec::new();
-        frame::encode(frame::TEXT, &record::encode_presence(&record), &mut event);
+        let revision = self.revision;
         let entry = self.entry(user);
-        (entry.status, entry.record) = (status, record);
-        for watcher in &self.users[user].watchers {
+        entry.status = status;
+        entry.record.clear();
+        record::encode_into(&mut entry.record, user, status, revision);
+        let entry = &self.users[user];
+        if entry.watchers.is_empty() {
+            return Ok(());
+        }
+        let event = frame::build(&mut self.out, frame::TEXT, |text| {
+            text.extend_from_slice(&record::encode_presence(&entry.record));
+        });
+        for watcher in &entry.watchers {
             if let Some(open) = &mut self.connections[*watcher] {
-                open.pipe.write(&event, &self.poller, *watcher)?;
+                open.pipe.write(event, &self.poller, *watcher)?;
             }
         }
         Ok(())
@@ -291,8 +310,21 @@ impl Floor {
     }
 }
 
+const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    sec-websocket-accept: ";
+static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\nSec-WebSocket-Key: "));
+static USER_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\nx-user-id: "));
+
 /// The value of a header, by what stands before it.
-fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = &head[memmem::find(head, name)? + name.len()..];
+fn header<'a>(head: &'a [u8], name: &Finder<'_>) -> Option<&'a [u8]> {
+    let rest = &head[name.find(head)? + name.needle().len()..];
     Some(&rest[..memchr::memchr(b'\r', rest)?])
+}
+
+#[test]
+fn a_header_is_found_by_its_name() {
+    let head = b"GET /ws HTTP/1.1\r\nSec-WebSocket-Key: abc==\r\nx-user-id: u-000007\r\n\r\n";
+    assert_eq!(header(head, &KEY), Some(b"abc==".as_slice()));
+    assert_eq!(header(head, &USER_ID).and_then(user::parse), Some(7));
+    assert_eq!(header(b"GET /ws HTTP/1.1\r\n\r\n", &USER_ID), None);
 }

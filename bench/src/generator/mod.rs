@@ -37,6 +37,13 @@ pub(crate) trait Client {
     fn on_input(&mut self, generator: &mut Generator, connection: usize, input: Input<'_>) -> Result<()>;
 }
 
+/// Nobody, who has no connections or does not care what comes in.
+impl Client for () {
+    fn on_input(&mut self, _: &mut Generator, _: usize, _: Input<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The answer to the upgrade is awaited.
@@ -103,6 +110,8 @@ impl Generator {
         let number = self.connections.len();
         // Over loopback this takes a few microseconds, unless the listener's queue is full.
         let stream = TcpStream::connect(address).context("can't connect")?;
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
         let pipe = Pipe::new(stream, &self.poller, number)?;
         self.connections.push(Some(Connection { pipe, phase }));
         Ok(number)
@@ -187,7 +196,7 @@ impl Generator {
         let mut at = 0;
         while let Some(open) = &mut self.connections[number] {
             let text = &buffer[at..filled];
-            let Some(message) = open.message(text)? else {
+            let Some(message) = open.phase.message(text)? else {
                 open.pipe.keep(text);
                 return Ok(());
             };
@@ -218,10 +227,10 @@ impl Generator {
     }
 }
 
-impl Connection {
+impl Phase {
     /// The message that a text begins with; none while it is not whole.
     fn message(&mut self, text: &[u8]) -> Result<Option<Message>> {
-        if self.phase == Phase::WebSocket {
+        if *self == Self::WebSocket {
             return Ok(Frame::parse(text).map(|frame| Message {
                 end: frame.payload.end,
                 content: Content::Frame(frame),
@@ -240,14 +249,14 @@ impl Connection {
             end: body.end,
             content: Content::Response { body },
         };
-        if self.phase == Phase::Upgrading {
+        if *self == Self::Upgrading {
             if !text.starts_with(b"HTTP/1.1 101 ") {
                 bail!(
                     "a handshake was rejected: {}",
                     String::from_utf8_lossy(&text[..message.end])
                 );
             }
-            self.phase = Phase::WebSocket;
+            *self = Self::WebSocket;
             message.content = Content::Upgraded;
         }
         Ok(Some(message))
@@ -264,4 +273,38 @@ fn content_length(head: &[u8]) -> io::Result<usize> {
         .iter()
         .take_while(|digit| digit.is_ascii_digit());
     Ok(digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(phase: &mut Phase, text: &[u8]) -> Option<Message> {
+        phase.message(text).unwrap()
+    }
+
+    #[test]
+    fn an_upgrade_makes_a_websocket_and_a_rejection_is_an_error() {
+        let upgraded = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x81\x02hi";
+        let mut phase = Phase::Upgrading;
+        assert!(message(&mut phase, &upgraded[..20]).is_none());
+        let head = message(&mut phase, upgraded).unwrap().end;
+        assert_eq!((phase, head), (Phase::WebSocket, upgraded.len() - 4));
+        assert!(message(&mut phase, &upgraded[head..head + 3]).is_none());
+        assert_eq!(message(&mut phase, &upgraded[head..]).unwrap().end, 4);
+        let rejected = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}";
+        assert!(Phase::Upgrading.message(rejected).is_err());
+    }
+
+    #[test]
+    fn an_answer_is_whole_with_as_many_bytes_as_it_declares() {
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\ndate: now\r\n\r\n{\"a\":\"bcde\"}HTTP/1.1 200 OK";
+        let end = text.len() - 15;
+        assert!(message(&mut Phase::Http, &text[..end - 1]).is_none());
+        let answer = message(&mut Phase::Http, text).unwrap();
+        assert_eq!(answer.end, end);
+        assert!(matches!(answer.content, Content::Response { body } if text[body.clone()] == *b"{\"a\":\"bcde\"}"));
+        let empty = b"HTTP/1.1 204 No Content\r\n\r\n";
+        assert_eq!(message(&mut Phase::Http, empty).unwrap().end, empty.len());
+    }
 }

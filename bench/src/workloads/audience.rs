@@ -1,5 +1,7 @@
 //! Watchers of the same users, and what each of them was told last.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::clock::Stopwatch;
@@ -38,6 +40,8 @@ pub(super) struct Audience {
     clock: Stopwatch,
     /// Since the last look; kept for one target alone.
     pub(super) arrivals: Vec<Arrival>,
+    /// How many changes watchers were told of.
+    pub(super) told_count: usize,
     /// The revisions that answers to the targets' messages had, in order.
     pub(super) acknowledged: Vec<u64>,
     /// How many connections of targets were greeted, and closed.
@@ -56,6 +60,7 @@ impl Audience {
             told: vec![Latest::default(); watchers * targets],
             clock: Stopwatch::start(),
             arrivals: Vec::new(),
+            told_count: 0,
             acknowledged: Vec::new(),
             greeted: 0,
             closed: 0,
@@ -75,28 +80,39 @@ impl Audience {
         self.clock.elapsed().as_secs_f64()
     }
 
+    /// Handles what comes in until then.
+    pub(super) fn wait_until(&mut self, generator: &mut Generator, due: f64) -> Result<()> {
+        while self.now() < due {
+            let left = Duration::from_secs_f64((due - self.now()).max(0.0));
+            generator.poll(self, left)?;
+        }
+        Ok(())
+    }
+
     /// What each watcher was told last of a target.
     pub(super) fn told_of(&self, target: User) -> impl Iterator<Item = Latest> {
         self.told.iter().skip(target).step_by(self.targets).copied()
     }
 
-    fn note(&mut self, watcher: usize, seen: Seen) {
+    fn note(&mut self, watcher: usize, seen: &Seen<'_>) {
         if seen.user >= self.targets {
             return;
         }
-        let told = &mut self.told[watcher * self.targets + seen.user];
-        if seen.revision < told.revision {
-            return;
-        }
-        *told = Latest {
-            revision: seen.revision,
+        let latest = Latest {
+            revision: seen.revision(),
             status: seen.status,
         };
+        let told = &mut self.told[watcher * self.targets + seen.user];
+        if latest.revision <= told.revision {
+            return;
+        }
+        *told = latest;
+        self.told_count += 1;
         if self.targets == 1 {
             let at = self.now();
             self.arrivals.push(Arrival {
                 watcher,
-                revision: seen.revision,
+                revision: latest.revision,
                 at,
             });
         }
@@ -109,7 +125,7 @@ impl Audience {
             Kind::Presence => {}
             Kind::Ok | Kind::Other => anyhow::bail!("a watcher was told {}", String::from_utf8_lossy(text)),
         }
-        record::records(text).for_each(|seen| self.note(watcher, seen));
+        record::records(text).for_each(|seen| self.note(watcher, &seen));
         Ok(())
     }
 
@@ -118,7 +134,7 @@ impl Audience {
             Kind::Welcome => self.greeted += 1,
             Kind::Ok => self
                 .acknowledged
-                .extend(record::records(text).map(|seen| seen.revision)),
+                .extend(record::records(text).map(|seen| seen.revision())),
             Kind::Presence => {}
             Kind::Snapshot { .. } | Kind::Other => {
                 anyhow::bail!("a target was told {}", String::from_utf8_lossy(text))

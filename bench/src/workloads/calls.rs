@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use crate::clock::Stopwatch;
 use crate::generator::{Client, Generator, Input, request};
+use crate::measurement::{self, Measured, Measurement};
 use crate::server::Server;
 use crate::user::User;
 
@@ -13,8 +13,6 @@ const PREPARING: usize = 64;
 /// What came of calls.
 pub(super) struct Answered {
     pub(super) calls: usize,
-    /// From the first call to the last answer.
-    pub(super) seconds: f64,
     /// The last answer: head and body.
     pub(super) last: (Vec<u8>, Vec<u8>),
 }
@@ -50,7 +48,10 @@ impl<F: FnMut(&Answered) -> Option<Vec<u8>>> Client for Callers<F> {
         );
         self.under_way -= 1;
         self.answered.calls += 1;
-        self.answered.last = (head.to_vec(), body.to_vec());
+        for (kept, answer) in [(&mut self.answered.last.0, head), (&mut self.answered.last.1, body)] {
+            kept.clear();
+            kept.extend_from_slice(answer);
+        }
         self.call(generator, connection)
     }
 }
@@ -63,11 +64,9 @@ pub(super) fn run(server: &Server, callers: usize, next: impl FnMut(&Answered) -
         under_way: 0,
         answered: Answered {
             calls: 0,
-            seconds: 0.0,
             last: (Vec::new(), Vec::new()),
         },
     };
-    let begun = Stopwatch::start();
     for _ in 0..callers {
         let connection = generator.open_http(server.address())?;
         calling.call(&mut generator, connection)?;
@@ -77,8 +76,22 @@ pub(super) fn run(server: &Server, callers: usize, next: impl FnMut(&Answered) -
         let answered = calling.answered.calls;
         generator.run(&mut calling, |calling| calling.answered.calls > answered)?;
     }
-    calling.answered.seconds = begun.elapsed().as_secs_f64();
     Ok(calling.answered)
+}
+
+/// Calls a server that is quiet before: what was answered, how long it took, and seconds of the server's CPU until it is quiet.
+pub(super) fn measure(
+    server: &Server,
+    callers: usize,
+    next: impl FnMut(&Answered) -> Option<Vec<u8>>,
+) -> Result<(Answered, Measured, f64)> {
+    let mut idle = Generator::new()?;
+    measurement::rest(server, &mut idle, &mut ())?;
+    let measurement = Measurement::begin(server)?;
+    let answered = run(server, callers, next)?;
+    let measured = measurement.end()?;
+    let cpu = measured.cpu(&mut idle, &mut ())?;
+    Ok((answered, measured, cpu))
 }
 
 /// Sets the custom status of these users.

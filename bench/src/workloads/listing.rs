@@ -1,12 +1,14 @@
 //! Many users are present by reports: all of them are read in pages, and by an observer that watches all.
 
+use std::ops::Range;
+
 use anyhow::{Context as _, Result, ensure};
 use memchr::memmem;
 
 use super::calls::{self, Answered};
-use super::{Build, Metric, Scale, Side, Target, Workload};
-use crate::clock::Stopwatch;
+use super::{Build, Metric, Quantity, Sample, Scale, Side, Target, Workload};
 use crate::generator::{Client, Generator, Input, request};
+use crate::measurement::{self, Measurement};
 use crate::record::{self, Kind, Status};
 use crate::server::Server;
 use crate::user::User;
@@ -15,24 +17,24 @@ pub(super) const LISTING: Workload = Workload {
     name: "listing",
     about: "100,000 users are present by reports: pages of 1,000 of all of them, then watchAll",
     metrics: &[
-        Metric::new("pages", "/s", Target::None),
-        Metric::new("CPU per page", "µs", Target::None),
-        Metric::new("bytes per page", "B", Target::None),
-        Metric::new("watchAll until done", "ms", Target::None),
-        Metric::new("CPU of watchAll", "ms", Target::None),
-        Metric::new("bytes of watchAll", "B", Target::None),
-        Metric::new("CPU per report", "µs", Target::None),
+        Metric::new("pages", "/s", Quantity::Rate, Target::None),
+        Metric::new("CPU per page", "µs", Quantity::Cpu, Target::None),
+        Metric::new("bytes per page", "B", Quantity::Exact, Target::None),
+        Metric::new("watchAll until done", "ms", Quantity::Time, Target::None).growing(1.0),
+        Metric::new("CPU of watchAll", "ms", Quantity::Cpu, Target::None).growing(1.0),
+        Metric::new("bytes of watchAll", "B", Quantity::Exact, Target::None).growing(1.0),
+        Metric::new("CPU per report", "µs", Quantity::Cpu, Target::None),
     ],
     connections: CALLERS,
     measure,
 };
 
 const USERS: usize = 100_000;
-const PAGE: usize = 1_000;
+pub(super) const PAGE: usize = 1_000;
 /// How many callers make the users present.
 const CALLERS: usize = 64;
 
-fn measure(side: Side<'_>, scale: Scale) -> Result<Vec<f64>> {
+fn measure(side: Side<'_>, scale: Scale) -> Result<Sample> {
     let users = scale.of(USERS).max(PAGE);
     match side {
         Side::Daemon(build) => daemon(build, users),
@@ -40,18 +42,15 @@ fn measure(side: Side<'_>, scale: Scale) -> Result<Vec<f64>> {
     }
 }
 
-fn daemon(build: &Build, users: usize) -> Result<Vec<f64>> {
+fn daemon(build: &Build, users: usize) -> Result<Sample> {
     let server = Server::daemon(&build.presenced)?;
-    let before = server.usage()?.cpu;
-    report(&server, users)?;
-    let reporting = server.usage()?.cpu.saturating_sub(before);
-    let mut figures = pages(&server, users)?;
-    figures.extend(watch_all(&server, users)?);
-    figures.push(reporting.as_secs_f64() * 1e6 / users as f64);
-    Ok(figures)
+    let reporting = report(&server, 0..users, CALLERS)?;
+    let mut sample = pages(&server, users)?.and(watch_all(&server, users)?);
+    sample.values.push(reporting * 1e6 / users as f64);
+    Ok(sample)
 }
 
-fn floor(users: usize) -> Result<Vec<f64>> {
+fn floor(users: usize) -> Result<Sample> {
     let records: Vec<Vec<u8>> = (0..PAGE)
         .map(|user| record::encode_internal(user, Status::Online))
         .collect();
@@ -60,25 +59,22 @@ fn floor(users: usize) -> Result<Vec<f64>> {
     answer.extend(body);
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), answer)?;
-    let mut figures = pages(&Server::floor(&["floor-http", &file.path().to_string_lossy()])?, users)?;
-    figures.extend(watch_all(&Server::floor(&["floor", &users.to_string()])?, users)?);
-    Ok(figures)
+    let pages = pages(&Server::floor(&["floor-http", &file.path().to_string_lossy()])?, users)?;
+    Ok(pages.and(watch_all(&Server::floor(&["floor", &users.to_string()])?, users)?))
 }
 
-/// Makes users present.
-fn report(server: &Server, users: usize) -> Result<()> {
-    let mut numbers = 0..users;
+/// Makes users present, so many at a time: seconds of the server's CPU.
+pub(super) fn report(server: &Server, mut users: Range<User>, callers: usize) -> Result<f64> {
     let call = |user: User| {
         let body = r#"{"status":"ONLINE","updateLastActive":true}"#;
         request::rest(server, "PUT /api/user/realtime", Some(user), body)
     };
-    calls::run(server, CALLERS, |_| numbers.next().map(call)).map(drop)
+    calls::measure(server, callers, |_| users.next().map(call)).map(|(_, _, cpu)| cpu)
 }
 
 /// Reads all pages, one after the other: how many a second, microseconds of CPU each, bytes each.
-fn pages(server: &Server, users: usize) -> Result<Vec<f64>> {
+pub(super) fn pages(server: &Server, users: usize) -> Result<Sample> {
     let pages = users / PAGE;
-    let before = server.usage()?.cpu;
     let mut bytes = 0;
     let next = |answered: &Answered| {
         bytes += answered.last.1.len();
@@ -87,19 +83,17 @@ fn pages(server: &Server, users: usize) -> Result<Vec<f64>> {
             request::rest(server, &format!("GET /api/presence?limit={PAGE}{from}"), None, "")
         })
     };
-    let answered = calls::run(server, 1, next)?;
-    let cpu = server.usage()?.cpu.saturating_sub(before);
+    let (answered, measured, cpu) = calls::measure(server, 1, next)?;
     let last = record::records(&answered.last.1).last().context("an empty page")?;
     ensure!(
         last.user == users - 1 || bytes == pages * answered.last.1.len(),
         "the last page has the last user"
     );
     let pages = pages as f64;
-    Ok(vec![
-        pages / answered.seconds,
-        cpu.as_secs_f64() * 1e6 / pages,
-        bytes as f64 / pages,
-    ])
+    Ok(Sample {
+        values: vec![pages / measured.seconds(), cpu * 1e6 / pages, bytes as f64 / pages],
+        conditions: measured.conditions,
+    })
 }
 
 /// Where the next page begins.
@@ -135,22 +129,31 @@ impl Client for Observer {
 }
 
 /// Watches all: milliseconds until the snapshot is whole, of CPU, and bytes.
-fn watch_all(server: &Server, users: usize) -> Result<Vec<f64>> {
+fn watch_all(server: &Server, users: usize) -> Result<Sample> {
     let mut generator = Generator::new()?;
     let mut observer = Observer::default();
-    let (before, begun) = (server.usage()?.cpu, Stopwatch::start());
+    measurement::rest(server, &mut generator, &mut ())?;
+    let measurement = Measurement::begin(server)?;
     generator.open(server.address(), &request::upgrade_observer(server))?;
     generator.run(&mut observer, |observer| observer.is_done)?;
-    let took = begun.elapsed();
-    let cpu = server.usage()?.cpu.saturating_sub(before);
+    let measured = measurement.end()?;
+    let cpu = measured.cpu(&mut generator, &mut observer)?;
     ensure!(
         observer.users == users,
         "the snapshot has {} of {users} users",
         observer.users
     );
-    Ok(vec![
-        took.as_secs_f64() * 1e3,
-        cpu.as_secs_f64() * 1e3,
-        generator.received() as f64,
-    ])
+    Ok(Sample {
+        values: vec![measured.seconds() * 1e3, cpu * 1e3, generator.received() as f64],
+        conditions: measured.conditions,
+    })
+}
+
+#[test]
+fn the_next_page_begins_where_the_last_one_says() {
+    assert_eq!(
+        cursor(&record::encode_page(std::iter::empty())).as_deref(),
+        Some("752d303030393939")
+    );
+    assert_eq!(cursor(br#"{"users":[],"next":null}"#), None);
 }

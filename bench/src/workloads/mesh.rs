@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 
-use super::{Metric, Scale, Side, Target, Workload, percentile};
-use crate::clock::Stopwatch;
+use super::{Metric, Quantity, Sample, Scale, Side, Target, Workload};
+use crate::conditions::Conditions;
 use crate::generator::{Client, Generator, Input, request};
+use crate::measurement::{self, Measured, Measurement};
+use crate::median::median;
 use crate::record::{self, Kind, Status};
 use crate::server::Server;
 use crate::user::User;
@@ -13,8 +15,15 @@ pub(super) const MESH: Workload = Workload {
     name: "mesh",
     about: "300 users connect at once and each watches all 300, until everyone has seen everyone",
     metrics: &[
-        Metric::new("everyone has seen everyone", "ms", Target::RatioMax(4.0)),
-        Metric::new("CPU", "ms", Target::None),
+        Metric::new(
+            "everyone has seen everyone",
+            "ms",
+            Quantity::Time,
+            Target::RatioMax(4.0),
+        )
+        .growing(2.0),
+        Metric::new("CPU", "ms", Quantity::Cpu, Target::None).growing(2.0),
+        Metric::new("CPU per pair", "µs", Quantity::Cpu, Target::None),
     ],
     connections: USERS,
     measure,
@@ -52,21 +61,28 @@ impl Client for Mesh {
     }
 }
 
-fn measure(side: Side<'_>, scale: Scale) -> Result<Vec<f64>> {
+fn measure(side: Side<'_>, scale: Scale) -> Result<Sample> {
     let server = side.server()?;
     let mut generator = Generator::new()?;
-    let (mut times, mut cpu) = (Vec::new(), Vec::new());
+    let (mut times, mut cpu, mut conditions) = (Vec::new(), Vec::new(), Conditions::default());
     let users = scale.of(USERS);
+    let all = Measurement::begin(&server)?;
     for repetition in 0..REPETITIONS {
-        let (time, used) = meet(&server, &mut generator, repetition * users, users)?;
-        times.push(time);
-        cpu.push(used);
+        let (measured, used) = meet(&server, &mut generator, repetition * users, users)?;
+        part(&mut generator, repetition * users, users)?;
+        times.push(measured.seconds() * 1e3);
+        cpu.push(used * 1e3);
+        conditions = conditions.and(measured.conditions);
     }
-    Ok(vec![percentile(&mut times, 50), percentile(&mut cpu, 50)])
+    let cpu = median(&cpu);
+    Ok(Sample {
+        values: vec![median(&times), cpu, cpu * 1e3 / (users * users) as f64],
+        conditions: conditions.with_others_of(all.end()?.conditions),
+    })
 }
 
-/// Lets new users meet: milliseconds, and milliseconds of the server's CPU.
-fn meet(server: &Server, generator: &mut Generator, first: usize, users: usize) -> Result<(f64, f64)> {
+/// Lets new users meet: how long it took, and seconds of the server's CPU.
+pub(super) fn meet(server: &Server, generator: &mut Generator, first: usize, users: usize) -> Result<(Measured, f64)> {
     let requests: Vec<Vec<u8>> = (first..first + users)
         .map(|user| request::upgrade(server, user))
         .collect::<Result<_>>()?;
@@ -78,20 +94,24 @@ fn meet(server: &Server, generator: &mut Generator, first: usize, users: usize) 
         missing: users * users,
         watch: request::watch(first..first + users),
     };
-    let (before, begun) = (server.usage()?, Stopwatch::start());
+    measurement::rest(server, generator, &mut ())?;
+    let measurement = Measurement::begin(server)?;
     for request in &requests {
         generator.open(server.address(), request)?;
     }
     generator.run(&mut mesh, |mesh| mesh.missing == 0)?;
-    let took = begun.elapsed().as_secs_f64() * 1e3;
-    let cpu = server.usage()?.cpu.saturating_sub(before.cpu);
-    // They sign out, so that they are not in the way of the next ones.
+    let measured = measurement.end()?;
+    let cpu = measured.cpu(generator, &mut mesh)?;
+    Ok((measured, cpu))
+}
+
+/// Lets users sign out, so that they are not in the way of the next ones.
+pub(super) fn part(generator: &mut Generator, first: usize, users: usize) -> Result<()> {
     for connection in first..first + users {
         generator.close(connection)?;
     }
     let mut closing = Closing { left: users };
-    generator.run(&mut closing, |closing| closing.left == 0)?;
-    Ok((took, cpu.as_secs_f64() * 1e3))
+    generator.run(&mut closing, |closing| closing.left == 0)
 }
 
 /// Waits for the end of all connections.

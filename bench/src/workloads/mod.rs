@@ -7,6 +7,7 @@ mod come_and_go;
 mod durable_writes;
 mod fan_out;
 mod get;
+mod hot_paths;
 mod idle;
 mod listing;
 mod mesh;
@@ -17,6 +18,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+pub(crate) use hot_paths::{HOT_PATHS, HotPath};
+
+use crate::conditions::Conditions;
 use crate::server::Server;
 
 /// The programs that are measured.
@@ -56,11 +60,31 @@ impl Scale {
 }
 
 /// A figure of a workload.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
+    pub(crate) quantity: Quantity,
     pub(crate) target: Target,
+    /// The exponent with which it grows with the size of the workload, if nothing passes over more than it has to.
+    pub(crate) growth: f64,
+}
+
+/// What a figure is, which decides what falsifies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    /// Bytes of memory and of answers: other work on the machine does not change them.
+    Exact,
+    /// Numbers of changes and their bytes: a server that is kept from delivering conflates them, or is not done in time.
+    Conflated,
+    /// CPU of the server.
+    Cpu,
+    /// From the beginning of the load to its end. As long as the generator takes, if that is longer than the server does.
+    Time,
+    /// How much is done in a second, likewise.
+    Rate,
+    /// A percentile of many times, in which the generator's own are.
+    Latency,
 }
 
 /// What a figure must reach.
@@ -76,20 +100,48 @@ pub(crate) enum Target {
 }
 
 impl Metric {
-    const fn new(name: &'static str, unit: &'static str, target: Target) -> Self {
-        Self { name, unit, target }
+    const fn new(name: &'static str, unit: &'static str, quantity: Quantity, target: Target) -> Self {
+        Self {
+            name,
+            unit,
+            quantity,
+            target,
+            growth: 0.0,
+        }
+    }
+
+    const fn growing(mut self, growth: f64) -> Self {
+        self.growth = growth;
+        self
     }
 }
 
-/// Measures one side: a value for each metric.
-type Measure = fn(Side<'_>, Scale) -> Result<Vec<f64>>;
+/// What measuring one side came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// A value for each metric; fewer where a side has no such figures.
+    pub(crate) values: Vec<f64>,
+    pub(crate) conditions: Conditions,
+}
+
+impl Sample {
+    /// The figures of two parts of a workload, one after the other.
+    fn and(mut self, other: Self) -> Self {
+        self.values.extend(other.values);
+        self.conditions = self.conditions.and(other.conditions);
+        self
+    }
+}
+
+/// Measures one side.
+type Measure = fn(Side<'_>, Scale) -> Result<Sample>;
 
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// One line about it.
     pub(crate) about: &'static str,
     pub(crate) metrics: &'static [Metric],
-    /// How many connections it has open at its usual size.
+    /// How many connections a server has open at its usual size, at most.
     pub(crate) connections: usize,
     pub(crate) measure: Measure,
 }
@@ -99,6 +151,7 @@ pub(crate) const ALL: &[Workload] = &[
     idle::WATCHING,
     fan_out::PACED,
     fan_out::BURSTS,
+    fan_out::FLAT_OUT,
     mesh::MESH,
     storm::STORM,
     come_and_go::COME_AND_GO,
@@ -110,22 +163,29 @@ pub(crate) const ALL: &[Workload] = &[
     idle::CPU,
 ];
 
-/// The value below which so many of a hundred lie. The values need not be sorted; 0 if there are none.
+/// The lowest of the values that so many of a hundred don't exceed (nearest rank). The values need not be sorted; 0 if there are
+/// none.
 fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
-    let at = values.len() * percent / 100;
-    values
-        .get(at.min(values.len().saturating_sub(1)))
-        .copied()
-        .unwrap_or(0.0)
+    let rank = (values.len() * percent).div_ceil(100);
+    values.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }
 
 #[test]
-fn a_percentile_is_one_of_the_values() {
-    let mut values: Vec<f64> = (0..200).rev().map(f64::from).collect();
-    assert_eq!(
-        (percentile(&mut values, 50), percentile(&mut values, 99)),
-        (100.0, 198.0)
-    );
-    assert_eq!((percentile(&mut [3.0], 99), percentile(&mut [], 99)), (3.0, 0.0));
+fn a_percentile_is_the_lowest_value_that_as_many_do_not_exceed() {
+    let to = |last: u32| -> Vec<f64> { (1..=last).rev().map(f64::from).collect() };
+    for (last, percent, expected) in [
+        (100, 99, 99.0),
+        (100, 50, 50.0),
+        (100, 100, 100.0),
+        (200, 99, 198.0),
+        (50, 90, 45.0),
+        (5, 50, 3.0),
+        (4, 50, 2.0),
+        (3, 99, 3.0),
+        (1, 50, 1.0),
+    ] {
+        assert_eq!(percentile(&mut to(last), percent), expected, "{percent} of {last}");
+    }
+    assert_eq!(percentile(&mut [], 99), 0.0);
 }

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that fails must end")]
 
 mod cluster;
-mod connections;
 mod connects;
 mod dashboard;
 mod dead_node;
@@ -22,8 +21,6 @@ async fn main() -> ExitCode {
         ["cluster"] => return cluster::cluster(3_000, 100_000).await,
         ["cluster", clients] => return cluster::cluster(number(clients), 100_000).await,
         ["cluster", clients, users] => return cluster::cluster(number(clients), number(users)).await,
-        ["connections"] => connections::connections(10_000).await,
-        ["connections", count] => connections::connections(number(count)).await,
         ["connects"] => return connects::connects(1_000).await,
         ["connects", count] => return connects::connects(number(count)).await,
         ["dashboard"] => return dashboard::dashboard(100_000, 1_000).await,
@@ -38,7 +35,7 @@ async fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: measure cluster [CLIENTS] [USERS] | connections [COUNT] | connects [COUNT] | \
+                "usage: measure cluster [CLIENTS] [USERS] | connects [COUNT] | \
                  dashboard [USERS] [CHANGES_PER_SECOND] | dead-node [SESSIONS] | reports [USERS]"
             );
             return ExitCode::from(2);
