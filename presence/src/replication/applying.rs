@@ -199,7 +199,9 @@ impl Partition {
         };
         input.reading.mono.after(grace)
     }
+}
 
+impl Partition {
     /// When something of the user is due by itself.
     fn plan_user(&mut self, input: Input<'_>, user: &UserId, state: &State) {
         let reading = input.reading;
