@@ -179,9 +179,107 @@ impl Reachability {
 mod tests {
     use super::*;
 
+    const fn at(seconds: u64) -> Mono {
+        Mono::from_millis(seconds * 1_000)
+    }
+
+    /// The partition was reached at this time.
+    fn reached(now: Mono) -> Reachability {
+        let mut reach = Reachability::new(now);
+        let number = reach.next_tick(now);
+        assert!(reach.handle_tick(number, now));
+        reach
+    }
+
+    #[test]
+    fn only_a_tick_that_was_sent_since_brings_a_partition_back() {
+        let mut reach = reached(at(0));
+        let before = reach.next_tick(at(10));
+        assert!(reach.lose(at(11)));
+        assert!(!reach.lose(at(11)), "it was unreachable");
+        assert!(reach.wants_tick());
+        let since = reach.next_tick(at(11));
+        assert!(!reach.wants_tick(), "one is under way");
+        assert!(!reach.handle_tick(before, at(11)));
+        assert!(!reach.is_reachable() && !reach.is_current());
+        // The first one has come back, so the time of the other is not known.
+        assert!(!reach.handle_tick(since, at(12)));
+        let next = reach.next_tick(at(12));
+        assert!(reach.handle_tick(next, at(14)));
+        assert!(reach.is_reachable() && reach.is_current());
+    }
+
+    #[test]
+    fn a_tick_that_comes_back_late_does_not_bring_a_partition_back() {
+        let mut reach = reached(at(0));
+        reach.lose(at(10));
+        let late = reach.next_tick(at(10));
+        assert_eq!(reach.tick_deadline(), Some(at(12)));
+        assert!(!reach.handle_tick(late, at(13)));
+        assert!(!reach.is_reachable() && !reach.is_current());
+        assert_eq!(reach.tick_deadline(), None, "none is under way");
+    }
+
+    #[test]
+    fn a_return_holds_back_who_is_offline_and_a_start_does_not() {
+        let mut reach = Reachability::new(at(0));
+        assert!(reach.is_holding(at(1)));
+        let number = reach.next_tick(at(1));
+        assert!(reach.handle_tick(number, at(1)));
+        assert!(!reach.is_holding(at(1)), "nothing was told");
+        reach.lose(at(10));
+        assert_eq!(reach.hold_ends(), None);
+        let number = reach.next_tick(at(20));
+        assert!(reach.handle_tick(number, at(20)));
+        assert!(reach.is_holding(at(24)) && !reach.is_holding(at(25)));
+        assert_eq!(reach.hold_ends(), Some(at(25)));
+    }
+
+    #[test]
+    fn a_copy_is_behind_since_the_first_loss_and_while_the_process_stood() {
+        let seconds = Duration::from_secs;
+        let mut reach = reached(at(0));
+        assert_eq!(reach.behind_for(at(9)), Duration::ZERO);
+        reach.lose(at(10));
+        reach.lose(at(15));
+        assert_eq!(reach.behind_for(at(20)), seconds(10));
+        reach.note_stall(seconds(30));
+        assert_eq!(reach.behind_for(at(20)), seconds(40));
+        let number = reach.next_tick(at(20));
+        assert!(reach.handle_tick(number, at(20)));
+        reach.lose(at(20));
+        assert_eq!(reach.behind_for(at(21)), seconds(1), "of this loss alone");
+        reach.note_stall(seconds(30));
+        let number = reach.next_tick(at(20));
+        // What was missed is to be done before the copy counts.
+        assert!(reach.handle_tick(number, at(20)));
+        reach.begin_again(at(20));
+        assert!(!reach.is_reachable() && !reach.is_current());
+        assert_eq!(reach.behind_for(at(21)), seconds(1));
+        let number = reach.next_tick(at(21));
+        assert!(reach.handle_tick(number, at(21)));
+        assert_eq!(reach.behind_for(at(22)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_copy_is_current_while_redis_has_no_room() {
+        let mut reach = reached(at(0));
+        assert!(reach.lose_room(at(10)));
+        assert!(!reach.is_reachable() && reach.is_current());
+        let number = reach.next_tick(at(11));
+        assert!(!reach.handle_tick(number, at(11)), "there is no room yet");
+        reach.is_full = false;
+        let number = reach.next_tick(at(12));
+        assert!(reach.handle_tick(number, at(12)));
+        // A copy that was behind is not current by that.
+        reach.lose(at(20));
+        reach.lose_room(at(21));
+        assert!(!reach.is_current());
+        assert_eq!(reach.behind_for(at(25)), Duration::from_secs(5));
+    }
+
     #[test]
     fn the_lag_is_that_of_the_last_tick_or_of_one_that_takes_longer() {
-        let at = |seconds: u64| Mono::from_millis(seconds * 1_000);
         let seconds = Duration::from_secs;
         let mut reach = Reachability::new(at(0));
         assert_eq!(reach.lag(at(9)), Duration::ZERO);
