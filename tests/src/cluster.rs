@@ -217,7 +217,7 @@ impl Cluster {
     }
 
     /// What a command answers that takes the keys of this name of all partitions.
-    async fn of_all(&self, command: &[&str], name: &str) -> String {
+    pub async fn of_all(&self, command: &[&str], name: &str) -> String {
         let keys = (0..self.partitions).map(|number| format!("presence:{{{number}}}:{name}"));
         let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).chain(keys).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -12,11 +12,13 @@ use presence_tests::cluster::Cluster;
 use presence_tests::postgres_server::PostgresServer;
 use presence_tests::wait::next_look;
 
-/// The users of a partition and their values, in hexadecimal digits.
-const READ_STATES: &str = "local all = {} local fields = redis.call('HGETALL', KEYS[1]) \
+/// The users of all partitions and their values, in hexadecimal digits.
+const READ_STATES: &str = "local all = {} \
                            local hex = function(c) return string.format('%02x', string.byte(c)) end \
+                           for _, key in ipairs(KEYS) do local fields = redis.call('HGETALL', key) \
                            for i = 1, #fields, 2 do if string.byte(fields[i]) > 31 then \
-                           all[#all + 1] = fields[i] .. ' ' .. string.gsub(fields[i + 1], '.', hex) end end return all";
+                           all[#all + 1] = fields[i] .. ' ' .. string.gsub(fields[i + 1], '.', hex) end end end return all";
+
 /// Users of one query.
 const QUERY_IDS: usize = 1_000;
 /// The digits of a value before the state: its revision.
@@ -24,13 +26,9 @@ const REVISION_DIGITS: usize = 16;
 
 /// The state of each user, as Redis has it, and its revision.
 pub(crate) async fn read_states(cluster: &Cluster) -> BTreeMap<String, (Revision, State)> {
-    let mut states = BTreeMap::new();
-    for number in 0..cluster.partitions() {
-        let key = format!("presence:{{{number}}}:state");
-        let lines = cluster.ask(&["EVAL", READ_STATES, "1", &key]).await;
-        states.extend(lines.lines().map(read_state));
-    }
-    states
+    let count = cluster.partitions().to_string();
+    let lines = cluster.of_all(&["EVAL", READ_STATES, &count], "state").await;
+    lines.lines().map(read_state).collect()
 }
 
 fn read_state(line: &str) -> (String, (Revision, State)) {
