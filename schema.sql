@@ -1,8 +1,9 @@
 -- The whole schema of presence.db. The daemon carries this text and makes every new file from it; older files are
--- migrated to exactly this. Times are Unix milliseconds; NULL is never.
+-- migrated to exactly this. Times are Unix milliseconds; NULL is never. For `IN` with more than two values SQLite would make
+-- a temporary table with each row that is written.
 
 PRAGMA application_id = 1886545267; -- "pres": a file of another program is refused
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- One row: what the database is.
 CREATE TABLE presence_database (
@@ -16,13 +17,15 @@ INSERT INTO presence_database (identity) VALUES (lower(hex(randomblob(16))));
 CREATE TABLE profile (
   user_id        TEXT    NOT NULL PRIMARY KEY,
   -- The status last published, and since when it holds.
-  status         TEXT    NOT NULL DEFAULT 'OFFLINE' CHECK (status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB', 'OFFLINE')),
+  status         TEXT    NOT NULL DEFAULT 'OFFLINE'
+    CHECK (status = 'ONLINE' OR status = 'IDLE' OR status = 'DO_NOT_DISTURB' OR status = 'OFFLINE'),
   since          INTEGER,
   -- The nodes where the user had connections, or lost ones in grace, as a JSON array of names: each as often as sessions
   -- would be in grace if it stopped. A node that starts gives the users it finds there the restart grace period.
   connected_on   TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(connected_on) AND json_type(connected_on) = 'array'),
   -- The custom status, when it was set, and by whom.
-  custom_status  TEXT    NOT NULL DEFAULT 'ONLINE' CHECK (custom_status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB')),
+  custom_status  TEXT    NOT NULL DEFAULT 'ONLINE'
+    CHECK (custom_status = 'ONLINE' OR custom_status = 'IDLE' OR custom_status = 'DO_NOT_DISTURB'),
   custom_set_at  INTEGER,
   custom_set_by  TEXT    CHECK (custom_set_by IN ('user', 'operator')),
   -- The version of the write that set it.
@@ -44,7 +47,7 @@ CREATE INDEX profile_unpublished ON profile (user_id) WHERE unpublished IS NOT N
 CREATE TABLE report (
   user_id     TEXT    NOT NULL REFERENCES profile (user_id) ON DELETE CASCADE,
   source      TEXT    NOT NULL,
-  status      TEXT    NOT NULL CHECK (status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB')),
+  status      TEXT    NOT NULL CHECK (status = 'ONLINE' OR status = 'IDLE' OR status = 'DO_NOT_DISTURB'),
   since       INTEGER NOT NULL,
   heard       INTEGER NOT NULL,
   -- The version of the write that made or refreshed it.

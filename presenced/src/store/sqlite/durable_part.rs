@@ -2,8 +2,8 @@
 //! thread, and answers with the whole part as it is then: the version orders writes of different nodes, so a caller must
 //! learn what came before its own.
 
-use presence::{Revision, Source, UserId, Version};
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use presence::{Revision, Source, UserId};
+use rusqlite::{Connection, named_params};
 
 use super::decode::{self, durable_columns, report_columns};
 use super::forget::forget_older;
@@ -20,11 +20,58 @@ macro_rules! next_version {
     };
 }
 
-pub(super) const SELECT_REPORTS: &str = concat!(
+/// The whole part: as many rows as there are reports, one if there is none. The statements that write do not return it: for
+/// `RETURNING` SQLite makes a temporary table, which takes longer than this.
+pub(super) const SELECT_PART: &str = concat!(
     "SELECT ",
+    durable_columns!(),
+    ", ",
     report_columns!(),
-    " FROM report WHERE user_id = ?1 ORDER BY source"
+    " FROM profile LEFT JOIN report ON report.user_id = profile.user_id WHERE profile.user_id = ?1 ORDER BY source"
 );
+/// Where the columns of the report begin in [`SELECT_PART`].
+const REPORT: usize = 5;
+
+pub(super) const SAVE_PREFERENCE: &str = concat!(
+    "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by, custom_version, version, revision)
+     VALUES (:user, :custom, :set_at, :set_by, :proposed + 1, :proposed + 1, :revision)
+     ON CONFLICT (user_id) DO UPDATE SET
+       custom_status = excluded.custom_status,
+       custom_set_at = excluded.custom_set_at,
+       custom_set_by = excluded.custom_set_by,
+       custom_version = ",
+    next_version!(),
+    ", version = ",
+    next_version!(),
+    ", revision = max(revision, excluded.revision)"
+);
+
+/// Moves the times by a report. Makes the profile if there is none: a user known by reports alone has one too.
+pub(super) const RAISE_VERSION: &str = concat!(
+    "INSERT INTO profile (user_id, last_seen, last_active, version)
+     VALUES (:user, :last_seen, :last_active, :proposed + 1)
+     ON CONFLICT (user_id) DO UPDATE SET
+       last_seen = max(ifnull(last_seen, excluded.last_seen), excluded.last_seen),
+       last_active = max(ifnull(last_active, excluded.last_active), ifnull(excluded.last_active, last_active)),
+       version = ",
+    next_version!()
+);
+
+const RAISE_KNOWN_VERSION: &str = concat!(
+    "UPDATE profile SET version = ",
+    next_version!(),
+    " WHERE user_id = :user"
+);
+
+/// The version of the report is the one that its user has by now.
+pub(super) const SAVE_REPORT: &str =
+    "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at, said)
+     SELECT :user, :source, :status, :since, :heard, version, :last_active, :expires_at, ifnull(:said, version)
+     FROM profile WHERE user_id = :user
+     ON CONFLICT (user_id, source) DO UPDATE SET
+       status = excluded.status, since = excluded.since, heard = excluded.heard, version = excluded.version,
+       last_active = excluded.last_active, expires_at = excluded.expires_at, said = excluded.said
+     WHERE report.version < excluded.version";
 
 impl DurableWrite {
     /// Does it, within the transaction and the savepoint that are open.
@@ -40,41 +87,37 @@ impl DurableWrite {
             // A user that was forgotten goes on above its last version.
             _ => stored(proposed.get())?.max(tombstones.version(connection, &user)?),
         };
-        let mut part = match &change {
+        let mut is_changed = true;
+        match change {
             DurableChange::ForgetOlder { revision, now } => {
-                return Ok(forget_older(
-                    connection,
-                    tombstones,
-                    (&user, proposed),
-                    (*revision, *now),
-                )?);
+                let (older, at) = ((&user, proposed), (revision, now));
+                return Ok(forget_older(connection, tombstones, older, at)?);
             }
-            DurableChange::Preference { revision, .. } if tombstones.covers(connection, &user, *revision)? => {
+            DurableChange::Preference { revision, .. } if tombstones.covers(connection, &user, revision)? => {
                 return Err(WriteFailure::Forgotten);
             }
             DurableChange::Preference { preference, revision } => {
-                save_preference(connection, &user, proposed, *preference, *revision)?
+                save_preference(connection, &user, proposed, preference, revision)?;
             }
-            DurableChange::Report { times, .. } | DurableChange::EndReport { times, .. } => {
-                raise_version(connection, &user, proposed, *times)?
+            DurableChange::Report { report, times } => {
+                raise_version(connection, &user, proposed, times)?;
+                save_report(connection, &user, &report)?;
             }
-            DurableChange::EndReports => match raise_known_version(connection, &user, proposed)? {
-                Some(part) => part,
-                None => return Ok(DurableRow::default()),
-            },
-        };
-        let mut is_changed = true;
-        match change {
-            DurableChange::Preference { .. } | DurableChange::ForgetOlder { .. } => {}
-            DurableChange::Report { report, .. } => save_report(connection, &user, &report, part.version)?,
-            DurableChange::EndReport { source, .. } => is_changed = delete_report(connection, &user, &source)?,
-            DurableChange::EndReports => delete_reports(connection, &user)?,
+            DurableChange::EndReport { source, times } => {
+                raise_version(connection, &user, proposed, times)?;
+                is_changed = delete_report(connection, &user, &source)?;
+            }
+            DurableChange::EndReports => {
+                if !raise_known_version(connection, &user, proposed)? {
+                    return Ok(DurableRow::default());
+                }
+                delete_reports(connection, &user)?;
+            }
         }
         if access == Access::Shared && is_changed {
             marks::add(connection, &user)?;
         }
-        load_reports(connection, &user, &mut part)?;
-        Ok(part)
+        Ok(load_part(connection, &user)?)
     }
 }
 
@@ -84,90 +127,46 @@ fn save_preference(
     proposed: i64,
     preference: NewPreference,
     revision: Revision,
-) -> rusqlite::Result<DurableRow> {
-    let mut statement = connection.prepare_cached(concat!(
-        "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by, custom_version, version, revision)
-         VALUES (:user, :custom, :set_at, :set_by, :proposed + 1, :proposed + 1, :revision)
-         ON CONFLICT (user_id) DO UPDATE SET
-           custom_status = excluded.custom_status,
-           custom_set_at = excluded.custom_set_at,
-           custom_set_by = excluded.custom_set_by,
-           custom_version = ",
-        next_version!(),
-        ", version = ",
-        next_version!(),
-        ", revision = max(revision, excluded.revision) RETURNING ",
-        durable_columns!()
-    ))?;
-    let parameters = named_params! {
+) -> rusqlite::Result<()> {
+    let changed = connection.prepare_cached(SAVE_PREFERENCE)?.execute(named_params! {
         ":user": user.as_str(),
         ":custom": preference.custom.as_str(),
         ":set_at": preference.set_at.as_millis(),
         ":set_by": preference.set_by.as_str(),
         ":proposed": proposed,
         ":revision": stored(revision.get())?,
-    };
-    statement.query_row(parameters, |row| decode::durable_part(row, 0))
+    })?;
+    one_row(changed)
 }
 
-/// Moves the times by a report. Makes the profile if there is none: a user known by reports alone has one too.
-fn raise_version(
-    connection: &Connection,
-    user: &UserId,
-    proposed: i64,
-    times: ReportTimes,
-) -> rusqlite::Result<DurableRow> {
-    let mut statement = connection.prepare_cached(concat!(
-        "INSERT INTO profile (user_id, last_seen, last_active, version)
-         VALUES (:user, :last_seen, :last_active, :proposed + 1)
-         ON CONFLICT (user_id) DO UPDATE SET
-           last_seen = max(ifnull(last_seen, excluded.last_seen), excluded.last_seen),
-           last_active = max(ifnull(last_active, excluded.last_active), ifnull(excluded.last_active, last_active)),
-           version = ",
-        next_version!(),
-        " RETURNING ",
-        durable_columns!()
-    ))?;
-    let parameters = named_params! {
+fn raise_version(connection: &Connection, user: &UserId, proposed: i64, times: ReportTimes) -> rusqlite::Result<()> {
+    let changed = connection.prepare_cached(RAISE_VERSION)?.execute(named_params! {
         ":user": user.as_str(),
         ":last_seen": times.last_seen.as_millis(),
         ":last_active": millis(times.last_active),
         ":proposed": proposed,
-    };
-    statement.query_row(parameters, |row| decode::durable_part(row, 0))
+    })?;
+    one_row(changed)
 }
 
-fn raise_known_version(connection: &Connection, user: &UserId, proposed: i64) -> rusqlite::Result<Option<DurableRow>> {
-    let mut statement = connection.prepare_cached(concat!(
-        "UPDATE profile SET version = ",
-        next_version!(),
-        " WHERE user_id = :user RETURNING ",
-        durable_columns!()
-    ))?;
+/// Whether the user is stored.
+fn raise_known_version(connection: &Connection, user: &UserId, proposed: i64) -> rusqlite::Result<bool> {
     let parameters = named_params! { ":user": user.as_str(), ":proposed": proposed };
-    let part = statement.query_row(parameters, |row| decode::durable_part(row, 0));
-    part.optional()
+    let raised = connection.prepare_cached(RAISE_KNOWN_VERSION)?.execute(parameters)?;
+    Ok(raised > 0)
 }
 
-fn save_report(connection: &Connection, user: &UserId, report: &NewReport, version: Version) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at, said)
-         VALUES (:user, :source, :status, :since, :heard, :version, :last_active, :expires_at, :said)
-         ON CONFLICT (user_id, source) DO UPDATE SET
-           status = excluded.status, since = excluded.since, heard = excluded.heard, version = excluded.version,
-           last_active = excluded.last_active, expires_at = excluded.expires_at, said = excluded.said
-         WHERE report.version < excluded.version",
-    )?;
-    let changed = statement.execute(named_params! {
+fn save_report(connection: &Connection, user: &UserId, report: &NewReport) -> rusqlite::Result<()> {
+    let said = report.said.map(|said| stored(said.get())).transpose()?;
+    let changed = connection.prepare_cached(SAVE_REPORT)?.execute(named_params! {
         ":user": user.as_str(),
         ":source": report.source.as_str(),
         ":status": report.status.as_str(),
         ":since": report.since.as_millis(),
         ":heard": report.heard.as_millis(),
-        ":version": stored(version.get())?,
         ":last_active": millis(report.last_active),
         ":expires_at": millis(report.expires_at),
-        ":said": stored(report.said.unwrap_or(version).get())?,
+        ":said": said,
     })?;
     one_row(changed)
 }
@@ -185,11 +184,17 @@ fn delete_reports(connection: &Connection, user: &UserId) -> rusqlite::Result<()
     Ok(())
 }
 
-pub(super) fn load_reports(connection: &Connection, user: &UserId, part: &mut DurableRow) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(SELECT_REPORTS)?;
+/// The durable part of a user that is stored.
+pub(super) fn load_part(connection: &Connection, user: &UserId) -> rusqlite::Result<DurableRow> {
+    let mut statement = connection.prepare_cached(SELECT_PART)?;
     let mut rows = statement.query([user.as_str()])?;
+    let mut found: Option<DurableRow> = None;
     while let Some(row) = rows.next()? {
-        part.reports.extend(decode::report(row, 0)?);
+        let part = match found.take() {
+            Some(part) => part,
+            None => decode::durable_part(row, 0)?,
+        };
+        found.insert(part).reports.extend(decode::report(row, REPORT)?);
     }
-    Ok(())
+    found.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }

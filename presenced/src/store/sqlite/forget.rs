@@ -3,8 +3,7 @@
 use presence::{Revision, UserId, Version, Wall};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::decode::{self, durable_columns};
-use super::durable_part::load_reports;
+use super::durable_part::load_part;
 use super::marks;
 use super::statements::{one_row, stored};
 use super::tombstones::Tombstones;
@@ -44,15 +43,7 @@ pub(super) fn forget_older(
         });
     }
     delete_older_parts(connection, user, stored(revision.get())?, up_to)?;
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        durable_columns!(),
-        " FROM profile WHERE user_id = :user"
-    ))?;
-    let parameters = named_params! { ":user": user.as_str() };
-    let mut part = statement.query_row(parameters, |row| decode::durable_part(row, 0))?;
-    load_reports(connection, user, &mut part)?;
-    Ok(part)
+    load_part(connection, user)
 }
 
 fn version(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<i64>> {

@@ -6,10 +6,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// The whole schema, with its version and application id.
 pub(super) const SCHEMA: &str = include_str!("../../../../schema.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 /// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
+/// The whole schema of version 4.
+pub(super) const SCHEMA_4: &str = include_str!("schema_4.sql");
 /// The whole schema of version 3.
 pub(super) const SCHEMA_3: &str = include_str!("schema_3.sql");
 /// The whole schema of version 2.
@@ -33,6 +35,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             1 => add_versions_and_nodes(&transaction)?,
             2 => add_history_and_words(&transaction)?,
             3 => add_identity_and_marks(&transaction)?,
+            4 => check_without_temporary_tables(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -138,7 +141,7 @@ fn add_identity_and_marks(transaction: &Transaction) -> rusqlite::Result<()> {
          ALTER TABLE history RENAME TO history_3;
          DROP INDEX tombstone_revision;",
     )?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SCHEMA_4)?;
     transaction.execute_batch(
         "INSERT INTO profile SELECT *, NULL FROM profile_3;
          INSERT INTO report SELECT * FROM report_3;
@@ -150,6 +153,35 @@ fn add_identity_and_marks(transaction: &Transaction) -> rusqlite::Result<()> {
          DROP TABLE tombstone_3;
          DROP TABLE heartbeat_3;
          DROP TABLE history_3;",
+    )
+}
+
+/// 4 to 5. The same columns; what a status may be is checked without making a temporary table.
+fn check_without_temporary_tables(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE presence_database RENAME TO presence_database_4;
+         ALTER TABLE profile RENAME TO profile_4;
+         ALTER TABLE report RENAME TO report_4;
+         ALTER TABLE tombstone RENAME TO tombstone_4;
+         ALTER TABLE heartbeat RENAME TO heartbeat_4;
+         ALTER TABLE history RENAME TO history_4;
+         DROP INDEX profile_unpublished;
+         DROP INDEX tombstone_revision;",
+    )?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(
+        "UPDATE presence_database SET identity = (SELECT identity FROM presence_database_4);
+         INSERT INTO profile SELECT * FROM profile_4;
+         INSERT INTO report SELECT * FROM report_4;
+         INSERT INTO tombstone SELECT * FROM tombstone_4;
+         INSERT INTO heartbeat SELECT * FROM heartbeat_4;
+         INSERT INTO history SELECT * FROM history_4;
+         DROP TABLE presence_database_4;
+         DROP TABLE report_4;
+         DROP TABLE profile_4;
+         DROP TABLE tombstone_4;
+         DROP TABLE heartbeat_4;
+         DROP TABLE history_4;",
     )
 }
 

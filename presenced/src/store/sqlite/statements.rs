@@ -16,6 +16,17 @@ use super::tombstones::Tombstones;
 use crate::store::write_request::PlainWrite;
 use crate::store::{Access, ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
 
+pub(super) const SAVE_STATUS: &str =
+    "INSERT INTO profile (user_id, status, since, connected_on, last_seen, last_active, revision)
+     VALUES (:user, :status, :since, :connected_on, :last_seen, :last_active, :revision)
+     ON CONFLICT (user_id) DO UPDATE SET
+       status = iif(excluded.revision >= revision, excluded.status, status),
+       since = iif(excluded.revision >= revision, excluded.since, since),
+       connected_on = iif(excluded.revision >= revision, excluded.connected_on, connected_on),
+       last_seen = max(ifnull(last_seen, excluded.last_seen), ifnull(excluded.last_seen, last_seen)),
+       last_active = max(ifnull(last_active, excluded.last_active), ifnull(excluded.last_active, last_active)),
+       revision = max(revision, excluded.revision)";
+
 /// Why one request was not done, though the database is in order.
 #[derive(Debug)]
 pub(super) enum WriteFailure {
@@ -78,17 +89,7 @@ pub(super) fn one_row(changed: usize) -> rusqlite::Result<()> {
 }
 
 fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombstones) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO profile (user_id, status, since, connected_on, last_seen, last_active, revision)
-         VALUES (:user, :status, :since, :connected_on, :last_seen, :last_active, :revision)
-         ON CONFLICT (user_id) DO UPDATE SET
-           status = iif(excluded.revision >= revision, excluded.status, status),
-           since = iif(excluded.revision >= revision, excluded.since, since),
-           connected_on = iif(excluded.revision >= revision, excluded.connected_on, connected_on),
-           last_seen = max(ifnull(last_seen, excluded.last_seen), ifnull(excluded.last_seen, last_seen)),
-           last_active = max(ifnull(last_active, excluded.last_active), ifnull(excluded.last_active, last_active)),
-           revision = max(revision, excluded.revision)",
-    )?;
+    let mut statement = connection.prepare_cached(SAVE_STATUS)?;
     for row in rows {
         if tombstones.covers(connection, &row.user, row.revision)? {
             continue;

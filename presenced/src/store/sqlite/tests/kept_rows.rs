@@ -93,10 +93,7 @@ fn every_row_of_version_3_is_kept_and_the_file_gets_an_identity() {
         INSERT INTO heartbeat VALUES ('here', 51, 52, 1);
         INSERT INTO history VALUES ('here', 61, 62);";
     connection.execute_batch(rows).unwrap();
-    let columns = TABLES.map(|table| {
-        let sql = format!("SELECT group_concat(name, ', ') FROM pragma_table_info('{table}')");
-        connection.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap()
-    });
+    let columns = TABLES.map(|table| columns_of(&connection, table));
     let dump_all = |connection: &Connection| {
         let tables = TABLES.iter().zip(&columns);
         tables
@@ -113,4 +110,45 @@ fn every_row_of_version_3_is_kept_and_the_file_gets_an_identity() {
     let new = DatabaseDir::new();
     new.open().close();
     assert_eq!(schema(&connection), schema(&new.connect()));
+}
+
+#[test]
+fn every_row_of_version_4_and_its_identity_are_kept() {
+    let dir = DatabaseDir::new();
+    let connection = dir.connect();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.execute_batch(migration::SCHEMA_4).unwrap();
+    let rows = "
+        INSERT INTO profile VALUES
+          ('alice', 'IDLE', 11, '[\"here\",\"there\"]', 'DO_NOT_DISTURB', 12, 'user', 13, 14, 15, 16, 17, 18),
+          ('bob', 'OFFLINE', NULL, '[]', 'ONLINE', NULL, NULL, 0, 21, NULL, NULL, 22, NULL);
+        INSERT INTO report VALUES
+          ('alice', 'app', 'ONLINE', 31, 32, 10, 33, 34, 9), ('bob', 'app', 'DO_NOT_DISTURB', 37, 38, 21, 39, NULL, 20);
+        INSERT INTO tombstone VALUES (x'00ff', 41, 40, 42);
+        INSERT INTO heartbeat VALUES ('here', 51, 52, 1);
+        INSERT INTO history VALUES ('here', 61, 62);";
+    connection.execute_batch(rows).unwrap();
+    let tables = [
+        "presence_database",
+        "profile",
+        "report",
+        "tombstone",
+        "heartbeat",
+        "history",
+    ];
+    let dump_all =
+        |connection: &Connection| tables.map(|table| dump(connection, table, &columns_of(connection, table)));
+    let before = dump_all(&connection);
+    drop(connection);
+    dir.open().close();
+    let connection = dir.connect();
+    assert_eq!(dump_all(&connection), before);
+    let new = DatabaseDir::new();
+    new.open().close();
+    assert_eq!(schema(&connection), schema(&new.connect()));
+}
+
+fn columns_of(connection: &Connection, table: &str) -> String {
+    let sql = format!("SELECT group_concat(name, ', ') FROM pragma_table_info('{table}')");
+    connection.query_row(&sql, [], |row| row.get(0)).unwrap()
 }

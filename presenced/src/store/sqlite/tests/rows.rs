@@ -5,7 +5,7 @@ use presence::{History, NodeName};
 use rusqlite::StatementStatus;
 
 use super::super::connection::{open_reader, open_writer};
-use super::super::{durable_part, read};
+use super::super::{durable_part, read, statements};
 use super::*;
 use crate::store::{HEARTBEAT_KEPT, Heartbeat};
 
@@ -95,7 +95,7 @@ fn statements_that_select_a_user_are_prepared_once() {
     let writer = open_writer(&dir.path(), Duration::from_secs(1)).unwrap();
     let reader = open_reader(&dir.path(), Duration::from_secs(1)).unwrap();
     for (connection, sql) in [
-        (&writer, durable_part::SELECT_REPORTS),
+        (&writer, durable_part::SELECT_PART),
         (&writer, read::SELECT_USER),
         (&reader, read::SELECT_USER),
     ] {
@@ -105,6 +105,30 @@ fn statements_that_select_a_user_are_prepared_once() {
         }
         let statement = connection.prepare_cached(sql).unwrap();
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+    }
+}
+
+/// A temporary table costs more than everything else that is done with a row.
+#[test]
+fn writes_of_users_make_no_temporary_tables() {
+    let dir = DatabaseDir::new();
+    dir.open().close();
+    let writer = open_writer(&dir.path(), Duration::from_secs(1)).unwrap();
+    for sql in [
+        durable_part::SAVE_PREFERENCE,
+        durable_part::RAISE_VERSION,
+        durable_part::SAVE_REPORT,
+        durable_part::SELECT_PART,
+        statements::SAVE_STATUS,
+    ] {
+        let mut explain = writer.prepare(&format!("EXPLAIN {sql}")).unwrap();
+        let mut rows = explain.raw_query();
+        let mut steps: Vec<String> = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get("opcode").unwrap());
+        }
+        let temporary = |step: &&String| step.contains("Ephemeral") || step.starts_with("Sorter");
+        assert_eq!(steps.iter().find(temporary), None, "{sql}");
     }
 }
 
