@@ -1,9 +1,12 @@
 //! Loads of users that are not in memory. One load of a user is shared by everyone who needs the user; it runs in a task of
 //! its own, so that it goes on for the others if one of them leaves. The rows become entries before the waiting callers are
-//! told, under the lock of the shard, so a row that a change overtook is never taken. Long lists are read in parts.
+//! told, under the lock of the shard, so a row that a change overtook is never taken. Single users that are asked for at the same
+//! time are read together, long lists in parts.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use presence::{CustomStatus, UserId};
 use tokio::sync::watch;
 
@@ -15,6 +18,8 @@ use crate::store::{LoadedRow, StoreError};
 
 /// Users of a list that are read together: some 5 ms of reading, after which another list has its turn.
 const READ_TOGETHER_MAX: usize = 512;
+/// Single users that are read together: some 0.5 ms of reading, which each of their callers waits for.
+const SINGLES_TOGETHER_MAX: usize = 64;
 
 impl Engine {
     /// The users in memory, loaded if they are not, in the order asked for.
@@ -34,18 +39,31 @@ impl Engine {
     /// One user in memory, loaded if it is not.
     pub(super) async fn load_one(self: &Arc<Self>, user: &UserId) -> Result<UserPin, StoreError> {
         loop {
-            let mut begun = None;
-            let begin = || begun.insert(LoadRun::new(self, Lane::Single)).add(user);
+            let mut opened = false;
+            let begin = || {
+                let (load, is_first) = self.gathered_loads.add(user);
+                opened = is_first;
+                load
+            };
             let load = match self.users.pin_or_join(user, Lane::Single, begin) {
                 Ok(pin) => return Ok(pin),
                 Err(load) => load,
             };
-            if let Some(run) = begun {
-                tokio::spawn(run.read());
+            if opened {
+                tokio::spawn(Arc::clone(self).read_gathered());
             }
             if let Some(pin) = pinned(load.answer().await)? {
                 return Ok(pin);
             }
+        }
+    }
+
+    /// Reads the single users that were asked for first, with those that are asked for by the tasks that are ready to run: for
+    /// the database and the threads that read it, many are little more than one.
+    async fn read_gathered(self: Arc<Self>) {
+        tokio::task::yield_now().await;
+        if let Some(wanted) = self.gathered_loads.take() {
+            LoadRun::of(&self, Lane::Single, wanted).read().await;
         }
     }
 
@@ -90,29 +108,18 @@ fn pinned(loaded: Loaded) -> Result<Option<UserPin>, StoreError> {
     }
 }
 
-/// Users that are read together. When it is dropped, whatever happened, nobody waits for it any more.
-struct LoadRun {
-    engine: Arc<Engine>,
-    lane: Lane,
+/// Users that are to be read together, and where the answers go.
+struct Wanted {
     users: Vec<UserId>,
-    /// How many of them are finished.
-    finished: usize,
     answers: watch::Sender<Answers>,
 }
 
-impl LoadRun {
-    fn new(engine: &Arc<Engine>, lane: Lane) -> Self {
+impl Wanted {
+    fn new() -> Self {
         Self {
-            engine: Arc::clone(engine),
-            lane,
             users: Vec::new(),
-            finished: 0,
             answers: watch::Sender::new(None),
         }
-    }
-
-    fn is_full(&self) -> bool {
-        self.users.len() >= READ_TOGETHER_MAX
     }
 
     fn add(&mut self, user: &UserId) -> PendingLoad {
@@ -122,22 +129,75 @@ impl LoadRun {
             index: self.users.len() - 1,
         }
     }
+}
+
+/// Single users that wait for their read to begin, a task for each part.
+#[derive(Default)]
+pub(super) struct GatheredLoads(Mutex<VecDeque<Wanted>>);
+
+impl GatheredLoads {
+    /// The load, and whether it is the first of its part: then the caller starts the task that reads it.
+    fn add(&self, user: &UserId) -> (PendingLoad, bool) {
+        let mut parts = self.0.lock();
+        let has_room = |last: &&mut Wanted| last.users.len() < SINGLES_TOGETHER_MAX;
+        if let Some(last) = parts.back_mut().filter(has_room) {
+            return (last.add(user), false);
+        }
+        let mut opened = Wanted::new();
+        let load = opened.add(user);
+        parts.push_back(opened);
+        (load, true)
+    }
+
+    fn take(&self) -> Option<Wanted> {
+        self.0.lock().pop_front()
+    }
+}
+
+/// A read under way. When it is dropped, whatever happened, nobody waits for it any more.
+struct LoadRun {
+    engine: Arc<Engine>,
+    lane: Lane,
+    wanted: Wanted,
+    /// How many of them are finished.
+    finished: usize,
+}
+
+impl LoadRun {
+    fn new(engine: &Arc<Engine>, lane: Lane) -> Self {
+        Self::of(engine, lane, Wanted::new())
+    }
+
+    fn of(engine: &Arc<Engine>, lane: Lane, wanted: Wanted) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            lane,
+            wanted,
+            finished: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.wanted.users.len() >= READ_TOGETHER_MAX
+    }
+
+    fn add(&mut self, user: &UserId) -> PendingLoad {
+        self.wanted.add(user)
+    }
 
     async fn read(mut self) {
-        let store = &self.engine.persistence.store;
-        let rows = match (self.lane, &*self.users) {
-            (Lane::Single, [user]) => vec![store.load(user).await],
-            (_, users) => match store.load_many(users).await {
-                Ok(rows) => rows,
-                Err(error) => vec![Err(error); users.len()],
-            },
+        let (store, users) = (&self.engine.persistence.store, &*self.wanted.users);
+        let rows = match self.lane {
+            Lane::Single => store.load_singles(users).await,
+            Lane::List => store.load_many(users).await,
         };
+        let rows = rows.unwrap_or_else(|error| vec![Err(error); users.len()]);
         let loaded = rows.into_iter().map(|row| self.finish_next(row)).collect();
-        self.answers.send_replace(Some(loaded));
+        self.wanted.answers.send_replace(Some(loaded));
     }
 
     fn finish_next(&mut self, row: LoadedRow) -> Loaded {
-        let (engine, user) = (&self.engine, &self.users[self.finished]);
+        let (engine, user) = (&self.engine, &self.wanted.users[self.finished]);
         self.finished += 1;
         let shown = engine.shown(user);
         let row = match row {
@@ -165,7 +225,7 @@ impl LoadRun {
 
 impl Drop for LoadRun {
     fn drop(&mut self) {
-        for user in self.users.iter().skip(self.finished) {
+        for user in self.wanted.users.iter().skip(self.finished) {
             self.engine.users.abandon_load(user, self.lane);
         }
     }

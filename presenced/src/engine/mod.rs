@@ -53,6 +53,7 @@ use self::drain::Moving;
 pub(crate) use self::drain_node::DrainError;
 pub(crate) use self::lifecycle::{DOWN_MAX, Running};
 pub(crate) use self::list::ListRequest;
+use self::loading::GatheredLoads;
 pub(crate) use self::metrics::EngineMetrics;
 pub(crate) use self::nodes::AskedNode;
 use self::persistence::Persistence;
@@ -190,6 +191,7 @@ pub(crate) struct Engine {
     clock: Arc<Clock>,
     cluster: Cluster,
     users: Users,
+    gathered_loads: GatheredLoads,
     user_locks: UserLocks,
     index: PresenceIndex,
     publisher: Publisher,
@@ -259,6 +261,7 @@ impl Engine {
             clock,
             cluster,
             users: Users::new(partitions),
+            gathered_loads: GatheredLoads::default(),
             user_locks: UserLocks::new(),
             index: PresenceIndex::new(),
             publisher,

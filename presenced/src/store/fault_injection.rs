@@ -87,6 +87,14 @@ impl Store {
         }
     }
 
+    /// How many requests to read there were of a database in a file.
+    pub(crate) fn read_requests(&self) -> u64 {
+        match self {
+            Self::Sqlite(store) => store.read_requests(),
+            Self::Postgres(_) => 0,
+        }
+    }
+
     /// Nothing is committed while the result lives.
     pub(crate) fn hold_commits(&self) -> Held<'_> {
         match self {

@@ -204,10 +204,13 @@ fn unanswered() -> StoreError {
 impl Store {
     /// Loads a user; none if nothing is stored of it. Sees whatever was acknowledged before.
     pub(crate) async fn load(&self, user: &UserId) -> LoadedRow {
-        let rows = self
-            .requests()
-            .read_rows((ReadLane::Singles, Queue::push), std::slice::from_ref(user));
+        let rows = self.load_singles(std::slice::from_ref(user));
         rows.await?.pop().unwrap_or(Ok(None))
+    }
+
+    /// Loads single users whom several callers wait for, in the order asked.
+    pub(crate) async fn load_singles(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
+        self.requests().read_rows((ReadLane::Singles, Queue::push), users).await
     }
 
     /// Loads several users, in the order asked. Single users don't wait behind them.

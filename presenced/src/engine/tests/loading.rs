@@ -74,6 +74,27 @@ async fn callers_that_meet_share_one_read_of_a_user() {
 }
 
 #[tokio::test]
+async fn single_users_that_are_asked_for_at_once_are_read_together() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "user-99").await;
+    let (users, requests) = (stepped.store.read_count(), stepped.store.read_requests());
+    let asking: Vec<_> = (0..130)
+        .map(|number| {
+            let engine = Arc::clone(&stepped.engine);
+            tokio::spawn(async move { engine.record(&user(&format!("user-{number}")), Viewer::Internal).await })
+        })
+        .collect();
+    for (number, answer) in asking.into_iter().enumerate() {
+        let record = answer.await.expect("an answer").expect("a record");
+        assert_eq!(record.user_id, user(&format!("user-{number}")));
+        let is_chosen = record.custom_status == Some(CustomStatus::DoNotDisturb);
+        assert_eq!(is_chosen, number == 99, "{number}");
+    }
+    assert_eq!(stepped.store.read_count() - users, 130);
+    assert_eq!(stepped.store.read_requests() - requests, 3, "64, 64 and 2 users");
+}
+
+#[tokio::test]
 async fn reads_per_answer_do_not_grow_with_the_callers() {
     let stepped = Stepped::new().await;
     // All in one shard, so that each answer drops users there while the others are being read.

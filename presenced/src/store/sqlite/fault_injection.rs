@@ -48,6 +48,9 @@ pub(super) struct FaultPoints {
     /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: std::sync::atomic::AtomicU64,
+    /// By how many requests.
+    #[cfg(test)]
+    pub(super) read_requests: std::sync::atomic::AtomicU64,
     /// While a test holds it, no commit begins.
     #[cfg(test)]
     pub(super) commits: Mutex<()>,
@@ -87,6 +90,7 @@ impl FaultPoints {
         #[cfg(test)]
         {
             self.read_count.fetch_add(users, Ordering::SeqCst);
+            self.read_requests.fetch_add(1, Ordering::SeqCst);
             drop(match lane {
                 ReadLane::Singles => self.singles.lock(),
                 ReadLane::Lists => self.lists.lock(),
@@ -171,6 +175,11 @@ impl SqliteStore {
     /// How many users were read, answered or not.
     pub(in crate::store) fn read_count(&self) -> u64 {
         self.inner.health.faults.read_count.load(Ordering::SeqCst)
+    }
+
+    /// How many requests to read there were.
+    pub(in crate::store) fn read_requests(&self) -> u64 {
+        self.inner.health.faults.read_requests.load(Ordering::SeqCst)
     }
 
     /// Nothing is committed while it is held.
