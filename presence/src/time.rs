@@ -2,6 +2,8 @@
 //! [`Mono`]; tokens are compared with [`SystemWall`], the system's clock as it is, right or wrong. A reading of the system's
 //! clock becomes a record time in one function, [`SystemWall::record_time`]. Nothing here reads a clock.
 
+mod rfc3339;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -19,10 +21,6 @@ pub struct Wall(NonZeroU64);
 
 /// XOR with it maps the order of `i64` to that of `u64`, and back.
 const SIGN_BIT: u64 = 1 << 63;
-/// The earliest timestamp of RFC 3339: 0000-01-01T00:00:00.000Z.
-const WRITABLE_MIN_MILLIS: i64 = -62_167_219_200_000;
-/// The latest timestamp whose year has four digits in every time zone: 9999-12-30T22:00:00.000Z.
-const WRITABLE_MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Wall {
     /// Converts from milliseconds since the Unix epoch. `i64::MIN` becomes `i64::MIN + 1`, because of the niche.
@@ -78,15 +76,13 @@ impl fmt::Debug for Wall {
 impl fmt::Display for Wall {
     /// Writes RFC 3339. A timestamp outside its range is clamped to the nearest one inside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.as_millis().clamp(WRITABLE_MIN_MILLIS, WRITABLE_MAX_MILLIS);
-        let moment = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-        write!(f, "{moment:.3}")
+        f.write_str(rfc3339::Text::of(*self).as_str())
     }
 }
 
 impl Serialize for Wall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(rfc3339::Text::of(*self).as_str())
     }
 }
 
