@@ -80,6 +80,13 @@ impl fmt::Display for Wall {
     }
 }
 
+impl Wall {
+    /// Appends what [`fmt::Display`] writes.
+    pub(crate) fn push_to(self, text: &mut String) {
+        text.push_str(rfc3339::Text::of(self).as_str());
+    }
+}
+
 impl Serialize for Wall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(rfc3339::Text::of(*self).as_str())

@@ -1,5 +1,7 @@
 //! The presence record as it is delivered, and which of its fields each kind of viewer may see.
 
+pub(in crate::wire) mod encode;
+
 use serde::{Deserialize, Serialize};
 
 use crate::revision::Revision;

@@ -6,7 +6,7 @@ mod explanation;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error_code::Code;
-use super::record::Record;
+use super::record::{Record, encode};
 use crate::status::{CustomStatus, Status};
 use crate::time::Wall;
 
@@ -84,6 +84,16 @@ pub struct QueryResponse {
     pub users: Vec<Record>,
 }
 
+impl QueryResponse {
+    /// The response as JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = encode::object_of_records(self.now, &self.users);
+        text.push('}');
+        text
+    }
+}
+
 /// The number of present users by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
@@ -127,6 +137,52 @@ pub struct Page {
     pub next: Option<String>,
     /// All present users by status, whatever the filter.
     pub counts: Counts,
+}
+
+impl Page {
+    /// The response as JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = encode::object_of_records(self.now, &self.users);
+        text.push_str(r#","next":"#);
+        match &self.next {
+            Some(next) => encode::push_string(&mut text, next),
+            None => text.push_str("null"),
+        }
+        for (before, count) in [
+            (r#","counts":{"ONLINE":"#, self.counts.online),
+            (r#","IDLE":"#, self.counts.idle),
+            (r#","DO_NOT_DISTURB":"#, self.counts.do_not_disturb),
+        ] {
+            text.push_str(before);
+            encode::push_number(&mut text, count);
+        }
+        text.push_str("}}");
+        text
+    }
+}
+
+/// One record, and the server's clock, against which clients read its times. The response of the calls that are about one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordResponse {
+    /// The server's wall clock.
+    pub now: Wall,
+    /// Its fields stand beside `now`.
+    pub record: Record,
+}
+
+impl RecordResponse {
+    /// The response as JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(encode::RECORD_BYTES);
+        text.push_str(r#"{"now":"#);
+        encode::push_time(&mut text, Some(self.now));
+        text.push(',');
+        self.record.encode_fields(&mut text);
+        text.push('}');
+        text
+    }
 }
 
 /// `DELETE /api/presence/{userId}/sessions` and `DELETE /api/user/{userId}`, response.

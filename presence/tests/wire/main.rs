@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod encoded_records;
 mod frames;
 mod records;
 mod rest_bodies;

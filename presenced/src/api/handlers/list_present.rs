@@ -20,5 +20,5 @@ pub(in crate::api) async fn list_present(
         next: page.next.as_deref().map(listing::encode_cursor),
         ..page
     };
-    answers::answer(place, &page)
+    Ok(answers::answer(place, page.encode()))
 }

@@ -17,9 +17,10 @@ mod set_custom_status;
 mod stats;
 
 use axum::Json;
-use presence::Wall;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use presence::wire::record::Record;
-use serde::Serialize;
+use presence::wire::rest::RecordResponse;
 
 pub(super) use drain_node::{cancel_drain, drain_node};
 pub(super) use end_reports::end_reports;
@@ -44,18 +45,9 @@ use crate::server::ApiError;
 type HandlerResult<T> = Result<Json<T>, ApiError>;
 
 /// One record, and the server's clock, against which clients read its times.
-#[derive(Debug, Serialize)]
-pub(super) struct RecordResponse {
-    now: Wall,
-    #[serde(flatten)]
-    record: Record,
-}
-
-impl RecordResponse {
-    fn new(clock: &Clock, record: Record) -> Self {
-        Self {
-            now: clock.record_time(record.latest_time()),
-            record,
-        }
-    }
+fn record_response(clock: &Clock, record: Record) -> Response {
+    let now = clock.record_time(record.latest_time());
+    let json = RecordResponse { now, record }.encode();
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    (content_type, json).into_response()
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Request, State};
+use axum::response::Response;
 use presence::report::REPORT_TTL_MAX_SECONDS;
 use presence::{ReportInput, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{HandlerResult, RecordResponse};
+use super::record_response;
 use crate::api::caller::InternalFor;
 use crate::api::{SharedState, body};
 use crate::server::ApiError;
@@ -31,11 +31,11 @@ pub(in crate::api) async fn put_report(
     State(state): SharedState,
     InternalFor(user): InternalFor,
     request: Request,
-) -> HandlerResult<RecordResponse> {
+) -> Result<Response, ApiError> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let report = parse(&bytes)?;
     let record = state.engine.report(&user, report).await?;
-    Ok(Json(RecordResponse::new(&state.clock, record)))
+    Ok(record_response(&state.clock, record))
 }
 
 fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {

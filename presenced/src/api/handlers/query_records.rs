@@ -40,7 +40,7 @@ pub(in crate::api) async fn query_records(
         now: state.clock.record_time(latest),
         users,
     };
-    answers::answer(place, &response)
+    Ok(answers::answer(place, response.encode()))
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {

@@ -1,14 +1,14 @@
 //! `PUT /api/user/custom-status`: a user, or an operator for a user, sets the custom status.
 
-use axum::Json;
 use axum::extract::{Request, State};
+use axum::response::Response;
 use presence::wire::error_code::Code;
 use presence::wire::record::Viewer;
 use presence::{Actor, CustomStatus};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{HandlerResult, RecordResponse};
+use super::record_response;
 use crate::api::caller::ActingUser;
 use crate::api::{SharedState, body};
 use crate::server::ApiError;
@@ -26,7 +26,7 @@ pub(in crate::api) async fn set_custom_status(
     State(state): SharedState,
     caller: ActingUser,
     request: Request,
-) -> HandlerResult<RecordResponse> {
+) -> Result<Response, ApiError> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
     if by == Actor::Operator && caller.viewer != Viewer::Internal {
@@ -39,7 +39,7 @@ pub(in crate::api) async fn set_custom_status(
         .engine
         .set_custom_status(&caller.user, custom, by, caller.viewer)
         .await?;
-    Ok(Json(RecordResponse::new(&state.clock, record)))
+    Ok(record_response(&state.clock, record))
 }
 
 fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), ApiError> {

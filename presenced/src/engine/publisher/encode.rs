@@ -52,8 +52,7 @@ impl EncodedUpdate {
                 Update::Record(record) => record.latest_time(),
                 Update::Removed(_) => None,
             },
-            // A record holds nothing that JSON can't.
-            json: serde_json::to_string(update).unwrap_or_default().into(),
+            json: update.encode().into(),
             event: RefCell::default(),
         })
     }
