@@ -31,6 +31,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         expires,
         revocation,
         permit,
+        response,
     } = admitted;
     let conn = Connection::new(
         socket,
@@ -38,6 +39,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         user,
         gateway.engine.connection_context(),
     );
+    conn.outbox().lock().send_first(response);
     if let Some(credential) = revocation {
         conn.depend_on(credential);
     }

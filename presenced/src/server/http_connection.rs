@@ -177,7 +177,11 @@ impl Responder {
         async move {
             let mut response = response.await;
             if let Ok(response) = &mut response {
-                tell_idle_time(response, exchange.idle_time());
+                match response.status() {
+                    // A WebSocket's welcome follows, and goes with it.
+                    StatusCode::SWITCHING_PROTOCOLS => exchange.keep_response(),
+                    _ => tell_idle_time(response, exchange.idle_time()),
+                }
             }
             exchange.respond();
             response
@@ -187,8 +191,7 @@ impl Responder {
 
 /// Tells the client for how long it may use the connection again.
 fn tell_idle_time(response: &mut Response, idle: Duration) {
-    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if let (seconds @ 1.., false) = (idle.as_secs(), is_upgrade)
+    if let seconds @ 1.. = idle.as_secs()
         && let Ok(value) = HeaderValue::from_str(&format!("timeout={seconds}"))
     {
         response.headers_mut().insert("keep-alive", value);
