@@ -14,6 +14,7 @@ pub(super) mod fixture;
 mod full_users;
 mod loading;
 mod loops;
+mod meeting;
 mod memory_bounds;
 mod published_changes;
 mod races;
