@@ -1,6 +1,8 @@
 //! `presenced`: the presence daemon. Reads the configuration, starts logging and the runtime, and prints errors; [`app`] builds
 //! everything else.
 
+#[cfg(feature = "jemalloc")]
+mod allocator;
 mod api;
 mod app;
 mod auth;

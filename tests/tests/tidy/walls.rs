@@ -109,6 +109,7 @@ const PRESENCED: Walls = Walls {
     root: "presenced/src/",
     within: &[],
     rows: &[
+        ("allocator", &[]),
         ("auth", &["percent", "revocation"]),
         ("clock", &[]),
         ("cluster", &["clock", "data_dir", "redis_url"]),
