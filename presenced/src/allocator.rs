@@ -21,15 +21,14 @@ mod tests {
 
     use crate::clock::Stopwatch;
 
-    fn has_purging_thread() -> bool {
-        let tasks = std::fs::read_dir("/proc/self/task").expect("threads");
-        // A thread may end while its name is read.
-        let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-        names.into_iter().any(|name| name.trim_end() == "jemalloc_bg_thd")
-    }
-
     #[test]
     fn the_settings_start_a_thread_that_gives_memory_back() {
+        let has_purging_thread = || {
+            let tasks = std::fs::read_dir("/proc/self/task").expect("threads");
+            // A thread may end while its name is read.
+            let mut names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+            names.any(|name| name.trim_end() == "jemalloc_bg_thd")
+        };
         let waiting = Stopwatch::start();
         while !has_purging_thread() {
             assert!(waiting.elapsed() < Duration::from_secs(20), "the settings are not read");
