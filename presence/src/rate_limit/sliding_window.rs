@@ -38,6 +38,10 @@ impl SlidingWindow {
         match self.taken.front() {
             Some(oldest) if self.taken.len() as u64 >= rate.amount => Err(rate.period - now.since(*oldest)),
             _ => {
+                // Of most keys one event is held at a time, and a queue that grows by itself begins with room for four.
+                if self.taken.is_empty() {
+                    self.taken.reserve_exact(1);
+                }
                 self.taken.push_back(now);
                 Ok(())
             }

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use presence::SessionId;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use super::close_reason::CloseReason;
 
@@ -33,7 +31,6 @@ pub(crate) struct Drain {
     /// Over how long the clients' return is spread that leave together, in milliseconds.
     spread: AtomicU64,
     phase: AtomicU8,
-    ends: Notify,
 }
 
 impl Drain {
@@ -41,7 +38,6 @@ impl Drain {
         Self {
             spread: AtomicU64::new(millis(spread)),
             phase: AtomicU8::new(DrainPhase::Serving as u8),
-            ends: Notify::new(),
         }
     }
 
@@ -70,10 +66,9 @@ impl Drain {
         self.phase.compare_exchange(from as u8, to as u8, order, order).is_ok()
     }
 
-    /// Condemns every connection.
+    /// Condemns every connection. Each learns of it when its task is woken.
     pub(crate) fn end_all(&self) {
         self.phase.store(DrainPhase::Ending as u8, Ordering::SeqCst);
-        self.ends.notify_waiters();
     }
 
     /// The same, and the clients return within this, if that is sooner.
@@ -90,11 +85,6 @@ impl Drain {
     /// Whether every connection ends.
     pub(crate) fn is_ending(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == DrainPhase::Ending as u8
-    }
-
-    /// Is over when all connections end. Make it before looking whether that has happened, so that it is not missed.
-    pub(super) fn ends(&self) -> Notified<'_> {
-        self.ends.notified()
     }
 
     /// Why a connection ends with all others.

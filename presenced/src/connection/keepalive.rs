@@ -61,10 +61,21 @@ struct Ping {
     /// When the time for the answer began: when the ping was sent, or later, if the peer was not yet through with what was
     /// sent before it.
     since: Mono,
-    /// How long the answer may take.
-    timeout: Duration,
+    /// How long the answer may take, in milliseconds: half the size of a `Duration`, of which each connection has one.
+    timeout_millis: u32,
     /// The bytes that the socket had taken before it.
     written_before: u64,
+}
+
+impl Ping {
+    const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_millis as u64)
+    }
+}
+
+/// Timeouts are far below what fits.
+fn millis(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// What is to be done when an answer is demanded.
@@ -141,7 +152,7 @@ impl Keepalive {
             return Due::Nothing(earliest(now.after(UNSENT_CHECK_INTERVAL)));
         }
         if let Some(ping) = self.ping {
-            let at = ping.since.after(ping.timeout);
+            let at = ping.since.after(ping.timeout());
             if at <= now {
                 return Due::Close(CloseReason::PingTimeout);
             }
@@ -179,7 +190,7 @@ impl Keepalive {
             return Demanded::Nothing;
         }
         if let Some(ping) = &mut self.ping {
-            ping.timeout = timeout;
+            ping.timeout_millis = millis(timeout);
             return Demanded::Await(ping.since.after(timeout));
         }
         let was_demanded = self.demanded_at.is_some_and(|at| now < at.after(options.ping_interval));
@@ -205,7 +216,7 @@ impl Keepalive {
     fn begin_ping(&mut self, now: Mono, timeout: Duration, outgoing: &Outgoing) -> Mono {
         self.ping = Some(Ping {
             since: now,
-            timeout,
+            timeout_millis: millis(timeout),
             written_before: outgoing.written,
         });
         let is_through = self.progress.covers(outgoing.written);

@@ -11,16 +11,17 @@ mod send;
 pub(crate) mod send_progress;
 pub(crate) mod socket;
 pub(crate) mod user_pin;
+mod wakeup;
 pub(crate) mod watch_list;
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use presence::wire::record::Viewer;
-use presence::{Mono, Reading, SessionId, SystemWall, UserId};
-use tokio::sync::Notify;
+use presence::{Mono, Reading, SessionId, SessionName, SystemWall, UserId};
 
 use self::close_reason::CloseReason;
 use self::drain::Drain;
@@ -30,6 +31,7 @@ use self::ready::Ready;
 use self::send_progress::Outgoing;
 use self::socket::Socket;
 use self::user_pin::UserRef;
+use self::wakeup::Wakeup;
 use self::watch_list::WatchList;
 use crate::clock::Clock;
 use crate::revocation::Revocation;
@@ -46,15 +48,6 @@ pub(crate) struct ConnectionContext {
     pub(crate) keepalive: KeepaliveOptions,
     /// Tells every connection's task at once that the daemon is stopping.
     pub(crate) drain: Drain,
-}
-
-/// The names of a session.
-#[derive(Debug, Clone)]
-pub(crate) struct SessionName {
-    /// Never used twice in one run.
-    pub(crate) id: SessionId,
-    /// The public id: unique, and says nothing about other sessions.
-    pub(crate) public: Box<str>,
 }
 
 pub(crate) struct Connection {
@@ -75,7 +68,7 @@ pub(crate) struct Connection {
     /// The first reason to close the connection.
     close_reason: OnceLock<CloseReason>,
     /// Wakes the connection's task: the socket is full, the backlog is gone, or there is a reason to close.
-    wake: Notify,
+    wake: Wakeup,
     context: Arc<ConnectionContext>,
 }
 
@@ -100,18 +93,18 @@ impl Connection {
             token_expires: OnceLock::new(),
             revocation: OnceLock::new(),
             close_reason: OnceLock::new(),
-            wake: Notify::new(),
+            wake: Wakeup::default(),
             context,
         })
     }
 
     pub(crate) fn id(&self) -> SessionId {
-        self.name.id
+        self.name.session
     }
 
     /// The public session id.
-    pub(crate) fn name(&self) -> &str {
-        &self.name.public
+    pub(crate) fn name(&self) -> SessionName {
+        self.name
     }
 
     /// Whose connection it is; none for an observer.
@@ -178,26 +171,31 @@ impl Connection {
         }
     }
 
-    /// The connection's task awaits this in its loop, always: it writes what waits once the socket has room, and returns
-    /// when there is a reason to close or the backlog is sent. Cancel safe.
+    /// [`Self::poll_attend`], for who has nothing else to wait for. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
-        // Made before the look at the flag, so that a drain which begins in between is not missed.
-        let drain = self.context.drain.ends();
+        poll_fn(|context| self.poll_attend(context)).await;
+    }
+
+    /// The connection's task polls this whenever it waits, whatever for: it writes what waits once the socket has room, and is
+    /// ready when there is a reason to close or the backlog is sent. Only that task may: one waker is kept.
+    pub(crate) fn poll_attend(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<()> {
+        // First of all: what happens from here on wakes the task again.
+        let is_woken = self.wake.poll(context).is_ready();
         if self.context.drain.is_ending() && self.close_reason().is_none() {
-            return self.close_with(self.context.drain.reason_of(self.id()));
+            self.close_with(self.context.drain.reason_of(self.id()));
+            return Poll::Ready(());
         }
-        let is_blocked = self.blocked_since().is_some();
-        tokio::select! {
-            _ = self.socket.writable(), if is_blocked => self.flush(),
-            () = self.wake.notified() => {}
-            () = drain => {}
+        if !is_woken && self.blocked_since().is_some() && self.socket.poll_writable(context).is_ready() {
+            self.flush();
+            return Poll::Ready(());
         }
+        if is_woken { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Gives the connection's task a reason to close, if there is none yet. The task says goodbye and closes.
     pub(crate) fn close_with(&self, reason: CloseReason) {
         if self.close_reason.set(reason).is_ok() {
-            self.wake.notify_one();
+            self.wake.notify();
         }
     }
 
@@ -205,9 +203,15 @@ impl Connection {
         self.close_reason.get().copied()
     }
 
-    /// The connection ends at its next deadline after this credential is revoked. Only the first call counts.
-    pub(crate) fn depend_on(&self, credential: Revocation) {
-        let _ = self.revocation.set(credential);
+    /// The connection ends when its token expires, and at its next deadline after its credential is revoked. Only the first of
+    /// each counts.
+    pub(crate) fn depend_on(&self, credential: Option<Revocation>, token_expires: Option<SystemWall>) {
+        if let Some(credential) = credential {
+            let _ = self.revocation.set(credential);
+        }
+        if let Some(expires) = token_expires {
+            let _ = self.token_expires.set(expires);
+        }
     }
 
     /// Whether the credential was revoked that it depends on.
@@ -216,10 +220,7 @@ impl Connection {
     }
 
     /// Begins the keepalive: pings, and the end of the token.
-    pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono, token_expires: Option<SystemWall>) {
-        if let Some(expires) = token_expires {
-            let _ = self.token_expires.set(expires);
-        }
+    pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono) {
         let expires = self.token_deadline(self.context.clock.read());
         *self.keepalive.lock() = Keepalive::new(now, expires);
         let next = now.after(self.context.keepalive.ping_interval);
@@ -269,6 +270,15 @@ impl Connection {
     fn arm(self: &Arc<Self>, at: Mono) {
         if self.armed.fetch_min(at.as_millis(), Ordering::SeqCst) > at.as_millis() {
             (self.context.arm)(self, at);
+            // Who ends all connections finds them in the wheel, where this one was not for a moment.
+            self.learn_of_drain();
+        }
+    }
+
+    /// Wakes the connection's task if all connections end.
+    pub(crate) fn learn_of_drain(&self) {
+        if self.context.drain.is_ending() {
+            self.wake.notify();
         }
     }
 }

@@ -107,17 +107,17 @@ impl Connection {
                 self.keepalive.lock().on_blocked(now, &outgoing);
                 let write_timeout = self.context.keepalive.write_timeout;
                 self.arm(now.after(write_timeout.min(UNSENT_CHECK_INTERVAL)));
-                self.wake.notify_one();
+                self.wake.notify();
             }
             AfterWrite::Done(wakeups) => {
                 if wakeups.delivery {
                     self.context.ready.push(Arc::clone(self));
                 }
                 if wakeups.reader {
-                    self.wake.notify_one();
+                    self.wake.notify();
                 }
             }
-            AfterWrite::Broken => self.wake.notify_one(),
+            AfterWrite::Broken => self.wake.notify(),
             AfterWrite::Write(_) => {}
         }
     }

@@ -1,7 +1,9 @@
 //! The socket of a connection: TCP, or for tests a pair of buffers whose room the test decides.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
+use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
@@ -43,13 +45,18 @@ impl Socket {
         }
     }
 
-    /// Waits until there is something to read, or the end.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    /// Ready when there is something to read, or the end. One task alone may wait for that.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => stream.readable().await,
+            Self::Tcp(stream) => stream.poll_read_ready(context),
             #[cfg(test)]
-            Self::Memory(socket) => socket.readable().await,
+            Self::Memory(socket) => socket.poll_readable(context),
         }
+    }
+
+    /// Waits for [`Self::poll_readable`].
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
     /// Whether bytes, or the peer's end, wait to be read.
@@ -92,12 +99,12 @@ impl Socket {
         }
     }
 
-    /// Waits until a write may take something.
-    pub(super) async fn writable(&self) -> io::Result<()> {
+    /// Ready when a write may take something. One task alone may wait for that.
+    pub(super) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => stream.writable().await,
+            Self::Tcp(stream) => stream.poll_write_ready(context),
             #[cfg(test)]
-            Self::Memory(socket) => socket.writable().await,
+            Self::Memory(socket) => socket.poll_writable(context),
         }
     }
 }
@@ -152,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn a_socket_that_is_not_read_holds_little() {
         let (socket, _client) = pair(4096).await;
-        socket.writable().await.unwrap();
+        poll_fn(|context| socket.poll_writable(context)).await.unwrap();
         let written = fill(&socket);
         assert!((8_000..100_000).contains(&written), "{written}");
         let unacknowledged = socket.unacknowledged();
@@ -162,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_acknowledges_everything() {
         let (socket, mut client) = pair(4096).await;
-        socket.writable().await.unwrap();
+        poll_fn(|context| socket.poll_writable(context)).await.unwrap();
         let written = fill(&socket);
         let mut all = vec![0; usize::try_from(written).unwrap()];
         let reading = client.read_exact(&mut all);
@@ -198,9 +205,9 @@ pub(crate) mod memory {
     use std::io;
     use std::net::Shutdown;
     use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
 
-    use parking_lot::Mutex;
-    use tokio::sync::Notify;
+    use parking_lot::{Mutex, MutexGuard};
 
     /// The daemon's end.
     #[derive(Debug)]
@@ -213,7 +220,6 @@ pub(crate) mod memory {
     #[derive(Debug)]
     struct Pipe {
         buffers: Mutex<Buffers>,
-        changed: Notify,
     }
 
     #[derive(Debug)]
@@ -226,6 +232,8 @@ pub(crate) mod memory {
         to_daemon: VecDeque<u8>,
         is_write_closed: bool,
         is_read_closed: bool,
+        /// Who waits for a change.
+        waiting: Vec<Waker>,
     }
 
     /// A connected pair; the client takes `room` bytes before it must read.
@@ -238,21 +246,26 @@ pub(crate) mod memory {
                 to_daemon: VecDeque::new(),
                 is_write_closed: false,
                 is_read_closed: false,
+                waiting: Vec::new(),
             }),
-            changed: Notify::new(),
         });
         (MemorySocket(Arc::clone(&pipe)), MemoryPeer(pipe))
     }
 
     impl Pipe {
-        async fn until(&self, is_so: impl Fn(&Buffers) -> bool) {
-            loop {
-                let changed = self.changed.notified();
-                if is_so(&self.buffers.lock()) {
-                    return;
-                }
-                changed.await;
+        fn poll_until(&self, context: &Context<'_>, is_so: impl Fn(&Buffers) -> bool) -> Poll<io::Result<()>> {
+            let mut buffers = self.buffers.lock();
+            if is_so(&buffers) {
+                return Poll::Ready(Ok(()));
             }
+            buffers.waiting.push(context.waker().clone());
+            Poll::Pending
+        }
+
+        fn wake(mut buffers: MutexGuard<'_, Buffers>) {
+            let waiting = std::mem::take(&mut buffers.waiting);
+            drop(buffers);
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 
@@ -269,10 +282,9 @@ pub(crate) mod memory {
             Ok(count)
         }
 
-        pub(super) async fn readable(&self) -> io::Result<()> {
+        pub(super) fn poll_readable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
             let is_readable = |buffers: &Buffers| !buffers.to_daemon.is_empty() || buffers.is_read_closed;
-            self.0.until(is_readable).await;
-            Ok(())
+            self.0.poll_until(context, is_readable)
         }
 
         pub(super) fn has_unread(&self) -> bool {
@@ -294,8 +306,7 @@ pub(crate) mod memory {
             let mut buffers = self.0.buffers.lock();
             buffers.is_write_closed |= matches!(how, Shutdown::Write | Shutdown::Both);
             buffers.is_read_closed |= matches!(how, Shutdown::Read | Shutdown::Both);
-            drop(buffers);
-            self.0.changed.notify_waiters();
+            Pipe::wake(buffers);
         }
 
         pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -308,16 +319,13 @@ pub(crate) mod memory {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             buffers.to_client.extend(bytes.iter().take(count));
-            drop(buffers);
-            self.0.changed.notify_waiters();
+            Pipe::wake(buffers);
             Ok(count)
         }
 
-        pub(super) async fn writable(&self) -> io::Result<()> {
-            self.0
-                .until(|buffers| buffers.is_write_closed || buffers.to_client.len() < buffers.room)
-                .await;
-            Ok(())
+        pub(super) fn poll_writable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+            let has_room = |buffers: &Buffers| buffers.is_write_closed || buffers.to_client.len() < buffers.room;
+            self.0.poll_until(context, has_room)
         }
     }
 
@@ -332,15 +340,15 @@ pub(crate) mod memory {
             let mut buffers = self.0.buffers.lock();
             let count = count.min(buffers.to_client.len());
             let taken = buffers.to_client.drain(..count).collect();
-            drop(buffers);
-            self.0.changed.notify_waiters();
+            Pipe::wake(buffers);
             taken
         }
 
         /// Takes everything that the daemon has sent.
         pub(crate) fn take(&self) -> Vec<u8> {
-            let taken = self.0.buffers.lock().to_client.drain(..).collect();
-            self.0.changed.notify_waiters();
+            let mut buffers = self.0.buffers.lock();
+            let taken = buffers.to_client.drain(..).collect();
+            Pipe::wake(buffers);
             taken
         }
     }

@@ -4,14 +4,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::user_pin::UserRef;
 
 #[derive(Debug, Default)]
 pub(crate) struct WatchList {
-    users: Mutex<HashSet<UserRef>>,
+    /// In order. Half the size of a set, and what a search and a move cost more is little beside the entry's lock.
+    users: Mutex<Vec<UserRef>>,
     /// What it shares with the other connections of its user; not set for an observer, which has no user.
     total: OnceLock<Arc<WatchTotal>>,
 }
@@ -53,43 +53,49 @@ impl WatchList {
         users: impl Iterator<Item = UserRef>,
         limits: WatchLimits,
     ) -> Result<(), WatchLimit> {
-        let list = self.users.lock();
-        let added = users.filter(|user| !list.contains(user)).count();
+        let mut list = self.users.lock();
+        let added = users.filter(|user| list.binary_search(user).is_err()).count();
         if list.len() + added > limits.connection {
             return Err(WatchLimit::Connection);
         }
-        let Some(WatchTotal(total)) = self.total.get().map(|total| &**total) else {
-            return Ok(());
-        };
-        let fits = |total: usize| (total + added <= limits.user).then_some(total + added);
-        let made = total.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
-        made.map(|_| ()).map_err(|_| WatchLimit::User)
+        if let Some(WatchTotal(total)) = self.total.get().map(|total| &**total) {
+            let fits = |total: usize| (total + added <= limits.user).then_some(total + added);
+            let made = total.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
+            made.map_err(|_| WatchLimit::User)?;
+        }
+        list.reserve(added);
+        Ok(())
     }
 
     /// Adds one for which there is room. Whether the list was empty.
     pub(crate) fn add(&self, user: UserRef) -> bool {
         let mut list = self.users.lock();
         let was_empty = list.is_empty();
-        list.insert(user);
+        if let Err(place) = list.binary_search(&user) {
+            list.insert(place, user);
+        }
         was_empty
     }
 
-    /// Takes one away, if it is there. Gives memory back when the list becomes empty.
+    /// Takes one away, if it is there. Gives memory back once most have gone.
     pub(crate) fn remove(&self, user: UserRef) -> Removal {
         let mut list = self.users.lock();
-        if !list.remove(&user) {
+        let Ok(place) = list.binary_search(&user) else {
             return Removal::NotWatched;
-        }
+        };
+        list.remove(place);
         self.give_back(1);
-        if !list.is_empty() {
-            return Removal::Removed;
+        if list.len() <= list.capacity() / 4 {
+            list.shrink_to_fit();
         }
-        list.shrink_to_fit();
-        Removal::RemovedLast
+        match list.is_empty() {
+            true => Removal::RemovedLast,
+            false => Removal::Removed,
+        }
     }
 
     /// Takes all away.
-    pub(crate) fn take(&self) -> HashSet<UserRef> {
+    pub(crate) fn take(&self) -> Vec<UserRef> {
         let taken = std::mem::take(&mut *self.users.lock());
         self.give_back(taken.len());
         taken
@@ -175,10 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_takes_a_reference_a_user_and_gives_memory_back() {
+        let list = WatchList::default();
+        let slots: Vec<_> = (0..50).rev().collect();
+        assert_eq!(watch(&list, &slots, (50, 50)), Ok(()));
+        assert_eq!(list.users.lock().capacity(), 50);
+        for slot in 1..50 {
+            assert_eq!(list.remove(user(slot)), Removal::Removed);
+        }
+        assert!(list.users.lock().capacity() < 8);
+        assert_eq!(list.remove(user(0)), Removal::RemovedLast);
+        assert_eq!(list.users.lock().capacity(), 0);
+    }
+
+    #[test]
     fn a_list_is_taken_once() {
         let list = WatchList::default();
         list.add(user(1));
-        assert_eq!(list.take(), HashSet::from([user(1)]));
+        assert_eq!(list.take(), [user(1)]);
         assert!(list.take().is_empty() && list.add(user(1)));
     }
 }

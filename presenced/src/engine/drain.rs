@@ -40,6 +40,14 @@ impl Engine {
     /// Closes every connection, with the restart grace for its user.
     pub(crate) fn begin_drain(&self) {
         self.context.drain.end_all();
+        self.tell_of_drain();
+    }
+
+    /// Connections that are not in the wheel now look for themselves when they are armed.
+    fn tell_of_drain(&self) {
+        for conn in self.deadlines.connections() {
+            conn.learn_of_drain();
+        }
     }
 
     /// Whether new connections are refused: clients are moved to other nodes, or the daemon stops.
@@ -102,6 +110,7 @@ impl Engine {
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         let spread = Duration::from_secs(1).saturating_mul(left) / self.options.drain_rate.get();
         self.context.drain.end_all_within(spread);
+        self.tell_of_drain();
     }
 
     /// Begins to move clients to other nodes, or takes new ones again, as an operator asked. Whether that is new.

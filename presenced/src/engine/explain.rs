@@ -76,7 +76,7 @@ impl Engine {
         let entry = self.users.lock(&pin);
         let name_of = |id| {
             let conn = entry.connections().iter().find(|conn| conn.id() == id);
-            conn.map_or_else(String::new, |conn| conn.name().into())
+            conn.map_or_else(String::new, |conn| conn.name().to_string())
         };
         let here = entry.state.sessions_beside(self.node(), &others);
         let explain = entry.state.explain(user, self.now_of(&entry), here, name_of);

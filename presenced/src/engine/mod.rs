@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use presence::wire::error_code::Code;
 use presence::wire::rest::{Counts, PostgresInfo, RateStats, SessionStats, StallStats};
-use presence::{Rate, SessionId, SessionName as PublicName};
+use presence::{Rate, SessionId, SessionName};
 
 use self::deadlines::Deadlines;
 use self::drain::Moving;
@@ -68,11 +68,11 @@ use self::user_rate_limits::UserRateLimits;
 use self::users::{UserLocks, Users};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Shared};
+use crate::connection::ConnectionContext;
 use crate::connection::drain::Drain;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::connection::ready::Ready;
 pub(crate) use crate::connection::watch_list::{WatchLimit, WatchLimits};
-use crate::connection::{ConnectionContext, SessionName};
 use crate::store::{Store, StoreError};
 
 /// Why the engine did not do what it was asked.
@@ -290,18 +290,12 @@ impl Engine {
         Arc::clone(&self.context)
     }
 
-    /// The names of a new connection.
+    /// The name of a new connection, which no other one of this run has.
     pub(crate) fn new_session(&self) -> SessionName {
         let number = self.next_session.fetch_add(1, Ordering::Relaxed);
-        let session = SessionId(number);
         SessionName {
-            id: session,
-            public: PublicName {
-                run: self.session_run(),
-                session,
-            }
-            .to_string()
-            .into(),
+            run: self.session_run(),
+            session: SessionId(number),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::Gateway;
 use super::close;
-use super::metered_reader::MeteredReader;
+use super::metered_reader::Source;
 use super::reader::{Incoming, MessageReader};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
@@ -26,14 +26,8 @@ pub(super) async fn run(gateway: Arc<Gateway>, mut socket: TcpStream, response: 
         None,
         gateway.engine.connection_context(),
     );
-    let input = MeteredReader::new(
-        Arc::clone(&conn),
-        early,
-        Arc::clone(&gateway.clock),
-        Arc::clone(&gateway.limits),
-    );
-    let mut reader = MessageReader::new(input, gateway.limits.message_bytes);
-    let reason = serve(&conn, &mut reader).await;
+    let mut reader = MessageReader::new(early);
+    let reason = serve(&gateway, &conn, &mut reader).await;
     // The suite expects the close frame alone: what is pushed after it, such as the goodbye, is dropped.
     if reason.goodbye().is_some() {
         conn.send_close(reason.close_code(), "");
@@ -41,7 +35,12 @@ pub(super) async fn run(gateway: Arc<Gateway>, mut socket: TcpStream, response: 
     close::close(&conn, reason).await;
 }
 
-async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> CloseReason {
+async fn serve(gateway: &Gateway, conn: &Arc<Connection>, reader: &mut MessageReader) -> CloseReason {
+    let source = Source {
+        conn,
+        clock: &gateway.clock,
+        limits: &gateway.limits,
+    };
     loop {
         if let Some(close_reason) = conn.close_reason() {
             return close_reason;
@@ -51,7 +50,7 @@ async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> CloseReaso
             continue;
         }
         reader.begin_turn();
-        match reader.next() {
+        match reader.next(source) {
             Ok(Some(Incoming::Text(text))) => conn.send_control(Opcode::Text, text.as_bytes()),
             Ok(Some(Incoming::Binary(bytes))) => conn.send_control(Opcode::Binary, &bytes),
             Ok(Some(Incoming::Ping(payload))) => conn.send_control(Opcode::Pong, &payload),

@@ -9,7 +9,7 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use super::metered_reader::MeteredReader;
+use super::metered_reader::{Meter, MeteredReader, Source};
 use crate::connection::close_reason::CloseReason;
 
 /// Most bytes of one read. tungstenite zeroes the buffer before every read.
@@ -31,45 +31,47 @@ pub(super) enum Incoming {
 
 /// The reading half of a connection: frames in, messages out.
 pub(super) struct MessageReader {
-    input: MeteredReader,
-    /// Longest message, in bytes.
-    message_max: usize,
+    meter: Meter,
     /// Exists while a message is unfinished or a complete one waits to be taken.
     codec: Option<Box<WebSocketContext>>,
 }
 
 impl MessageReader {
-    pub(super) const fn new(input: MeteredReader, message_max: usize) -> Self {
+    /// `early` are bytes that came with the handshake.
+    pub(super) fn new(early: Vec<u8>) -> Self {
         Self {
-            input,
-            message_max,
+            meter: Meter::new(early),
             codec: None,
         }
     }
 
     /// Begins a turn: its byte budget is full again.
     pub(super) const fn begin_turn(&mut self) {
-        self.input.begin_turn();
+        self.meter.begin_turn();
     }
 
     /// Reading goes on after a pause for the client's own backlog.
-    pub(super) fn resume(&mut self) {
-        self.input.resume();
+    pub(super) fn resume(&mut self, now: Mono) {
+        self.meter.resume(now);
     }
 
     /// Whether reading stopped because the turn is over, and not for lack of bytes.
     pub(super) const fn is_turn_over(&self) -> bool {
-        self.input.is_turn_over()
+        self.meter.is_turn_over()
     }
 
     /// The next message, without waiting; none if it is incomplete or the turn is over. An error ends the connection.
-    pub(super) fn next(&mut self) -> Result<Option<Incoming>, CloseReason> {
-        if let Some(limit) = self.input.exceeded() {
+    pub(super) fn next(&mut self, source: Source<'_>) -> Result<Option<Incoming>, CloseReason> {
+        if let Some(limit) = self.meter.exceeded() {
             return Err(CloseReason::LimitExceeded(limit));
         }
-        let message_max = self.message_max;
+        let message_max = source.limits.message_bytes;
         let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
-        match codec.read(&mut self.input) {
+        let mut input = MeteredReader {
+            meter: &mut self.meter,
+            source,
+        };
+        match codec.read(&mut input) {
             Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text))),
             Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
             Ok(Message::Ping(payload)) => Ok(Some(Incoming::Ping(payload))),
@@ -77,7 +79,7 @@ impl MessageReader {
             Ok(Message::Close(close)) => Ok(Some(Incoming::Close(close.map(|close| close.code.into())))),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 // Between messages the codec buffers nothing: it has returned all that it was given.
-                if !self.input.is_open() {
+                if !self.meter.is_open() {
                     self.codec = None;
                 }
                 Ok(None)
@@ -88,13 +90,13 @@ impl MessageReader {
 
     /// Since when a message is unfinished, if bytes arrived since the last call.
     pub(super) fn take_received(&mut self) -> Option<Option<Mono>> {
-        self.input.take_received()
+        self.meter.take_received()
     }
 
     /// Why a connection ends whose codec failed with this error.
     fn close_reason(&self, error: &Error) -> CloseReason {
         // A limit that was exceeded below the codec reaches it as an I/O error.
-        if let Some(limit) = self.input.exceeded() {
+        if let Some(limit) = self.meter.exceeded() {
             return CloseReason::LimitExceeded(limit);
         }
         match error {
@@ -120,13 +122,12 @@ fn codec(message_max: usize) -> WebSocketContext {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::clock::Clock;
+    use crate::config::limits::Limits;
     use crate::connection::Connection;
     use crate::gateway::tests::{GatewayFixture, text};
 
@@ -138,19 +139,21 @@ mod tests {
         let mut peer = TcpStream::connect(address).await.expect("a connection");
         let (socket, _) = listener.accept().await.expect("a connection");
         let conn = Connection::new(socket, engine.new_session(), None, engine.connection_context());
-        let limits = Arc::default();
-        let mut reader = MessageReader::new(
-            MeteredReader::new(Arc::clone(&conn), Vec::new(), Arc::new(Clock::new()), limits),
-            1024,
-        );
+        let (clock, limits) = (Clock::new(), Limits::default());
+        let source = Source {
+            conn: &conn,
+            clock: &clock,
+            limits: &limits,
+        };
+        let mut reader = MessageReader::new(Vec::new());
         let message = text("hello");
         let (front, back) = message.split_at(5);
         for (bytes, has_codec) in [(front, true), (back, false)] {
             peer.write_all(bytes).await.expect("room");
             conn.socket().readable().await.expect("bytes");
-            let read = reader.next().expect("no error");
+            let read = reader.next(source).expect("no error");
             assert_eq!(read.is_some(), !has_codec);
-            assert!(reader.next().expect("no error").is_none());
+            assert!(reader.next(source).expect("no error").is_none());
             assert_eq!(reader.codec.is_some(), has_codec);
         }
     }

@@ -1,31 +1,40 @@
 //! The task of one connection. It sends the welcome, then waits for three things: bytes from the client, room in the socket
 //! for unsent data, and a close reason. It owns the reading half; everyone else only adds to the outbox.
 
+use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, SlidingWindow, SystemWall};
+use presence::{EndReason, SlidingWindow};
 use tokio::net::TcpStream;
 
 use super::close;
 use super::handlers::{self, Handled, Handling, Position};
-use super::metered_reader::MeteredReader;
+use super::metered_reader::Source;
 use super::reader::{Incoming, MessageReader};
 use super::upgrade::Admitted;
 use super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
-use crate::engine::{Engine, EngineError};
+use crate::engine::EngineError;
 use crate::exceeded_limit::Limit;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;
 
-/// Runs a connection from the welcome to its end.
-pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
+/// Runs a connection from the welcome to its end. The future holds little while the connection waits, because there are many:
+/// what only a beginning, a handler or an end needs is boxed, and nothing is held twice.
+pub(super) fn run(
+    gateway: Arc<Gateway>,
+    socket: TcpStream,
+    early: Vec<u8>,
+    admitted: Admitted,
+) -> impl Future<Output = ()> + Send {
     let Admitted {
         user,
         expires,
@@ -40,34 +49,38 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         gateway.engine.connection_context(),
     );
     conn.outbox().lock().send_first(response);
-    if let Some(credential) = revocation {
-        conn.depend_on(credential);
+    conn.depend_on(revocation, expires);
+    let mut input = SessionInput::new(early);
+    let attached = Attached { gateway, conn };
+    async move {
+        let greeted = Box::pin(greet(&attached.gateway, &attached.conn)).await;
+        let reason = match greeted {
+            Ok(greeted) => serve(greeted, &mut input).await,
+            Err(reason) => reason,
+        };
+        attached.end(reason);
+        Box::pin(close::close(&attached.conn, reason)).await;
+        drop((attached, permit));
     }
-    let _attached = Attached {
-        engine: &gateway.engine,
-        conn: &conn,
-    };
-    let reason = match greet(&gateway, &conn, expires).await {
-        Ok(greeted) => Session::new(greeted, early).serve().await,
-        Err(reason) => reason,
-    };
-    gateway.engine.disconnect(&conn, reason.end_reason());
-    gateway.metrics.count_end(reason);
-    tracing::debug!(session = conn.name(), ?reason, "a connection ended");
-    // Boxed, so that the task of an open connection does not hold the state of its close.
-    Box::pin(close::close(&conn, reason)).await;
-    drop(permit);
 }
 
 /// Ends the session if the task panics, so that no session outlives its connection.
-struct Attached<'a> {
-    engine: &'a Engine,
-    conn: &'a Arc<Connection>,
+struct Attached {
+    gateway: Arc<Gateway>,
+    conn: Arc<Connection>,
 }
 
-impl Drop for Attached<'_> {
+impl Attached {
+    fn end(&self, reason: CloseReason) {
+        self.gateway.engine.disconnect(&self.conn, reason.end_reason());
+        self.gateway.metrics.count_end(reason);
+        tracing::debug!(session = %self.conn.name(), ?reason, "a connection ended");
+    }
+}
+
+impl Drop for Attached {
     fn drop(&mut self) {
-        self.engine.disconnect(self.conn, EndReason::Lost);
+        self.gateway.engine.disconnect(&self.conn, EndReason::Lost);
     }
 }
 
@@ -77,11 +90,7 @@ struct Greeted<'a> {
     conn: &'a Arc<Connection>,
 }
 
-async fn greet<'a>(
-    gateway: &'a Gateway,
-    conn: &'a Arc<Connection>,
-    expires: Option<SystemWall>,
-) -> Result<Greeted<'a>, CloseReason> {
+async fn greet<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>) -> Result<Greeted<'a>, CloseReason> {
     let user: Option<Record> = match conn.user() {
         Some(user) => match gateway.engine.connect(user, conn).await {
             Ok(record) => Some(record),
@@ -92,10 +101,10 @@ async fn greet<'a>(
             None
         }
     };
-    conn.start_keepalive(gateway.clock.mono(), expires);
+    conn.start_keepalive(gateway.clock.mono());
     let latest = user.as_ref().and_then(Record::latest_time);
     let welcome = ServerMessage::Welcome {
-        session_id: conn.name().into(),
+        session_id: conn.name().to_string(),
         user,
         now: gateway.clock.record_time(latest),
         ping_seconds: gateway.ping_interval.as_secs_f64(),
@@ -117,89 +126,139 @@ const fn connect_error(error: &EngineError) -> CloseReason {
     }
 }
 
-/// A greeted connection.
-struct Session<'a> {
-    gateway: &'a Gateway,
-    conn: &'a Arc<Connection>,
+/// The reading side of a connection: what it keeps between messages.
+struct SessionInput {
     reader: MessageReader,
-    bad_messages: SlidingWindow,
+    /// Malformed messages, if there were any.
+    bad_messages: Option<Box<SlidingWindow>>,
     /// Nothing is read until the backlog is sent.
     is_paused: bool,
+    /// There may be more to read than what announced itself.
+    has_more: bool,
     /// Of the next message.
     position: Position,
 }
 
-/// Whether a turn read everything that had arrived.
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum Turn {
-    Drained,
-    /// There may be more to read.
-    More,
-}
-
-impl<'a> Session<'a> {
-    fn new(greeted: Greeted<'a>, early: Vec<u8>) -> Self {
-        let Greeted { gateway, conn } = greeted;
-        let input = MeteredReader::new(
-            Arc::clone(conn),
-            early,
-            Arc::clone(&gateway.clock),
-            Arc::clone(&gateway.limits),
-        );
-        let reader = MessageReader::new(input, gateway.limits.message_bytes);
+impl SessionInput {
+    fn new(early: Vec<u8>) -> Self {
         Self {
-            gateway,
-            conn,
-            reader,
-            bad_messages: SlidingWindow::default(),
+            reader: MessageReader::new(early),
+            bad_messages: None,
             is_paused: false,
+            // Bytes that came with the handshake are in the reader, not in the socket.
+            has_more: true,
             position: Position::First,
         }
     }
+}
 
-    async fn serve(mut self) -> CloseReason {
-        // Bytes that came with the handshake are in the reader, not in the socket.
-        let mut turn = Turn::More;
+/// How a turn of reading ended.
+enum Turn<'a> {
+    /// Everything that had arrived was read.
+    Drained,
+    /// There may be more to read.
+    More,
+    /// The last message waits for the engine.
+    Pending(Handling<'a>),
+}
+
+/// What a connection's task does next.
+enum Next {
+    /// It goes on after others had their turn.
+    Yield,
+    Close(CloseReason),
+}
+
+/// Serves a greeted connection until there is a reason to close it.
+async fn serve(greeted: Greeted<'_>, input: &mut SessionInput) -> CloseReason {
+    let mut handling = None;
+    loop {
+        match poll_fn(|context| greeted.poll_next(input, &mut handling, context)).await {
+            Next::Yield => tokio::task::yield_now().await,
+            Next::Close(close_reason) => return close_reason,
+        }
+    }
+}
+
+impl<'a> Greeted<'a> {
+    /// Waits for everything that the connection's task waits for, and reads and handles messages. While one is being handled
+    /// nothing is read, but a slow store must neither keep unsent data from a socket that has room, nor delay a close.
+    fn poll_next(
+        &self,
+        input: &mut SessionInput,
+        handling: &mut Option<Handling<'a>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Next> {
         loop {
+            // First, so that what happens from here on wakes the task.
+            let is_attended = self.conn.poll_attend(context).is_ready();
             if let Some(close_reason) = self.conn.close_reason() {
-                return close_reason;
+                return Poll::Ready(Next::Close(close_reason));
             }
-            let is_reading = !self.conn.is_backlogged();
-            let was_paused = std::mem::replace(&mut self.is_paused, !is_reading);
-            if was_paused && is_reading {
-                self.reader.resume();
-            }
-            if turn == Turn::More && is_reading {
-                tokio::task::yield_now().await;
-            } else {
-                tokio::select! {
-                    ready = self.conn.socket().readable(), if is_reading => if ready.is_err() {
-                        return CloseReason::Lost;
-                    },
-                    () = self.conn.attend() => continue,
+            if let Some(pending) = handling {
+                if pending.as_mut().poll(context).is_ready() {
+                    *handling = None;
+                    return Poll::Ready(Next::Yield);
                 }
+            } else if let Poll::Ready(readable) = self.poll_input(input, context) {
+                match readable
+                    .map_err(|_| CloseReason::Lost)
+                    .and_then(|()| self.take_turn(input))
+                {
+                    Ok(Turn::Drained) => {}
+                    Ok(Turn::More) => return Poll::Ready(Next::Yield),
+                    Ok(Turn::Pending(pending)) => *handling = Some(pending),
+                    Err(close_reason) => return Poll::Ready(Next::Close(close_reason)),
+                }
+                continue;
             }
-            match self.take_turn().await {
-                Ok(taken) => turn = taken,
-                Err(reason) => return reason,
+            if !is_attended {
+                return Poll::Pending;
             }
         }
     }
 
-    /// Reads and handles up to [`TURN_MESSAGES`] messages.
-    async fn take_turn(&mut self) -> Result<Turn, CloseReason> {
-        self.reader.begin_turn();
+    /// Ready when there is something to read, or the end, and reading is not paused.
+    fn poll_input(&self, input: &mut SessionInput, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_paused = self.conn.is_backlogged();
+        let was_paused = std::mem::replace(&mut input.is_paused, is_paused);
+        if is_paused {
+            return Poll::Pending;
+        }
+        if was_paused {
+            input.reader.resume(self.gateway.clock.mono());
+        }
+        if input.has_more {
+            return Poll::Ready(Ok(()));
+        }
+        self.conn.socket().poll_readable(context)
+    }
+
+    fn source(&self) -> Source<'a> {
+        Source {
+            conn: self.conn,
+            clock: &self.gateway.clock,
+            limits: &self.gateway.limits,
+        }
+    }
+
+    /// Reads and handles up to [`TURN_MESSAGES`] messages, or until one waits for the engine.
+    fn take_turn(&self, input: &mut SessionInput) -> Result<Turn<'a>, CloseReason> {
+        input.reader.begin_turn();
+        input.has_more = true;
         for _ in 0..TURN_MESSAGES {
-            let next = self.reader.next();
-            self.note_received();
+            let next = input.reader.next(self.source());
+            self.note_received(input);
             let Some(incoming) = next? else {
-                return Ok(if self.reader.is_turn_over() {
-                    Turn::More
-                } else {
-                    Turn::Drained
-                });
+                if input.reader.is_turn_over() {
+                    break;
+                }
+                input.has_more = false;
+                return Ok(Turn::Drained);
             };
-            self.handle(incoming).await?;
+            if let Some(handling) = self.handle(input, incoming)? {
+                return Ok(Turn::Pending(handling));
+            }
             if self.conn.is_backlogged() || self.conn.close_reason().is_some() {
                 break;
             }
@@ -207,64 +266,47 @@ impl<'a> Session<'a> {
         Ok(Turn::More)
     }
 
-    fn note_received(&mut self) {
-        if let Some(unfinished_since) = self.reader.take_received() {
+    fn note_received(&self, input: &mut SessionInput) {
+        if let Some(unfinished_since) = input.reader.take_received() {
             self.conn.note_received(self.gateway.clock.mono(), unfinished_since);
             self.gateway.engine.heard(self.conn);
         }
     }
 
-    async fn handle(&mut self, incoming: Incoming) -> Result<(), CloseReason> {
+    /// Handles a message; one that waits for the engine is to be waited for before the next.
+    fn handle(&self, input: &mut SessionInput, incoming: Incoming) -> Result<Option<Handling<'a>>, CloseReason> {
         match incoming {
             Incoming::Text(text) => {
-                let position = std::mem::replace(&mut self.position, Position::Later);
+                let position = std::mem::replace(&mut input.position, Position::Later);
                 match handlers::handle(self.gateway, self.conn, text.as_str(), position) {
-                    Handled::Done => Ok(()),
-                    Handled::Malformed => self.count_malformed(),
-                    Handled::Pending(handling) => self.wait_for(handling).await,
+                    Handled::Done => Ok(None),
+                    Handled::Malformed => self.count_malformed(input),
+                    Handled::Pending(handling) => Ok(Some(handling)),
                 }
             }
             Incoming::Binary(bytes) => {
-                self.position = Position::Later;
+                input.position = Position::Later;
                 self.gateway.engine.message(self.conn);
-                tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
+                tracing::trace!(session = %self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.count_message("binary");
-                replies::error(
-                    self.conn,
-                    None,
-                    Code::NotText,
-                    "binary message: send JSON in text frames",
-                );
-                self.count_malformed()
+                let text = "binary message: send JSON in text frames";
+                replies::error(self.conn, None, Code::NotText, text);
+                self.count_malformed(input)
             }
             Incoming::Ping(payload) => {
                 self.conn.send_control(Opcode::Pong, &payload);
-                Ok(())
+                Ok(None)
             }
-            Incoming::Pong => Ok(()),
+            Incoming::Pong => Ok(None),
             Incoming::Close(code) => Err(CloseReason::ByClient(code)),
         }
     }
 
-    /// Waits for a handler, and meanwhile does what the loop does except reading: a slow store must neither keep unsent data
-    /// from a socket that has room, nor delay a close.
-    async fn wait_for(&self, mut handling: Handling<'_>) -> Result<(), CloseReason> {
-        loop {
-            tokio::select! {
-                () = &mut handling => return Ok(()),
-                () = self.conn.attend() => {}
-            }
-            if let Some(close_reason) = self.conn.close_reason() {
-                return Err(close_reason);
-            }
-        }
-    }
-
-    fn count_malformed(&mut self) -> Result<(), CloseReason> {
+    fn count_malformed(&self, input: &mut SessionInput) -> Result<Option<Handling<'a>>, CloseReason> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
-        self.bad_messages
-            .take(rate, now)
-            .map_err(|_| CloseReason::LimitExceeded(Limit::BadMessages))
+        let counted = input.bad_messages.get_or_insert_default().take(rate, now);
+        counted.map_err(|_| CloseReason::LimitExceeded(Limit::BadMessages))?;
+        Ok(None)
     }
 }
 
@@ -275,10 +317,12 @@ mod tests {
 
     use super::*;
     use crate::gateway::tests::GatewayFixture;
+    use crate::server::ConnectionPermit;
 
     #[tokio::test]
     async fn a_session_whose_task_panics_is_lost() {
-        let engine = GatewayFixture::new().await.engine;
+        let fixture = GatewayFixture::new().await;
+        let (engine, gateway) = (Arc::clone(&fixture.engine), Arc::clone(&fixture.gateway));
         let ann = UserId::new("ann").expect("a user id");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
@@ -293,11 +337,9 @@ mod tests {
                     Some(ann.clone()),
                     engine.connection_context(),
                 );
-                let _attached = Attached {
-                    engine: &engine,
-                    conn: &conn,
-                };
-                assert!(engine.connect(&ann, &conn).await.is_ok());
+                let attached = Attached { gateway, conn };
+                let conn = &attached.conn;
+                assert!(engine.connect(&ann, conn).await.is_ok());
                 panic!("on purpose");
             }
         });
@@ -307,16 +349,23 @@ mod tests {
         assert!(explain.sessions.is_empty() && explain.grace.is_some(), "{explain:?}");
     }
 
-    /// Largest size of a connection's task, in bytes: there are tens of thousands, most of them waiting.
-    const TASK_MAX_BYTES: usize = 1536;
-
     fn size_of_task<F: Future>(_run: fn(Arc<Gateway>, TcpStream, Vec<u8>, Admitted) -> F) -> usize {
         size_of::<F>()
     }
 
+    /// Most bytes of what each connection has of its own, whether it does anything or not: there are tens of thousands. Its
+    /// user's entry, its deadlines and its watch list have tests where they are.
     #[test]
-    fn the_task_of_a_connection_is_small() {
-        let bytes = size_of_task(run);
-        assert!(bytes <= TASK_MAX_BYTES, "{bytes}");
+    fn the_parts_of_an_idle_connection_are_small() {
+        let counts = 2 * size_of::<usize>();
+        let parts = [
+            // tokio adds 104 to 112, and takes whole pairs of cache lines: 384.
+            ("task", size_of_task(run), 272),
+            ("connection", counts + size_of::<Connection>(), 512),
+            ("permit", counts + size_of::<ConnectionPermit>(), 96),
+        ];
+        for (part, bytes, max) in parts {
+            assert!(bytes <= max, "{part}: {bytes} bytes");
+        }
     }
 }

@@ -46,6 +46,8 @@ struct Stranger {
 struct HeldPlaces {
     is_http: bool,
     address: Option<AddressKey>,
+    /// Tells that the place is given to another; none once it can't be, as that of a WebSocket.
+    evicted: Option<Arc<Notify>>,
 }
 
 /// One connection's permit. Shared as `Arc<ConnectionPermit>` in every request's extensions; released when the last is
@@ -56,7 +58,6 @@ pub(crate) struct ConnectionPermit {
     number: u64,
     held: Mutex<HeldPlaces>,
     is_authenticated: AtomicBool,
-    evicted: Arc<Notify>,
 }
 
 impl ConnectionLimit {
@@ -103,9 +104,12 @@ impl ConnectionLimit {
         Ok(Arc::new(ConnectionPermit {
             connection_limit: Arc::clone(self),
             number,
-            held: Mutex::new(HeldPlaces { is_http: true, address }),
+            held: Mutex::new(HeldPlaces {
+                is_http: true,
+                address,
+                evicted: Some(evicted),
+            }),
             is_authenticated: AtomicBool::new(false),
-            evicted,
         }))
     }
 
@@ -189,12 +193,17 @@ impl ConnectionPermit {
         if std::mem::replace(&mut held.is_http, false) {
             places.http -= 1;
         }
+        held.evicted = None;
         Ok(())
     }
 
     /// Waits until the connection's place is given to another.
     pub(super) async fn evicted(&self) {
-        self.evicted.notified().await;
+        let evicted = self.held.lock().evicted.clone();
+        match evicted {
+            Some(evicted) => evicted.notified().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -168,6 +168,7 @@ const CONNECTION: Walls = Walls {
         ("socket", &[]),
         ("user_pin", &[]),
         ("watch_list", &["user_pin"]),
+        ("wakeup", &[]),
         ("outbox", &["user_pin"]),
         ("send_progress", &[]),
         ("keepalive", &["close_reason", "frame", "send_progress"]),

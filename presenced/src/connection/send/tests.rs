@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::{Mono, SessionId, Wall};
+use presence::{Mono, SessionId, SessionName, Wall};
 
+use super::super::close_reason::CloseReason;
 use super::super::drain::Drain;
 use super::super::keepalive::KeepaliveOptions;
 use super::super::ready::Ready;
 use super::super::socket::Socket;
 use super::super::socket::memory::{self, MemoryPeer};
 use super::super::user_pin::{PinCount, ReleasedUsers};
-use super::super::{Connection, ConnectionContext, SessionName};
+use super::super::{Connection, ConnectionContext};
 use super::*;
 use crate::clock::Clock;
 
@@ -44,8 +45,8 @@ impl Sender {
             drain: Drain::new(Duration::ZERO),
         });
         let name = SessionName {
-            id: SessionId(1),
-            public: "1".into(),
+            run: 1,
+            session: SessionId(1),
         };
         let (socket, peer) = memory::pair(room);
         let conn = Connection::new(Socket::Memory(socket), name, None, context);
@@ -112,4 +113,23 @@ async fn a_broken_socket_wakes_the_task_and_holds_nothing() {
     assert_eq!((conn.is_flushed(), conn.blocked_since()), (true, None));
     let woken = tokio::time::timeout(Duration::from_secs(20), conn.attend()).await;
     assert!(woken.is_ok(), "a task that reads nothing must read on");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_not_in_the_wheel_learns_of_the_end_of_all() {
+    let fixture = Sender::new(1000);
+    let attended = Arc::clone(&fixture.conn);
+    let attending = tokio::spawn(async move {
+        while attended.close_reason().is_none() {
+            attended.attend().await;
+        }
+        attended.close_reason()
+    });
+    tokio::task::yield_now().await;
+    fixture.conn.context.drain.end_all();
+    // Nobody finds it, and it is armed a moment later.
+    fixture.conn.start_keepalive(fixture.conn.context.clock.mono());
+    let ended = tokio::time::timeout(Duration::from_secs(20), attending).await;
+    let reason = ended.expect("it is woken").expect("no panic");
+    assert!(matches!(reason, Some(CloseReason::Draining { .. })), "{reason:?}");
 }

@@ -190,6 +190,12 @@ mod tests {
         assert!((0..100).any(is_woken));
     }
 
+    /// Each connection has one at least, and a user who may become idle another.
+    #[test]
+    fn a_deadline_in_the_wheel_is_small() {
+        assert!(size_of::<(Mono, DeadlineOf)>() <= 24);
+    }
+
     #[test]
     fn a_distant_deadline_does_not_delay_the_beat() {
         let clock = Arc::new(Clock::manual(Wall::from_millis(0)));

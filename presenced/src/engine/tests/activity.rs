@@ -32,7 +32,7 @@ async fn report(stepped: &Stepped) {
 }
 
 fn resume(stepped: &Stepped, client: &SteppedClient, of: &SteppedClient) -> bool {
-    let of: SessionName = of.conn.name().parse().expect("a name");
+    let of: SessionName = of.conn.name();
     let resumed = stepped.engine.resume(&client.conn, Some(of));
     resumed.expect("a session").is_resumed
 }

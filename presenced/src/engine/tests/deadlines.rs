@@ -20,10 +20,10 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     let stepped = Stepped::new().await;
     let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
     let (gone, kept) = (Revocation::default(), Revocation::default());
-    ann.conn.depend_on(gone.clone());
-    bob.conn.depend_on(kept);
+    ann.conn.depend_on(Some(gone.clone()), None);
+    bob.conn.depend_on(Some(kept), None);
     let cid = stepped.connect("cid").await;
-    cid.conn.depend_on(gone.clone());
+    cid.conn.depend_on(Some(gone.clone()), None);
     cid.conn.close_with(CloseReason::Forgotten);
     assert_eq!(stepped.engine.revoked_connections(), 0);
     gone.revoke();

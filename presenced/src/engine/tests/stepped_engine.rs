@@ -230,7 +230,8 @@ impl Stepped {
         let connected = self.engine.connect(&user(name), &client.conn).await;
         connected.expect("a session");
         let expires = SystemWall::from_millis(token_expires.as_millis());
-        client.conn.start_keepalive(self.clock.mono(), Some(expires));
+        client.conn.depend_on(None, Some(expires));
+        client.conn.start_keepalive(self.clock.mono());
         client.conn.send_greeting(r#"{"type":"pong"}"#);
         client
     }
@@ -245,7 +246,7 @@ impl Stepped {
         let client = self.client(Some(user(name)), room);
         let record = self.engine.connect(&user(name), &client.conn).await?;
         assert_ne!(record.status, Status::Offline);
-        client.conn.start_keepalive(self.clock.mono(), None);
+        client.conn.start_keepalive(self.clock.mono());
         client.conn.send_greeting(r#"{"type":"pong"}"#);
         Ok(client)
     }

@@ -111,6 +111,10 @@ impl Entry {
     }
 
     pub(in crate::engine) fn add_connection(&mut self, conn: &Arc<Connection>) {
+        // Most users have one connection, and a vector that grows by itself begins with room for four.
+        if self.connections.is_empty() {
+            self.connections.reserve_exact(1);
+        }
         self.connections.push(Arc::clone(conn));
     }
 

@@ -1,9 +1,10 @@
 //! One shard of the users: entries in slots, found by id. Everything here happens under the shard's short lock.
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use presence::UserId;
 use presence::replication::partition_of;
 use slab::Slab;
@@ -17,7 +18,9 @@ use crate::engine::publisher::Publication;
 /// The shard of a user.
 pub(super) struct Shard {
     index: usize,
-    by_id: HashMap<UserId, UserRef>,
+    /// Finds the entries by id. It has the references alone: the ids are in the entries.
+    by_id: HashTable<UserRef>,
+    hasher: DefaultHashBuilder,
     pub(super) entries: Slab<Entry>,
     /// The loads of its users that are under way.
     pub(super) loads: LoadTable,
@@ -32,7 +35,8 @@ impl Shard {
     pub(super) fn new(index: usize, partitions: Option<u16>, released: Arc<ReleasedUsers>) -> Self {
         Self {
             index,
-            by_id: HashMap::new(),
+            by_id: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             entries: Slab::new(),
             loads: LoadTable::default(),
             released,
@@ -42,7 +46,8 @@ impl Shard {
     }
 
     pub(super) fn find(&self, user: &UserId) -> Option<UserRef> {
-        self.by_id.get(user).copied()
+        let is_user = |at: &UserRef| self.entries[at.slot()].user() == user;
+        self.by_id.find(self.hasher.hash_one(user), is_user).copied()
     }
 
     /// Puts a user into memory that is not there.
@@ -50,7 +55,9 @@ impl Shard {
         let vacant = self.entries.vacant_entry();
         let at = UserRef::new(self.index, vacant.key());
         vacant.insert(Entry::new(user.clone(), state, publication));
-        self.by_id.insert(user.clone(), at);
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash_of = |at: &UserRef| hasher.hash_one(entries[at.slot()].user());
+        self.by_id.insert_unique(hasher.hash_one(user), at, hash_of);
         at
     }
 
@@ -99,9 +106,14 @@ impl Shard {
             return;
         }
         let entry = self.entries.remove(at.slot());
-        self.by_id.remove(entry.user());
+        let hash = self.hasher.hash_one(entry.user());
+        if let Ok(found) = self.by_id.find_entry(hash, |one| *one == at) {
+            found.remove();
+        }
         if self.by_id.capacity() > 64 && self.by_id.len() < self.by_id.capacity() / 4 {
-            self.by_id.shrink_to_fit();
+            let (entries, hasher) = (&self.entries, &self.hasher);
+            let hash_of = |at: &UserRef| hasher.hash_one(entries[at.slot()].user());
+            self.by_id.shrink_to_fit(hash_of);
             self.entries.shrink_to_fit();
         }
     }

@@ -46,6 +46,7 @@ impl Default for GatewaySettings {
 
 pub(in crate::gateway) struct GatewayFixture {
     pub(in crate::gateway) engine: Arc<Engine>,
+    pub(in crate::gateway) gateway: Arc<Gateway>,
     pub(super) connection_limit: Arc<ConnectionLimit>,
     server: Server,
     registry: Registry,
@@ -123,6 +124,7 @@ impl GatewayFixture {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
         Self {
             engine,
+            gateway,
             connection_limit,
             server: Server::start(listener, serving).expect("a server"),
             registry,

@@ -78,6 +78,32 @@ async fn bytes_sent_with_the_handshake_are_not_lost() {
     assert_eq!(client.json().await["id"], "late");
 }
 
+/// Nothing announces that there is more, and the first message waits for the engine.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_sent_with_the_handshake_are_all_handled() {
+    const MESSAGES: usize = 90;
+    let fixture = GatewayFixture::new().await;
+    let mut bytes = request("GET", &[("x-user-id", "anna")]).into_bytes();
+    bytes.extend(text(r#"{"type":"watch","userIds":["bob"]}"#));
+    for number in 0..MESSAGES {
+        bytes.extend(text(&format!(r#"{{"type":"ping","id":{number}}}"#)));
+    }
+    let mut client = WsClient::send_first(fixture.address(), &bytes).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.json().await["type"], "welcome");
+    let mut answered = Vec::new();
+    while answered.len() < MESSAGES {
+        let message = client.json().await;
+        if message["type"] == "pong" {
+            answered.push(message["id"].as_u64());
+        }
+    }
+    assert!(
+        answered.iter().zip(0..).all(|(id, number)| *id == Some(number)),
+        "{answered:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_handshake_is_an_http_error_and_no_session() {
     let fixture = GatewayFixture::new().await;

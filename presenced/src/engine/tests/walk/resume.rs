@@ -9,7 +9,7 @@ impl World {
     pub(super) fn resume(&mut self, index: usize, of: usize) {
         let (now, client) = (self.now(), &self.clients[index]);
         let (of, name) = self.names[of];
-        let own: SessionName = client.client.conn.name().parse().expect("a name");
+        let own: SessionName = client.client.conn.name();
         let lost = if name.run == own.run {
             Lost::Here(of)
         } else {

@@ -281,7 +281,7 @@ impl World {
         let model = self.model(name);
         model.is_degraded |= cannot_load;
         model.connect(now, id);
-        self.names.push((id, client.conn.name().parse().expect("a name")));
+        self.names.push((id, client.conn.name()));
         self.clients.push(WalkSession {
             user: name,
             id,
