@@ -79,11 +79,11 @@ impl Row {
     }
 }
 
-fn rows(postgres: &PostgresServer, prefix: &str) -> BTreeMap<String, Row> {
+async fn rows(postgres: &PostgresServer, prefix: &str) -> BTreeMap<String, Row> {
     let sql = format!(
         "SELECT user_id, status, since, last_seen, last_active, revision, custom_status FROM profile WHERE user_id LIKE '{prefix}%'"
     );
-    let text = postgres.sql(DATABASE, &sql);
+    let text = postgres.ask(DATABASE, &sql).await;
     let columns = text.lines().map(|line| line.split('|').collect::<Vec<_>>());
     columns.map(|all| (all[0].to_owned(), Row::read(&all[1..]))).collect()
 }
@@ -100,7 +100,7 @@ async fn records(node: &Daemon, users: &[String]) -> Vec<Record> {
 /// Within 5 s nothing of these users is made without the database, and their rows say what REST says.
 async fn are_written(cluster: &Cluster, postgres: &PostgresServer, users: &[String], prefix: &str) {
     let written = wait_until("all rows say what REST says", async || {
-        let rows = rows(postgres, prefix);
+        let rows = rows(postgres, prefix).await;
         for node in cluster.nodes() {
             for record in records(node, users).await {
                 let is_written = match rows.get(record.user_id.as_str()) {
@@ -227,7 +227,7 @@ async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
     let read = timed_within("nobody is degraded", RIGHT_WITHIN, none_is_degraded(nodes, &all));
     tokio::join!(written, read);
     recorders.all_show(&visitors, Status::Offline, RIGHT_WITHIN).await;
-    assert_eq!(rows(&postgres, "visitor-").len(), VISITORS);
+    assert_eq!(rows(&postgres, "visitor-").await.len(), VISITORS);
     recorders.no_change(&fay_alone, stopped);
     let shown = recorders.shown(&gus);
     assert_eq!(shown, [Status::DoNotDisturb; 3]);
@@ -249,7 +249,7 @@ async fn presence_goes_on_without_postgres_and_all_is_written_after_it() {
 
 /// The rows of these users that are not as each node says, with what the nodes say.
 async fn unlike_rows(cluster: &Cluster, postgres: &PostgresServer, users: &[String]) -> Vec<String> {
-    let rows = rows(postgres, "user-");
+    let rows = rows(postgres, "user-").await;
     let mut unlike = Vec::new();
     for (name, node) in ["a", "b", "c"].iter().zip(cluster.nodes()) {
         for record in records(node, users).await {
