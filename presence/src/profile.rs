@@ -244,6 +244,7 @@ impl Profile {
         self.revision = next(self.revision);
         let to = self.decision.status;
         self.flags.set(Flag::ToldDegraded, self.is_degraded());
+        self.flags.set(Flag::Untold, false);
         Some(Published {
             audience,
             from: std::mem::replace(&mut self.told, to),

@@ -7,7 +7,7 @@ use crate::profile::{Audience, Profile, Published};
 use crate::revision::Revision;
 use crate::rule::Decision;
 use crate::sessions::Contribution;
-use crate::status::CustomStatus;
+use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};
 
 /// The record of a user as the log has it.
@@ -66,7 +66,9 @@ impl Profile {
         }
         self.chosen_until = adopted.chosen_until;
         self.flags.set(Flag::Degraded, adopted.degraded);
-        let is_seen = self.told != adopted.decision.status || self.flags.has(Flag::ToldDegraded) != adopted.degraded;
+        let is_seen = self.told != adopted.decision.status
+            || self.flags.has(Flag::ToldDegraded) != adopted.degraded
+            || self.flags.has(Flag::Untold);
         if is_seen {
             self.publish_to(Audience::Everyone);
         }
@@ -75,6 +77,17 @@ impl Profile {
         let published = (!is_told).then(|| self.publish(|_| adopted.revision)).flatten();
         self.revision = adopted.revision;
         published
+    }
+
+    /// [`Self::adopt`] for a user who comes into memory because somebody asks, before the log's word is told here. Who asks sees it,
+    /// and observers don't: whatever is adopted next is told.
+    pub fn adopt_untold(&mut self, adopted: Adopted, latest: Wall) {
+        let is_present = adopted.decision.status != Status::Offline;
+        let _ = self.adopt(adopted, latest);
+        if is_present {
+            self.told = Status::Offline;
+            self.flags.set(Flag::Untold, true);
+        }
     }
 
     /// Moves last active by something that the user did on no connection. No event follows.

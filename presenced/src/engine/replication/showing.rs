@@ -173,7 +173,8 @@ impl Engine {
         open.filter(|run| machine.contributions_end(*run).is_none()).collect()
     }
 
-    /// The state of a user that comes into memory: as the row says, or as the log does.
+    /// The state of a user that comes into memory: as the row says, or as the log does. Whoever was told here as present is in
+    /// memory, so one of whom the log says so is yet to be told.
     pub(in crate::engine) fn shown_state(
         &self,
         user: &UserId,
@@ -185,7 +186,7 @@ impl Engine {
             let revision = state.changed.unwrap_or(revision);
             let now = entry.now(self.clock.read());
             let others = contributions_of_others(&state, shared);
-            let _ = entry.adopt(self.adopted(&state, revision), others, now.wall);
+            entry.adopt_untold(self.adopted(&state, revision), others, now.wall);
         }
         entry
     }

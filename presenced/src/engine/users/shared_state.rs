@@ -88,8 +88,18 @@ impl UserState {
         now: Wall,
     ) -> Option<Published> {
         self.offered = None;
-        self.remote = (!others.is_empty()).then(|| Box::new(RemoteContributions(others)));
+        self.set_remote(others);
         self.profile.adopt(adopted, now.after(CLOCKS_DIFFER_MAX))
+    }
+
+    /// The user comes into memory as the log has it, which is yet to be told here.
+    pub(in crate::engine) fn adopt_untold(&mut self, adopted: Adopted, others: Vec<NodeContribution>, now: Wall) {
+        self.set_remote(others);
+        self.profile.adopt_untold(adopted, now.after(CLOCKS_DIFFER_MAX));
+    }
+
+    fn set_remote(&mut self, others: Vec<NodeContribution>) {
+        self.remote = (!others.is_empty()).then(|| Box::new(RemoteContributions(others)));
     }
 
     /// The record if the log said so, which it does not yet.
