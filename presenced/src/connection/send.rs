@@ -83,14 +83,10 @@ impl Connection {
 
     fn send_frame(self: &Arc<Self>, frame: &[u8], accept: impl FnOnce(&mut Outbox, &[u8]) -> Accepted) {
         let accepted = accept(&mut self.outbox.lock(), frame);
-        match accepted {
-            Accepted::WriteNow => {
-                let written = self.write(frame);
-                let after = self.after_write(&mut self.outbox.lock(), frame, written);
-                self.go_on(after);
-            }
-            Accepted::WriteAll(bytes) => self.go_on(AfterWrite::Write(bytes)),
-            Accepted::Waits | Accepted::Dropped => {}
+        if accepted == Accepted::WriteNow {
+            let written = self.write(frame);
+            let after = self.after_write(&mut self.outbox.lock(), frame, written);
+            self.go_on(after);
         }
     }
 

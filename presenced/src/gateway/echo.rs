@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::Gateway;
@@ -15,11 +14,7 @@ use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 
 /// Echoes every message until the connection closes.
-pub(super) async fn run(gateway: Arc<Gateway>, mut socket: TcpStream, response: Vec<u8>, early: Vec<u8>) {
-    // The client speaks first.
-    if socket.write_all(&response).await.is_err() {
-        return;
-    }
+pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
     let conn = Connection::new(
         socket,
         gateway.engine.new_session(),

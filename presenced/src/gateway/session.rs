@@ -40,7 +40,6 @@ pub(super) fn run(
         expires,
         revocation,
         permit,
-        response,
     } = admitted;
     let conn = Connection::new(
         socket,
@@ -48,7 +47,6 @@ pub(super) fn run(
         user,
         gateway.engine.connection_context(),
     );
-    conn.outbox().lock().send_first(response);
     conn.depend_on(revocation, expires);
     let mut input = SessionInput::new(early);
     let attached = Attached { gateway, conn };

@@ -28,8 +28,6 @@ pub(super) struct Admitted {
     /// The mark of the credential that authenticated it, if one did.
     pub(super) revocation: Option<Revocation>,
     pub(super) permit: Option<Arc<ConnectionPermit>>,
-    /// The response to the handshake, which goes before everything else; empty until the connection is upgraded.
-    pub(super) response: Vec<u8>,
 }
 
 /// A valid handshake: what the response says, and the client's token.
@@ -44,12 +42,11 @@ struct Handshake {
 /// Upgrades the connection, or responds with an error.
 pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Response {
     match admit(&gateway, &request) {
-        Ok((handshake, mut admitted)) => {
+        Ok((handshake, admitted)) => {
             let upgrade = hyper::upgrade::on(&mut request);
             // A new task, so that the state of the HTTP connection is freed.
             tokio::spawn(async move {
-                if let Some((socket, response, early)) = upgraded(upgrade).await {
-                    admitted.response = response;
+                if let Some((socket, early)) = upgraded(upgrade).await {
                     tokio::spawn(session::run(gateway, socket, early, admitted));
                 }
             });
@@ -66,8 +63,8 @@ pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> 
         Ok(handshake) => {
             let upgrade = hyper::upgrade::on(&mut request);
             tokio::spawn(async move {
-                if let Some((socket, response, early)) = upgraded(upgrade).await {
-                    tokio::spawn(super::echo::run(gateway, socket, response, early));
+                if let Some((socket, early)) = upgraded(upgrade).await {
+                    tokio::spawn(super::echo::run(gateway, socket, early));
                 }
             });
             switching_protocols(handshake)
@@ -109,7 +106,6 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
             expires: identity.expires,
             revocation: identity.revocation,
             permit,
-            response: Vec::new(),
         },
     ))
 }
@@ -235,14 +231,11 @@ fn error_response(error: ApiError) -> Response {
     response
 }
 
-/// The socket, the response that is still to be sent, and the bytes that the client sent right after its handshake.
-async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>, Vec<u8>)> {
+/// The socket, and the bytes that the client sent right after its handshake.
+async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     let upgraded: Upgraded = upgrade.await.ok()?;
     match upgraded.downcast::<TokioIo<HttpStream>>() {
-        Ok(parts) => {
-            let (socket, response) = parts.io.into_inner().into_parts();
-            Some((socket, response, parts.read_buf.to_vec()))
-        }
+        Ok(parts) => Some((parts.io.into_inner().into_socket(), parts.read_buf.to_vec())),
         Err(_) => {
             tracing::error!("an upgraded connection is not a TCP socket");
             None

@@ -177,11 +177,7 @@ impl Responder {
         async move {
             let mut response = response.await;
             if let Ok(response) = &mut response {
-                match response.status() {
-                    // A WebSocket's welcome follows, and goes with it.
-                    StatusCode::SWITCHING_PROTOCOLS => exchange.keep_response(),
-                    _ => tell_idle_time(response, exchange.idle_time()),
-                }
+                tell_idle_time(response, exchange.idle_time());
             }
             exchange.respond();
             response
@@ -191,7 +187,8 @@ impl Responder {
 
 /// Tells the client for how long it may use the connection again.
 fn tell_idle_time(response: &mut Response, idle: Duration) {
-    if let seconds @ 1.. = idle.as_secs()
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if let (seconds @ 1.., false) = (idle.as_secs(), is_upgrade)
         && let Ok(value) = HeaderValue::from_str(&format!("timeout={seconds}"))
     {
         response.headers_mut().insert("keep-alive", value);

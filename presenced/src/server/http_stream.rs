@@ -24,8 +24,6 @@ pub(super) struct HttpExchange {
     writes: AtomicU64,
     /// The socket takes no more of the response.
     is_blocked: AtomicBool,
-    /// What is written is kept instead.
-    is_response_kept: AtomicBool,
 }
 
 /// What an HTTP connection waits for.
@@ -61,15 +59,6 @@ impl HttpExchange {
     pub(super) fn begin(&self) -> u64 {
         self.has_begun.store(false, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The response that is made upgrades the connection: it is kept, and leaves with what its new owner sends first.
-    pub(super) fn keep_response(&self) {
-        self.is_response_kept.store(true, Ordering::Relaxed);
-    }
-
-    fn is_response_kept(&self) -> bool {
-        self.is_response_kept.load(Ordering::Relaxed)
     }
 
     /// The response is made.
@@ -113,22 +102,16 @@ impl HttpExchange {
 pub(crate) struct HttpStream {
     socket: TcpStream,
     exchange: Arc<HttpExchange>,
-    /// The response that upgrades the connection, unsent.
-    kept: Vec<u8>,
 }
 
 impl HttpStream {
     pub(super) fn new(socket: TcpStream, exchange: Arc<HttpExchange>) -> Self {
-        Self {
-            socket,
-            exchange,
-            kept: Vec::new(),
-        }
+        Self { socket, exchange }
     }
 
-    /// The socket, once the connection is upgraded, and the response to that, which is to be sent before anything else.
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.socket, self.kept)
+    /// The socket, once the connection is upgraded.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
     }
 }
 
@@ -149,10 +132,6 @@ impl AsyncRead for HttpStream {
 
 impl AsyncWrite for HttpStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.exchange.is_response_kept() {
-            self.kept.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
-        }
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.exchange.note_write(&written);
         written
@@ -163,11 +142,6 @@ impl AsyncWrite for HttpStream {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.exchange.is_response_kept() {
-            let before = self.kept.len();
-            parts.iter().for_each(|part| self.kept.extend_from_slice(part));
-            return Poll::Ready(Ok(self.kept.len() - before));
-        }
         let written = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
         self.exchange.note_write(&written);
         written

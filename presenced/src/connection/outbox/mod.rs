@@ -71,8 +71,6 @@ enum ReadState {
 pub(super) enum Accepted {
     /// Write it: the right to write is the caller's until it calls [`Outbox::written`] or [`Outbox::break_off`].
     WriteNow,
-    /// The same with these bytes, which end with it.
-    WriteAll(Vec<u8>),
     /// It was appended to what waits.
     Waits,
     /// Nothing is sent any more.
@@ -122,7 +120,7 @@ pub(crate) struct Outbox {
     reading: ReadState,
     /// The connection is in the ready queue.
     is_queued: bool,
-    /// Frames that wait for the socket, or what the first one waits with.
+    /// Frames that wait for the socket.
     unsent: Vec<u8>,
     /// Snapshots in line.
     snapshots: VecDeque<Snapshot>,
@@ -225,13 +223,6 @@ impl Outbox {
         conflated
     }
 
-    /// Takes what the first frame is to be sent with, before it.
-    pub(crate) fn send_first(&mut self, bytes: Vec<u8>) {
-        if self.phase == Phase::Greeting {
-            self.unsent = bytes;
-        }
-    }
-
     /// Takes a frame to be sent after everything that waits.
     pub(super) fn accept(&mut self, frame: &[u8]) -> Accepted {
         if matches!(self.phase, Phase::Broken | Phase::Closed) {
@@ -239,11 +230,7 @@ impl Outbox {
         }
         if self.writer == WriteState::Idle {
             self.writer = WriteState::Writing { blocked_since: None };
-            if self.unsent.is_empty() {
-                return Accepted::WriteNow;
-            }
-            self.unsent.extend_from_slice(frame);
-            return Accepted::WriteAll(std::mem::take(&mut self.unsent));
+            return Accepted::WriteNow;
         }
         self.unsent.extend_from_slice(frame);
         Accepted::Waits

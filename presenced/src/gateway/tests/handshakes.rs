@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use presence::Wall;
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
 
-use super::client::{DEADLINE, FINAL, PING, PONG, Received, SECRET, WsClient, close, frame, request, text};
+use super::client::{FINAL, PING, PONG, Received, SECRET, WsClient, close, frame, request, text};
 use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -24,23 +23,6 @@ async fn the_welcome_of_a_user_has_its_own_record() {
     assert_eq!(welcome["node"], "here");
     for field in ["sessionId", "now", "version"] {
         assert!(welcome[field].is_string(), "{field}: {welcome}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_welcome_comes_with_the_response_to_the_handshake() {
-    let fixture = GatewayFixture::new().await;
-    for header in [("x-user-id", "anna"), ("x-secret-token", SECRET)] {
-        let bytes = request("GET", &[header]).into_bytes();
-        let mut client = WsClient::send_first(fixture.address(), &bytes).await;
-        let mut first = [0; 4096];
-        let reading = tokio::time::timeout(DEADLINE, client.stream.read(&mut first));
-        let count = reading.await.expect("in time").expect("a response");
-        let text = String::from_utf8_lossy(&first[..count]);
-        assert!(
-            text.starts_with("HTTP/1.1 101 ") && text.contains(r#""welcome""#),
-            "{text}"
-        );
     }
 }
 

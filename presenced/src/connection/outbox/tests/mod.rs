@@ -144,23 +144,6 @@ fn nothing_is_delivered_before_the_greeting_or_after_the_end() {
 }
 
 #[test]
-fn the_first_frame_leaves_with_what_goes_before_it() {
-    let first: [fn(&mut Outbox) -> Accepted; 3] = [
-        |outbox| outbox.accept_greeting(b"hello"),
-        |outbox| outbox.accept(b"hello"),
-        |outbox| outbox.accept_close(b"hello"),
-    ];
-    for accept in first {
-        let mut outbox = Outbox::default();
-        outbox.send_first(b"HTTP ".to_vec());
-        assert_eq!(accept(&mut outbox), Accepted::WriteAll(b"HTTP hello".to_vec()));
-        let after = outbox.written(b"HTTP hello", 3, || at(0));
-        assert_eq!(after, AfterWrite::Blocked);
-        assert_eq!(outbox.resume_writing().as_deref(), Some(b"P hello".as_slice()));
-    }
-}
-
-#[test]
 fn changes_of_one_user_are_conflated_however_many() {
     let (entries, mut outbox) = (Entries::default(), open());
     assert_eq!(entries.mark(&mut outbox, 1, 1), Marked::Queue);
