@@ -18,8 +18,8 @@ impl Partition {
         let shown = self.replica.shown(user).cloned();
         let told = self.replica.told_revision(user);
         let revision = held.revision;
-        // What the database had at a start is in the copy and was told to nobody.
-        let may_be_untold = self.replica.get(user).is_some_and(|before| before.is_kept) && state.is_present();
+        // What the database had at a start is in the copy, or was when the user's OFFLINE was withheld, and was told to nobody.
+        let may_be_untold = shown.as_ref().is_some_and(|shown| shown.is_kept) && state.is_present();
         self.replica.insert(user, held.clone());
         let changed = match self.replica.is_told_apart(user) {
             true => state.changed.unwrap_or(revision),

@@ -26,7 +26,6 @@ impl World {
             if !is_present && (stored.is_some() || row.status != Status::Offline) {
                 self.fail(format!("L5: {user} is OFFLINE: state {state:?}, row {row:?}"));
             }
-            self.check_times_at_end(&user, &alive);
             self.check_commanded_at_end(&user, &alive);
         }
         self.check_cursors(&alive);
@@ -176,26 +175,6 @@ impl World {
             ));
         }
         Some((stored, here))
-    }
-
-    /// No node that has the user says that it was heard before what the database has.
-    fn check_times_at_end(&mut self, user: &UserId, alive: &[usize]) {
-        let Some(row) = self.database.rows.get(user).filter(|row| !row.is_deleted) else {
-            return;
-        };
-        let written = (row.last_seen, row.last_active);
-        for &index in alive {
-            let partition = self.nodes[index].partition_index(user);
-            let Some((_, state)) = self.nodes[index].partitions[partition].copied(user) else {
-                continue;
-            };
-            if state.last_seen < written.0 || state.last_active < written.1 {
-                let copied = (state.last_seen, state.last_active);
-                return self.fail(format!(
-                    "S8: node {index} has {user} at {copied:?}, the database at {written:?}"
-                ));
-            }
-        }
     }
 
     fn check_commanded_at_end(&mut self, user: &UserId, alive: &[usize]) {

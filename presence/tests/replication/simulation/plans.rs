@@ -201,6 +201,18 @@ pub(crate) fn a_user_leaves_before_the_offer_of_an_older_report_comes(world: &mu
     world.until(30_000);
 }
 
+/// Redis is emptied as a user leaves; a node that starts knows of the user by the database, withholds that it is OFFLINE, and
+/// then the user comes back.
+pub(crate) fn a_user_comes_back_to_a_node_that_starts(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 1));
+    world.plan(5_000, |world| world.kill(0));
+    world.plan(10_000, World::flush);
+    world.plan(10_010, |world| world.close(0, 1));
+    world.plan(14_900, |world| world.boot(0, None));
+    world.plan(15_400, |world| world.join(0, 2));
+    world.until(60_000);
+}
+
 /// A gateway reports a user by two nodes; the first of the two was heard last, and its offer comes last.
 pub(crate) fn a_report_overtakes_one_that_was_heard_later(world: &mut World) {
     world.plan(4_000, |world| world.hold_publisher(0, 1_500));

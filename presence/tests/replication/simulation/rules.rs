@@ -171,6 +171,11 @@ fn a_report_that_was_heard_later_and_comes_later_is_told() {
 }
 
 #[test]
+fn a_node_that_starts_tells_of_who_comes_back() {
+    does_no_harm("comes back", plans::a_user_comes_back_to_a_node_that_starts);
+}
+
+#[test]
 fn a_session_of_a_moment_leaves_when_the_user_was_seen() {
     does_no_harm("short", plans::a_session_ends_before_it_is_offered);
 }
