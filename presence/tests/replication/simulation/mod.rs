@@ -12,6 +12,7 @@ mod database;
 mod deliver;
 mod effects;
 mod graces;
+mod leaving;
 mod node;
 mod planned;
 mod plans;

@@ -189,30 +189,6 @@ pub(crate) fn a_report_ends_before_its_offer_comes(world: &mut World) {
     world.until(30_000);
 }
 
-/// The offer of a report is on the way for long; meanwhile the user, who was heard since, leaves by another node and is dropped,
-/// and is in the memory of no node.
-pub(crate) fn a_user_leaves_before_the_offer_of_an_older_report_comes(world: &mut World) {
-    world.plan(3_900, |world| world.join(0, 0));
-    world.plan(4_000, |world| world.hold_publisher(1, 1_500));
-    world.plan(4_100, |world| world.gateway_reports(0, 1));
-    world.plan(4_200, |world| world.close(0, 0));
-    world.plan(5_000, |world| (0..3).for_each(|node| world.leave_memory(0, node)));
-    world.plan(8_000, |world| world.expect_agreed_times(0));
-    world.until(30_000);
-}
-
-/// Redis is emptied as a user leaves; a node that starts knows of the user by the database, withholds that it is OFFLINE, and
-/// then the user comes back.
-pub(crate) fn a_user_comes_back_to_a_node_that_starts(world: &mut World) {
-    world.plan(3_000, |world| world.join(0, 1));
-    world.plan(5_000, |world| world.kill(0));
-    world.plan(10_000, World::flush);
-    world.plan(10_010, |world| world.close(0, 1));
-    world.plan(14_900, |world| world.boot(0, None));
-    world.plan(15_400, |world| world.join(0, 2));
-    world.until(60_000);
-}
-
 /// A gateway reports a user by two nodes; the first of the two was heard last, and its offer comes last.
 pub(crate) fn a_report_overtakes_one_that_was_heard_later(world: &mut World) {
     world.plan(4_000, |world| world.hold_publisher(0, 1_500));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use presence::replication::Rule;
 
 use super::world::World;
-use super::{plans, resume};
+use super::{leaving, plans, resume};
 use crate::model::ScriptRule;
 
 /// What is taken out.
@@ -166,13 +166,13 @@ fn a_report_that_was_heard_later_and_comes_later_is_told() {
     does_no_harm("overtaken", plans::a_report_overtakes_one_that_was_heard_later);
     does_no_harm(
         "older report",
-        plans::a_user_leaves_before_the_offer_of_an_older_report_comes,
+        leaving::a_user_leaves_before_the_offer_of_an_older_report_comes,
     );
 }
 
 #[test]
 fn a_node_that_starts_tells_of_who_comes_back() {
-    does_no_harm("comes back", plans::a_user_comes_back_to_a_node_that_starts);
+    does_no_harm("comes back", leaving::a_user_comes_back_to_a_node_that_starts);
 }
 
 #[test]
