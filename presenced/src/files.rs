@@ -74,13 +74,14 @@ impl FileLock {
 /// Who holds the lock of a file, from the kernel's list.
 fn holder_of(file: &File) -> Option<u32> {
     let metadata = file.metadata().ok()?;
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let device = metadata.dev();
-    holder_in(
-        &locks,
-        &format!("{:02x}:{:02x}:{}", major(device), minor(device), metadata.ino()),
-    )
+    let locked = format!("{:02x}:{:02x}:{}", major(device), minor(device), metadata.ino());
+    // The list is read in parts: while other locks come and go, one may be between them.
+    (0..LISTS_READ).find_map(|_| holder_in(&std::fs::read_to_string("/proc/locks").ok()?, &locked))
 }
+
+/// How often the kernel's list is read for a lock that is held.
+const LISTS_READ: usize = 5;
 
 /// A line is `1: FLOCK ADVISORY WRITE 25779 fd:01:524295 0 EOF`; of one that waits the second word is `->`. A process in
 /// another namespace has the number 0.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::Stopwatch;
 use crate::ports::free_port;
 use crate::redis_server::RedisServer;
-use crate::wait::{DEADLINE, next_look_of_thread, wait_until};
+use crate::wait::{DEADLINE, next_look, next_look_of_thread, wait_until};
 
 const SLOTS: usize = 16_384;
 /// The masters at first; as many replicas may follow.
@@ -108,6 +108,9 @@ impl RedisCluster {
         ];
         self.servers.push(RedisServer::start(settings.as_flattened()));
         self.ports.push(port);
+        // As `redis-cli --cluster create` does: masters of one epoch first have to agree on others, in which they vote for nobody.
+        let (last, epoch) = (self.servers.len() - 1, self.servers.len().to_string());
+        assert_eq!(self.command(last, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]), "OK");
         self.command(
             0,
             &["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()],
@@ -192,11 +195,15 @@ impl RedisCluster {
 
     /// Waits until a server is a master, as it sees itself.
     pub async fn until_master(&self, server: usize) {
-        wait_until("the replica takes the place of its master", async || {
-            let role = self.command(server, &["ROLE"]);
-            role.starts_with("master").then_some(())
-        })
-        .await;
+        let waiting = Stopwatch::start();
+        while !self.command(server, &["ROLE"]).starts_with("master") {
+            if waiting.elapsed() > DEADLINE {
+                let nodes = self.command(server, &["CLUSTER", "NODES"]);
+                let link = self.command(server, &["INFO", "replication"]);
+                panic!("timeout: a replica does not take the place of its master\n{nodes}\n{link}");
+            }
+            next_look().await;
+        }
     }
 
     /// Makes a replica the master as an operator does, again if the servers could not agree in time.

@@ -71,7 +71,8 @@ async fn a_write_of_unknown_outcome_is_told_of_a_user_in_no_state() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_was_read_before_observers_were_told_is_told_once() {
     let node = SharedNode::start().await;
-    let (ann, now) = (user("ann"), node.now());
+    // Above all that the node had at its start.
+    let (ann, now) = (user("ann"), node.now().after(Duration::from_secs(1)));
     let (revision, state) = (Revision::new(micros(now)), of_log(Version::NONE, now, false));
     let before = Revision::new(micros(now) - 1);
     let is_told = |after: Revision| {
