@@ -165,12 +165,9 @@ impl Partition {
 mod tests {
     use super::*;
     use crate::Contribution;
-    use crate::replication::node_info::NodeInfo;
-    use crate::replication::partition::Start;
-    use crate::replication::settings::Settings;
+    use crate::replication::partition::{Start, reading_of_tests};
     use crate::replication::state::Share;
     use crate::revision::Revision;
-    use crate::time::{Reading, SystemWall};
 
     const OWN: Incarnation = Incarnation(1);
     const OTHER: Incarnation = Incarnation(2);
@@ -184,18 +181,8 @@ mod tests {
 
     /// The log has these sessions of the user, by name.
     fn machine(user: &UserId, places: &[(Incarnation, &[u64])]) -> Partition {
-        let start = Start {
-            own: OWN,
-            previous: Vec::new(),
-            node: NodeInfo::default(),
-            settings: Settings::of_tests(),
-            seed: 1,
-        };
-        let reading = Reading {
-            mono: Mono::default(),
-            system: SystemWall::from_millis(1_000_000),
-            records_ahead: 0,
-        };
+        let start = Start::of_tests(OWN);
+        let reading = reading_of_tests();
         let share = |(incarnation, sessions): &(Incarnation, &[u64])| Share {
             incarnation: *incarnation,
             contribution: Contribution::default(),

@@ -365,3 +365,27 @@ impl Partition {
         }
     }
 }
+
+/// A moment of the tests of this crate.
+#[cfg(test)]
+pub(super) fn reading_of_tests() -> Reading {
+    Reading {
+        mono: Mono::default(),
+        system: crate::time::SystemWall::from_millis(1_000_000),
+        records_ahead: 0,
+    }
+}
+
+#[cfg(test)]
+impl Start {
+    /// Of a node that has not run before.
+    pub(super) fn of_tests(own: Incarnation) -> Self {
+        Self {
+            own,
+            previous: Vec::new(),
+            node: NodeInfo::default(),
+            settings: Settings::of_tests(),
+            seed: 1,
+        }
+    }
+}

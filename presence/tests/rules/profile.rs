@@ -203,7 +203,7 @@ fn a_part_that_the_log_lacks_is_told_with_the_entry_that_has_it() {
 }
 
 #[test]
-fn a_degraded_profile_is_told_once_though_the_store_answers_before_the_log() {
+fn a_degraded_profile_is_told_once_though_the_store_answers_first() {
     let adopted = |degraded, revision| Adopted {
         durable: DurablePart::default(),
         decision: Decision {

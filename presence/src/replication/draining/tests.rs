@@ -6,11 +6,9 @@ use super::*;
 use crate::replication::call::Call;
 use crate::replication::follower::Pages;
 use crate::replication::names::Epoch;
-use crate::replication::node_info::NodeInfo;
-use crate::replication::partition::Start;
-use crate::replication::settings::Settings;
+use crate::replication::partition::{Start, reading_of_tests};
 use crate::revision::Revision;
-use crate::time::{Mono, Reading, SystemWall};
+use crate::time::Mono;
 
 const OWN: Incarnation = Incarnation(1);
 const OTHER: Incarnation = Incarnation(7);
@@ -51,22 +49,8 @@ fn asks(orders: &[ToldOrder]) -> Tick {
 }
 
 fn machine() -> Partition {
-    let start = Start {
-        own: OWN,
-        previous: Vec::new(),
-        node: NodeInfo::default(),
-        settings: Settings::of_tests(),
-        seed: 1,
-    };
-    Partition::new(start, reading())
-}
-
-fn reading() -> Reading {
-    Reading {
-        mono: Mono::default(),
-        system: SystemWall::from_millis(1_000_000),
-        records_ahead: 0,
-    }
+    let start = Start::of_tests(OWN);
+    Partition::new(start, reading_of_tests())
 }
 
 /// What follows for draining from a tick of that run.
@@ -96,7 +80,7 @@ fn loaded(machine: &mut Partition, is_draining: bool) {
 fn a_tick_that_was_under_way_when_the_order_came_obeys_nothing() {
     let mut machine = machine();
     let nothing = |_: &crate::UserId| None;
-    let reading = reading();
+    let reading = reading_of_tests();
     let input = Input { reading, own: &nothing };
     machine.handle_drain_order(input, order(7, true), 1);
     // The operator thinks better of it, and the node has not read any of that.
@@ -165,7 +149,7 @@ fn an_order_of_a_run_that_is_not_registered_any_more_is_forgotten() {
     assert_eq!(orders, [vec![], vec![]]);
     let nothing = |_: &crate::UserId| None;
     let input = Input {
-        reading: reading(),
+        reading: reading_of_tests(),
         own: &nothing,
     };
     let epoch = Epoch {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::Contribution;
-use crate::replication::node_info::{NodeInfo, Tick};
-use crate::replication::partition::Start;
-use crate::replication::settings::{SCAN_USERS_MAX, Settings};
+use crate::replication::node_info::Tick;
+use crate::replication::partition::{Start, reading_of_tests};
+use crate::replication::settings::SCAN_USERS_MAX;
 use crate::replication::state::{Share, State};
 use crate::revision::Revision;
 use crate::time::{Reading, SystemWall};
@@ -15,17 +15,10 @@ const BEFORE: Incarnation = Incarnation(9);
 
 fn start(grace: Duration) -> Partition {
     let start = Start {
-        own: Incarnation(1),
         previous: vec![(BEFORE, grace)],
-        node: NodeInfo::default(),
-        settings: Settings::of_tests(),
-        seed: 1,
+        ..Start::of_tests(Incarnation(1))
     };
-    let reading = Reading {
-        mono: Mono::default(),
-        system: SystemWall::from_millis(1_000_000),
-        records_ahead: 0,
-    };
+    let reading = reading_of_tests();
     let mut machine = Partition::new(start, reading);
     machine.publisher.ends.clear();
     machine
