@@ -8,7 +8,7 @@ use presence::{CustomStatus, Mono};
 
 use super::super::lookup::KEPT_FOR;
 use super::super::{Shared, SharedOptions};
-use super::server::RedisServer;
+use super::server::{RedisServer, next_look};
 use super::subject::user;
 use crate::clock::{Clock, Stopwatch};
 
@@ -47,10 +47,14 @@ async fn look_up(shared: &Shared, now: Mono) {
     }
 }
 
-/// How many clients the server has beside the one that asks.
-async fn clients(server: &RedisServer) -> usize {
+/// The ids of the connections whose last command was a lookup.
+async fn connections(server: &RedisServer) -> Vec<String> {
     let list: String = server.read(&["CLIENT", "LIST"]).await;
-    list.lines().count() - 1
+    let lookups = list.lines().filter(|line| line.contains("cmd=hget"));
+    lookups
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
@@ -70,13 +74,23 @@ async fn a_connection_for_lookups_is_closed_when_it_is_idle() {
     let server = RedisServer::start(&[]).await;
     let shared = listing(&server).await;
     let now = Mono::from_millis(1_000);
-    look_up(&shared, now).await;
     let partition = shared.partition(0);
+    let look_up = || async {
+        let listed = partition
+            .lookup
+            .custom_status(&shared.servers, 0, &user("gus"), now)
+            .await;
+        assert_eq!(listed.expect("an answer"), Some(CustomStatus::DoNotDisturb));
+        connections(&server).await
+    };
+    let first = look_up().await;
+    assert_eq!(first.len(), 1);
     partition.close_idle_lookup(now.after(KEPT_FOR / 2));
-    assert_eq!(clients(&server).await, 1);
+    assert_eq!(look_up().await, first);
     partition.close_idle_lookup(now.after(KEPT_FOR));
     let waiting = Stopwatch::start();
-    while clients(&server).await > 0 {
+    while !connections(&server).await.is_empty() {
         assert!(waiting.elapsed() < TRIED_FOR, "it stays open");
+        next_look().await;
     }
 }
