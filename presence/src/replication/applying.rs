@@ -9,6 +9,7 @@ use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
 use crate::replication::state::{Command, CommandKind, State};
+use crate::replication::stored_times::ReadState;
 use crate::replication::wanting::Base;
 use crate::revision::Revision;
 use crate::time::{Mono, Wall};
@@ -18,6 +19,7 @@ impl Partition {
     /// The log, or a page, has this state of a user.
     pub(super) fn apply_state(&mut self, input: Input<'_>, user: &UserId, held: Held, by: Option<Incarnation>) {
         let revision = held.revision;
+        let was_awaited = self.publisher.is_waiting_for(user);
         self.publisher.handle_read(user, revision);
         self.lists.note_changed(user);
         let old = self.replica.get(user).cloned();
@@ -26,7 +28,16 @@ impl Partition {
             return self.check(input, user, true);
         }
         let before = old.as_ref().map(Held::state).unwrap_or_default();
-        let (held, state) = self.read_with_times(held, &before);
+        let stored = self.read_state(&held.bytes);
+        let (held, state) = read_with_times(held, stored.clone(), &before);
+        let read = ReadState {
+            by,
+            was_awaited,
+            old: old.as_ref(),
+            stored: &stored,
+            state: &state,
+        };
+        self.note_older_times(input, user, &read);
         if before.durable.part.version > state.durable.part.version {
             self.parts.insert(user.clone(), before.durable.clone());
         }
@@ -53,23 +64,6 @@ impl Partition {
             }
         }
         self.check(input, user, self.settings.has(Rule::SelfCorrection));
-    }
-
-    /// The state, with times that ticks told since it was made.
-    fn read_with_times(&mut self, held: Held, before: &State) -> (Held, State) {
-        let mut state = self.read_state(&held.bytes);
-        let is_forgotten = |command: Command| command.kind == CommandKind::Forget && before.command != Some(command);
-        let later = (
-            state.last_seen.max(before.last_seen),
-            state.last_active.max(before.last_active),
-        );
-        let is_later = later != (state.last_seen, state.last_active);
-        if !is_later || state.command.is_some_and(is_forgotten) || State::decode(&held.bytes).is_err() {
-            return (held, state);
-        }
-        (state.last_seen, state.last_active) = later;
-        let bytes = state.encode().into();
-        (Held { bytes, ..held }, state)
     }
 
     /// Offers what the copy does not have as this node has it.
@@ -329,4 +323,20 @@ impl Partition {
             self.push(Effect::Times(times.clone()));
         }
     }
+}
+
+/// The state, with times that ticks told since it was made.
+fn read_with_times(held: Held, mut state: State, before: &State) -> (Held, State) {
+    let is_forgotten = |command: Command| command.kind == CommandKind::Forget && before.command != Some(command);
+    let later = (
+        state.last_seen.max(before.last_seen),
+        state.last_active.max(before.last_active),
+    );
+    let is_later = later != (state.last_seen, state.last_active);
+    if !is_later || state.command.is_some_and(is_forgotten) || State::decode(&held.bytes).is_err() {
+        return (held, state);
+    }
+    (state.last_seen, state.last_active) = later;
+    let bytes = state.encode().into();
+    (Held { bytes, ..held }, state)
 }

@@ -97,7 +97,7 @@ pub enum Effect {
     /// Load the durable part and tell [`super::Partition::handle_loaded`].
     Load(UserId),
     /// Load the times of these users and tell [`super::Partition::handle_stored_times`]: a node that is gone may have written
-    /// some while it could not tell the log.
+    /// some while it could not tell the log, or one may have before the user left and an older offer came.
     LoadTimes(Vec<UserId>),
     /// Load all users of the partition that are present in the database and tell [`super::Partition::handle_present`]:
     /// the epoch is new.

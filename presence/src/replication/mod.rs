@@ -33,6 +33,7 @@ mod scanning;
 mod settings;
 mod state;
 mod state_bytes;
+mod stored_times;
 mod telling;
 mod timers;
 mod views;

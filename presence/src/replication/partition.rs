@@ -89,6 +89,8 @@ pub struct Partition {
     /// Last seen and last active of users who left the state while something older of them was on its way to it, until the log has
     /// both: nobody may have those users in memory.
     pub(super) times_left: BTreeMap<UserId, (Option<Wall>, Option<Wall>)>,
+    /// Users whom offers of this node brought to the log, whose times the database may have later.
+    pub(super) newcomers: Vec<UserId>,
     /// Places of lost sessions that connections here have taken, until the log says whose they are.
     pub(super) claims: BTreeMap<UserId, Vec<Claim>>,
     /// Users of whose lost sessions some are continued, until the node of the places says so.
@@ -145,6 +147,7 @@ impl Partition {
             commands: BTreeMap::new(),
             parts: BTreeMap::new(),
             times_left: BTreeMap::new(),
+            newcomers: Vec::new(),
             claims: BTreeMap::new(),
             continuing: BTreeSet::new(),
             commands_lost: BTreeMap::new(),

@@ -132,6 +132,7 @@ impl Partition {
     /// Sends what is next, if nothing is under way.
     pub(super) fn advance(&mut self, input: Input<'_>) {
         self.become_ready();
+        self.load_newcomers();
         self.has_more_to_offer = false;
         if self.publisher.under_way.is_some() || self.life == Life::Stopped {
             return;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::replication::effect::Effect;
 use crate::replication::names::Incarnation;
-use crate::replication::node_info::MovedTimes;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{Rule, SPREAD};
@@ -194,16 +193,6 @@ impl Partition {
                 self.push(Effect::Load(user));
             }
         }
-    }
-
-    /// The times that the database has of users whom [`Effect::LoadTimes`] named; none of those of whom it did not answer.
-    /// What a node that is gone contributed to them is removed.
-    pub fn handle_stored_times(&mut self, input: Input<'_>, users: Vec<UserId>, times: &[MovedTimes]) {
-        for times in times {
-            self.apply_times(times);
-        }
-        self.publisher.left_over.extend(users);
-        self.advance(input);
     }
 
     fn end_pass(&mut self, pass: &Pass, now: Mono) {

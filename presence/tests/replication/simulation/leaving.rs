@@ -14,6 +14,34 @@ pub(crate) fn a_user_leaves_before_the_offer_of_an_older_report_comes(world: &mu
     world.until(30_000);
 }
 
+/// The same, and the node whose offer it is does not read that the user is dropped: the log is too short.
+pub(crate) fn a_user_is_dropped_unread_before_the_offer_of_an_older_report_comes(world: &mut World) {
+    report_comes_late(world);
+}
+
+/// The same, and it does not even read that the user leaves, so only the database can tell it when the user was seen last.
+pub(crate) fn a_user_leaves_unread_before_the_offer_of_an_older_report_comes(world: &mut World) {
+    world.plan(4_150, |world| world.join(7, 2));
+    report_comes_late(world);
+}
+
+fn report_comes_late(world: &mut World) {
+    world.partitions[0].log_max = 6;
+    world.plan(3_900, |world| world.join(0, 0));
+    world.plan(4_000, |world| {
+        world.hold_publisher(1, 1_500);
+        world.hold_follower(1, 1_500);
+    });
+    world.plan(4_100, |world| world.gateway_reports(0, 1));
+    world.plan(4_200, |world| world.close(0, 0));
+    world.plan(4_900, |world| (1..7).for_each(|user| world.join(user, 2)));
+    world.plan(5_000, |world| {
+        [0, 2].into_iter().for_each(|node| world.leave_memory(0, node));
+    });
+    world.plan(10_000, |world| world.expect_told_times(0));
+    world.until(30_000);
+}
+
 /// Redis is emptied as a user leaves; a node that starts knows of the user by the database, withholds that it is OFFLINE, and
 /// then the user comes back.
 pub(crate) fn a_user_comes_back_to_a_node_that_starts(world: &mut World) {

@@ -283,6 +283,17 @@ impl World {
         }
     }
 
+    /// All nodes have the user, last seen as the database has it. Redis need not: ticks tell of times alone.
+    pub(crate) fn expect_told_times(&mut self, user: usize) {
+        let user = self.user(user);
+        let row = self.database.rows.get(&user).and_then(|row| row.last_seen);
+        let copied = |node: &Node| node.partitions[0].copied(&user).and_then(|(_, state)| state.last_seen);
+        let copies: Vec<_> = self.nodes.iter().map(copied).collect();
+        if row.is_none() || copies.iter().any(|copy| *copy != row) {
+            self.fail(format!("S8: {user} was last seen at {row:?}, nodes have {copies:?}"));
+        }
+    }
+
     pub(crate) fn kick(&mut self, user: usize, node: usize) {
         let user = self.user(user);
         self.command(&user, node, CommandKind::Kick);

@@ -164,10 +164,13 @@ fn times_that_a_dead_node_has_written_alone_are_told() {
 #[test]
 fn a_report_that_was_heard_later_and_comes_later_is_told() {
     does_no_harm("overtaken", plans::a_report_overtakes_one_that_was_heard_later);
-    does_no_harm(
-        "older report",
+    for plan in [
         leaving::a_user_leaves_before_the_offer_of_an_older_report_comes,
-    );
+        leaving::a_user_is_dropped_unread_before_the_offer_of_an_older_report_comes,
+        leaving::a_user_leaves_unread_before_the_offer_of_an_older_report_comes,
+    ] {
+        does_no_harm("older report", plan);
+    }
 }
 
 #[test]

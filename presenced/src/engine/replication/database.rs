@@ -87,7 +87,8 @@ impl Engine {
         }
     }
 
-    /// The times that the database has of users of a node that is gone, as far as it answers: they don't wait for it.
+    /// The times that the database has of users of a node that is gone, or who came to the log with older ones, as far as it
+    /// answers: they don't wait for it.
     pub(super) async fn load_times(&self, shared: &Shared, number: u16, users: &[UserId]) {
         let waiting = Stopwatch::start();
         let mut unread = 0_u64;
@@ -127,7 +128,7 @@ impl Engine {
         if users > 0 {
             tracing::warn!(
                 users,
-                "users of a node that is gone become OFFLINE with the times that it told: the database did not answer in time"
+                "times of users of a node that is gone, or who came to the log, are those that were told: the database did not answer in time"
             );
         }
     }
