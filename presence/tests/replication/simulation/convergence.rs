@@ -1,12 +1,17 @@
 //! What must hold at the end, when every fault has been over for a while: L for liveness.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use presence::replication::{Incarnation, State};
+use presence::replication::{Command, Incarnation, State};
 use presence::{CustomStatus, Revision, Status, UserId, Wall};
 
 use super::node::Node;
+use super::steps::SKEWS;
 use super::world::{SECOND, World};
+
+/// For how long a command is remembered.
+pub(super) const COMMAND_KEPT: Duration = Duration::from_secs(30);
 
 impl World {
     /// Every fault has been over for a while, and so has every grace period.
@@ -23,12 +28,22 @@ impl World {
                 self.fail(format!("L3: {user} is still marked"));
             }
             let is_present = !here.is_empty() || state.is_present();
-            if !is_present && (stored.is_some() || row.status != Status::Offline) {
+            let is_left = stored.is_some() && !self.may_be_remembered(&state);
+            if !is_present && (is_left || row.status != Status::Offline) {
                 self.fail(format!("L5: {user} is OFFLINE: state {state:?}, row {row:?}"));
             }
             self.check_commanded_at_end(&user, &alive);
         }
         self.check_cursors(&alive);
+    }
+
+    /// Whether the user stays in the state for the command. Nodes count how long by their own clocks, from what Redis's clock said when
+    /// they read it, so it is longer if that one was set forward since.
+    fn may_be_remembered(&self, state: &State) -> bool {
+        let kept = COMMAND_KEPT + Duration::from_secs(SKEWS[0].abs_diff(SKEWS[3]));
+        let now = Wall::from_millis(i64::try_from(self.now / 1_000).unwrap());
+        let is_kept = |command: Command| now < command.at.after(kept);
+        self.jumped_at > 0 && state.command.is_some_and(is_kept)
     }
 
     /// Every fault has been over for 10 s: all agree, but for what only nodes that are gone had, reports that end by themselves (when is a matter of

@@ -8,6 +8,9 @@ use presence::{CustomStatus, EndReason, Report, SessionId, UserId, Version, Wall
 use super::node::Delivery;
 use super::world::{Event, SECOND, World};
 
+/// By how many seconds Redis's clock is off, from the least to the most.
+pub(super) const SKEWS: [i64; 4] = [-50, 0, 0, 30];
+
 impl World {
     pub(crate) fn leave(&mut self, user: &UserId, client: (usize, Incarnation, SessionId), reason: EndReason) {
         self.clients
@@ -226,7 +229,7 @@ impl World {
             8 => self.partitions.iter_mut().for_each(|partition| partition.trim(3)),
             9 => {
                 let before = self.skew;
-                self.skew = self.rng.pick(&[-50, 0, 0, 30]) * i64::try_from(SECOND).unwrap();
+                self.skew = self.rng.pick(&SKEWS) * i64::try_from(SECOND).unwrap();
                 if self.skew > before {
                     self.jumped_at = self.now;
                 }

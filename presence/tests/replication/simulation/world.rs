@@ -158,7 +158,7 @@ impl World {
                 lease: millis(15_000),
                 node_grace: millis(12_000),
                 restart_grace: millis(20_000),
-                command_kept: millis(30_000),
+                command_kept: super::convergence::COMMAND_KEPT,
                 sessions_max: 3,
                 without,
             },
