@@ -1,14 +1,13 @@
-//! Users' tokens (JWT). The key decides the algorithm, never the token; the time is an argument. `pem` recognizes the kinds
-//! of keys in a file.
+//! Users' tokens (JWT): the key of a file, and what the claims mean. The key decides the algorithm, never the token; the time is an
+//! argument. `pem` recognizes the kinds of keys in a file, `signature` verifies.
 
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::signature::{InvalidToken, Verifier};
 use super::{AuthError, forbidden, pem};
 use crate::revocation::Revocation;
 
@@ -26,8 +25,7 @@ const SECRET_MIN_BYTES: usize = 16;
 
 /// A key that verifies tokens, and its one algorithm.
 pub(crate) struct JwtKey {
-    algorithm: Algorithm,
-    key: DecodingKey,
+    verifier: Verifier,
     /// Tells whether a reload brought another key.
     digest: [u8; 32],
 }
@@ -58,7 +56,7 @@ pub(crate) enum InvalidJwtKey {
 impl std::fmt::Debug for JwtKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JwtKey")
-            .field("algorithm", &self.algorithm)
+            .field("algorithm", &self.verifier.algorithm())
             .finish_non_exhaustive()
     }
 }
@@ -91,17 +89,17 @@ impl JwtKey {
             (Algorithm::HS256, DecodingKey::from_secret(secret))
         };
         let bytes = key.try_get_as_bytes().map_err(|_| InvalidJwtKey::Unsupported)?;
+        let verifier = Verifier::new(algorithm, bytes).ok_or(InvalidJwtKey::Unsupported)?;
         let digest = Sha256::digest(bytes).into();
-        Ok(Self { algorithm, key, digest })
+        Ok(Self { verifier, digest })
     }
 }
 
 pub(super) struct Tokens {
-    key: DecodingKey,
+    verifier: Verifier,
     digest: [u8; 32],
     /// The mark of the key, for the connections that its tokens authenticated.
     revocation: Revocation,
-    validation: Validation,
     issuer: Option<String>,
     audience: Option<String>,
 }
@@ -133,18 +131,10 @@ fn not_null<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<f64>, D::Error
 
 impl Tokens {
     pub(super) fn new(key: JwtKey, issuer: Option<String>, audience: Option<String>) -> Self {
-        // Fails if another instance has installed it already.
-        let _ = DEFAULT_PROVIDER.install_default();
-        let mut validation = Validation::new(key.algorithm);
-        // All of this is checked in `verify`: the library reads the clock itself, and accepts a token without a claim.
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
         Self {
-            key: key.key,
+            verifier: key.verifier,
             digest: key.digest,
             revocation: Revocation::default(),
-            validation,
             issuer,
             audience,
         }
@@ -156,7 +146,9 @@ impl Tokens {
         digest.update(self.digest);
         digest.update(format!(
             "{:?} {:?} {:?}",
-            self.validation.algorithms, self.issuer, self.audience
+            [self.verifier.algorithm()],
+            self.issuer,
+            self.audience
         ));
         digest.finalize().into()
     }
@@ -164,7 +156,7 @@ impl Tokens {
     /// Takes the place of `before`: if tokens that were accepted are not any more, their key is revoked.
     pub(super) fn succeed(&mut self, before: &Self) {
         let is_same = self.digest == before.digest
-            && self.validation.algorithms == before.validation.algorithms
+            && self.verifier.algorithm() == before.verifier.algorithm()
             && self.issuer == before.issuer
             && self.audience == before.audience;
         if is_same {
@@ -179,13 +171,8 @@ impl Tokens {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(forbidden("token too long"));
         }
-        let verified = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation);
-        let verified = verified.map_err(|error| forbidden(fault(token, error.kind())))?;
-        if verified.header.crit.is_some() {
-            // RFC 7515, section 4.1.11: a critical extension that is not supported makes the token invalid.
-            return Err(forbidden("token has an unsupported critical extension (crit)"));
-        }
-        let claims = verified.claims;
+        let claims = self.verifier.verify(token).map_err(|fault| forbidden(reason(fault)))?;
+        let claims = decode(&claims).ok_or(forbidden("token needs a sub (text) and an exp (number of seconds)"))?;
         let user = UserId::new(&claims.sub).map_err(|_| forbidden("token sub is not a valid user id"))?;
         if is_after_last_moment(claims.exp) {
             return Err(forbidden("token exp is not in seconds, or lies after the year 9999"));
@@ -221,14 +208,20 @@ impl Tokens {
     }
 }
 
-/// Why the library rejects a token. It verifies the signature before it reads the claims.
-fn fault(token: &[u8], kind: &ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::InvalidSignature => "token signature does not match the daemon's key (--jwt-key)",
-        ErrorKind::InvalidAlgorithm => "token alg does not fit the daemon's key (--jwt-key)",
-        ErrorKind::Json(_) if decode_header(token).is_ok() => "token needs a sub (text) and an exp (number of seconds)",
-        _ => "token is not a JWT signed with HS256, RS256, ES256 or EdDSA",
+fn reason(fault: InvalidToken) -> &'static str {
+    match fault {
+        InvalidToken::Malformed => "token is not a JWT signed with HS256, RS256, ES256 or EdDSA",
+        InvalidToken::OtherAlgorithm => "token alg does not fit the daemon's key (--jwt-key)",
+        // RFC 7515, section 4.1.11: a critical extension that is not supported makes the token invalid.
+        InvalidToken::CriticalExtension => "token has an unsupported critical extension (crit)",
+        InvalidToken::WrongSignature => "token signature does not match the daemon's key (--jwt-key)",
     }
+}
+
+/// The claims, if they are an object: the deserializer would take the elements of a list for them.
+fn decode(claims: &[u8]) -> Option<Claims> {
+    let is_object = claims.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(claims).ok()).flatten()
 }
 
 /// Whether an `aud`, a string or a list, names the audience.

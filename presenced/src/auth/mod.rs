@@ -12,6 +12,7 @@ mod origin;
 mod pem;
 mod proxies;
 mod secrets;
+mod signature;
 #[cfg(test)]
 mod tests;
 

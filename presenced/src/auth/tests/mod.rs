@@ -5,6 +5,7 @@ mod callers;
 mod keys;
 mod proxies;
 mod reload;
+mod token_form;
 mod tokens;
 
 use std::net::IpAddr;
