@@ -111,7 +111,7 @@ impl AppState {
         };
         let (headers, run) = (request.headers(), self.engine.incarnation().to_string());
         let asked = node_request(&run, request.uri());
-        headers.contains_key(NODE_HEADER) && self.admission.authenticate_node(peer.ip(), headers, asked).is_ok()
+        headers.contains_key(&NODE_HEADER) && self.admission.authenticate_node(peer.ip(), headers, asked).is_ok()
     }
 }
 
@@ -142,7 +142,7 @@ impl FromRequestParts<Arc<AppState>> for InternalOrNode {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
-        match parts.headers.contains_key(NODE_HEADER) {
+        match parts.headers.contains_key(&NODE_HEADER) {
             true => identify_node(parts, state).map(|()| Self::Node),
             false => internal(&identify(parts, state)?).map(|()| Self::Internal),
         }

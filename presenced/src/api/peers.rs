@@ -309,7 +309,7 @@ impl AppState {
             })?;
         let request = Request::get(path)
             .header(header::HOST, address)
-            .header(NODE_HEADER, self.tokens_for(run, path))
+            .header(&NODE_HEADER, self.tokens_for(run, path))
             .body(Empty::<Bytes>::new())
             .map_err(|error| not_understood(error.to_string()))?;
         let exchange = exchange(stream, request).await;

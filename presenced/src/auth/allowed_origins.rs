@@ -66,7 +66,7 @@ impl Pages {
     }
 
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<Origin>, AuthError> {
-        let origin = match Given::of(headers, header::ORIGIN.as_str()) {
+        let origin = match Given::of(headers, &header::ORIGIN) {
             Given::Absent => return Ok(None),
             Given::Repeated => return Err(invalid_header("duplicate header: origin")),
             Given::Once(origin) => origin,
@@ -95,7 +95,7 @@ impl Pages {
 
 /// The `Host`, if there is one. Two are an error, and so is a malformed one (RFC 9112, section 3.2).
 fn host_of(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
-    match Given::of(headers, header::HOST.as_str()) {
+    match Given::of(headers, &header::HOST) {
         Given::Absent => Ok(None),
         Given::Repeated => Err(invalid_header("duplicate header: host")),
         Given::Once(host) => match host.to_str() {

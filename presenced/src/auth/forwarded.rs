@@ -3,11 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The addresses, the last one first; none for an entry that is not an address.
 pub(super) fn addresses(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
-    let lines = |name: &str| -> Vec<&[u8]> {
+    let lines = |name: &HeaderName| -> Vec<&[u8]> {
         let values = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
         values.filter(|value| !value.is_empty()).collect()
     };
@@ -15,12 +18,12 @@ pub(super) fn addresses(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAd
         let entries = lines.into_iter().flat_map(entries);
         entries.map(parse).collect()
     };
-    let mut found = split(lines("x-forwarded-for"), address);
+    let mut found = split(lines(&FORWARDED_FOR), address);
     if found.is_empty() {
-        found = split(lines(header::FORWARDED.as_str()), forwarded_for);
+        found = split(lines(&header::FORWARDED), forwarded_for);
     }
     if found.is_empty() {
-        found = split(lines("x-real-ip"), address);
+        found = split(lines(&REAL_IP), address);
     }
     found.into_iter().rev()
 }

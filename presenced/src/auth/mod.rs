@@ -19,7 +19,7 @@ mod tests;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use parking_lot::RwLock;
 use presence::wire::error_code::Code;
 use presence::{InvalidUserId, SystemWall, UserId};
@@ -37,13 +37,13 @@ pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::proxies::{LimitedClient, TrustedProxies};
 
 /// The header of the internal secret.
-const SECRET_HEADER: &str = "x-secret-token";
+static SECRET_HEADER: HeaderName = HeaderName::from_static("x-secret-token");
 /// The header of another node's tokens.
-pub(crate) const NODE_HEADER: &str = "x-node-token";
+pub(crate) static NODE_HEADER: HeaderName = HeaderName::from_static("x-node-token");
 /// The header of a user id in raw UTF-8.
-const USER_HEADER: &str = "x-user-id";
+static USER_HEADER: HeaderName = HeaderName::from_static("x-user-id");
 /// The header of a user id in percent-encoded UTF-8, for callers whose HTTP library can't send raw UTF-8.
-const ENCODED_USER_HEADER: &str = "x-user-id-encoded";
+static ENCODED_USER_HEADER: HeaderName = HeaderName::from_static("x-user-id-encoded");
 
 /// The operator's settings. Without `Debug`, because they hold secrets.
 pub(crate) struct AuthOptions {
@@ -141,14 +141,14 @@ enum Given<'a> {
 
 impl Given<'_> {
     /// A credential. A header without a value is none: some proxies and libraries send it instead of leaving it out.
-    fn credential<'a>(headers: &'a HeaderMap, name: &str) -> Given<'a> {
+    fn credential<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Given<'a> {
         match Given::of(headers, name) {
             Given::Once(value) if value.as_bytes().trim_ascii().is_empty() => Given::Absent,
             given => given,
         }
     }
 
-    fn of<'a>(headers: &'a HeaderMap, name: &str) -> Given<'a> {
+    fn of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Given<'a> {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (None, _) => Given::Absent,
@@ -172,7 +172,7 @@ impl<'a> NamedUser<'a> {
             Given::Absent => Ok(None),
             Given::Repeated => Err(invalid_header("duplicate header: x-user-id")),
         };
-        match (find(USER_HEADER)?, find(ENCODED_USER_HEADER)?) {
+        match (find(&USER_HEADER)?, find(&ENCODED_USER_HEADER)?) {
             (Some(_), Some(_)) => Err(invalid_header("duplicate user: in x-user-id and x-user-id-encoded")),
             (Some(raw), None) => Ok(Some(Self::Raw(raw))),
             (None, Some(encoded)) => Ok(Some(Self::Encoded(encoded))),
@@ -228,7 +228,7 @@ impl Auth {
     ) -> Result<CallerIdentity, AuthError> {
         let checks = self.checks();
         let bearer_subprotocol = bearer_subprotocol.filter(|token| !token.trim().is_empty());
-        let secret = Given::credential(headers, SECRET_HEADER);
+        let secret = Given::credential(headers, &SECRET_HEADER);
         let internal = match &secret {
             Given::Once(value) => match checks.secrets.find(value.as_bytes()) {
                 Some(revocation) => Some(revocation),
@@ -236,7 +236,7 @@ impl Auth {
             },
             Given::Absent | Given::Repeated => None,
         };
-        let authorization = match Given::credential(headers, header::AUTHORIZATION.as_str()) {
+        let authorization = match Given::credential(headers, &header::AUTHORIZATION) {
             Given::Once(value) if is_without_token(value) => Given::Absent,
             // A browser adds the credential of the page, which a page can't prevent; it is for the page's own server.
             Given::Once(value) if bearer_subprotocol.is_some() && is_for_others(value) => Given::Absent,

@@ -19,7 +19,7 @@ impl Auth {
 
     /// Authenticates another node by [`NODE_HEADER`].
     pub(crate) fn authenticate_node(&self, headers: &HeaderMap, request: NodeRequest<'_>) -> Result<(), AuthError> {
-        let tokens = match Given::of(headers, NODE_HEADER) {
+        let tokens = match Given::of(headers, &NODE_HEADER) {
             Given::Absent => return Err(AuthError::Unauthenticated),
             Given::Repeated => return Err(invalid_header("duplicate header: x-node-token")),
             Given::Once(tokens) => tokens.to_str().unwrap_or_default(),

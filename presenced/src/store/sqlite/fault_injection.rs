@@ -51,6 +51,9 @@ pub(super) struct FaultPoints {
     /// By how many requests.
     #[cfg(test)]
     pub(super) read_requests: std::sync::atomic::AtomicU64,
+    /// How often the index of the log was checked for reads of users.
+    #[cfg(test)]
+    pub(super) index_checks: std::sync::atomic::AtomicU64,
     /// While a test holds it, no commit begins.
     #[cfg(test)]
     pub(super) commits: Mutex<()>,
@@ -83,6 +86,12 @@ impl FaultPoints {
         }
         let _ = step;
         Ok(())
+    }
+
+    /// Called before the index of the log is checked for users who are read together.
+    pub(super) fn check_index(&self) {
+        #[cfg(test)]
+        self.index_checks.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Called between a read and its answer.

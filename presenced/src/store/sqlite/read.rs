@@ -84,11 +84,18 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
 /// Reads each. After a failure that is not the row's own the rest is not tried: it would fail as well. Several are read in one
 /// transaction: to begin one takes as long as to read a user. If it can't begin, each read fails for the same reason.
 fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId], health: &Health) -> Vec<LoadedRow> {
+    let Some(first) = users.first() else {
+        return Vec::new();
+    };
+    // Once for all of them: it asks the system.
+    health.faults.check_index();
+    if let Err(error) = log_check.check_index() {
+        return vec![Err(health.read_failed(first, &error)); users.len()];
+    }
     let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
     let _transaction = (users.len() > 1).then(|| connection.unchecked_transaction());
     for user in users {
         let row = caught(|| {
-            log_check.check_index()?;
             retrying(connection, || {
                 health.faults.pass(Step::Read)?;
                 load(connection, user)

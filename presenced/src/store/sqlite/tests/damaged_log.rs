@@ -153,10 +153,35 @@ async fn an_index_cut_while_open_ends_no_process() {
     file(&dir, Beside::LogIndex).set_len(0).unwrap();
     let read = store.load(&user("user-1")).await;
     assert!(matches!(read, Err(StoreError::Sealed { .. })), "{read:?}");
+    let users = [user("user-1"), user("user-2")];
+    for rows in [
+        store.load_many(&users).await.unwrap(),
+        store.load_first(&users).await.unwrap(),
+    ] {
+        let is_sealed = |row: &Result<_, _>| matches!(row, Err(StoreError::Sealed { .. }));
+        assert!(rows.len() == 2 && rows.iter().all(is_sealed), "{rows:?}");
+    }
     let saved = store.set_custom_at("user-1", Idle, 2).await;
     assert!(matches!(saved, Err(StoreError::Sealed { .. })), "{saved:?}");
     let error = store.health().error.unwrap();
     assert!(error.contains("the index of the log was truncated"), "{error}");
     store.close();
     assert_eq!(dir.open().custom("user-1").await, Some(Idle), "a start makes it anew");
+}
+
+#[tokio::test]
+async fn the_index_is_checked_once_for_users_who_are_read_together() {
+    let (_dir, store) = written().await;
+    let checks = || {
+        let faults = &store.sqlite().inner.health.faults;
+        faults.index_checks.load(std::sync::atomic::Ordering::SeqCst)
+    };
+    let before = checks();
+    store
+        .load_many(&["user-1", "user-2", "nobody"].map(user))
+        .await
+        .unwrap();
+    assert_eq!(checks(), before + 1);
+    store.load(&user("user-1")).await.unwrap();
+    assert_eq!(checks(), before + 2);
 }
