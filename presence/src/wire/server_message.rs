@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error_code::Code;
+use super::record::encode::{RECORD_BYTES, push_string, push_time};
 use super::record::{Record, Update};
 use crate::time::Wall;
 
@@ -104,12 +105,40 @@ pub enum ServerMessage<Id = Value> {
 }
 
 impl<Id: Serialize> ServerMessage<Id> {
-    /// The message as the text of a frame.
+    /// The message as the text of a frame. The welcome, which every connection is sent, is written without the general
+    /// serializer, byte for byte as that does; a test compares the two.
     ///
     /// # Errors
     /// Never for a message whose id is a `MessageId` or a JSON value.
     pub fn encode(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        let Self::Welcome {
+            session_id,
+            user,
+            now,
+            ping_seconds,
+            node,
+            version,
+        } = self
+        else {
+            return serde_json::to_string(self);
+        };
+        let mut text = String::with_capacity(2 * RECORD_BYTES);
+        text.push_str(r#"{"type":"welcome","sessionId":"#);
+        push_string(&mut text, session_id);
+        if let Some(user) = user {
+            text.push_str(r#","user":"#);
+            user.encode(&mut text);
+        }
+        text.push_str(r#","now":"#);
+        push_time(&mut text, Some(*now));
+        text.push_str(r#","pingSeconds":"#);
+        text.push_str(&serde_json::to_string(ping_seconds)?);
+        text.push_str(r#","node":"#);
+        push_string(&mut text, node);
+        text.push_str(r#","version":"#);
+        push_string(&mut text, version);
+        text.push('}');
+        Ok(text)
     }
 }
 

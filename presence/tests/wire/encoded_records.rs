@@ -2,6 +2,7 @@
 
 use presence::wire::record::{Record, Removed, Update};
 use presence::wire::rest::{Counts, Page, QueryResponse, RecordResponse};
+use presence::wire::server_message::ServerMessage;
 use presence::{Actor, CustomStatus, Reason, Revision, Status, UserId, Wall};
 use serde::Serialize;
 
@@ -108,5 +109,23 @@ fn the_response_of_one_record_has_its_fields_beside_the_clock() {
         let fields = json(&record);
         let response = RecordResponse { now, record };
         assert_eq!(response.encode(), format!(r#"{{"now":"{now}",{}"#, &fields[1..]));
+    }
+}
+
+#[test]
+fn a_welcome_is_encoded_as_by_serde() {
+    let texts = ["node-1", "", "a\"b\\", "tab\tand\u{1}", "snow☃man"];
+    let seconds = [25.0, 0.02, 1.0 / 3.0, 1e16, 86_400.0, f64::NAN];
+    let users = records().into_iter().map(Some).chain([None]);
+    for (number, user) in users.enumerate() {
+        let welcome: ServerMessage = ServerMessage::Welcome {
+            session_id: texts[number % 5].into(),
+            user,
+            now: Wall::from_millis(1_700_000_000_123 + number as i64),
+            ping_seconds: seconds[number % seconds.len()],
+            node: texts[number / 5 % 5].into(),
+            version: texts[number / 25 % 5].into(),
+        };
+        assert_eq!(welcome.encode().unwrap(), json(&welcome));
     }
 }
