@@ -223,7 +223,7 @@ impl Connection {
     pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono) {
         let expires = self.token_deadline(self.context.clock.read());
         *self.keepalive.lock() = Keepalive::new(now, expires);
-        let next = now.after(self.context.keepalive.ping_interval);
+        let next = self.context.keepalive.ping_at(now);
         self.arm(expires.map_or(next, |at| at.min(next)));
     }
 

@@ -1,5 +1,7 @@
 //! The keepalive alone: pings, their timeouts, and peers that are slow, silent or dead.
 
+mod ping_batches;
+
 use super::*;
 
 const OPTIONS: KeepaliveOptions = KeepaliveOptions {
@@ -369,7 +371,7 @@ proptest::proptest! {
         let mut keepalive = Keepalive::new(at(0), None);
         let mut now = 0;
         for delay in delays {
-            let (close_reason, pings) = simulate(&mut keepalive, now..=now + 25_100, |_| DONE);
+            let (close_reason, pings) = simulate(&mut keepalive, now..=now + 25_300, |_| DONE);
             proptest::prop_assert_eq!(close_reason, None);
             proptest::prop_assert_eq!(pings.len(), 1);
             let pinged = pings[0];
