@@ -50,6 +50,7 @@ pub(super) async fn reach_redis(
         urls: settings.redis.clone(),
         root_certificates: root_certificates.context("--redis-ca-file")?,
         password_file: settings.password_file.clone(),
+        ..RedisOptions::default()
     };
     let servers = Arc::new(RedisServers::new(&options).context("--redis")?);
     let facts = SharedFacts {

@@ -20,6 +20,22 @@ pub(super) const CONNECTS_WITHIN: Duration = Duration::from_secs(1);
 /// A call that takes longer has failed: the partition is unreachable then (2 s).
 pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a server is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerTimes {
+    pub(super) connects_within: Duration,
+    pub(super) answers_within: Duration,
+}
+
+impl Default for AnswerTimes {
+    fn default() -> Self {
+        Self {
+            connects_within: CONNECTS_WITHIN,
+            answers_within: ANSWERS_WITHIN,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
@@ -52,9 +68,9 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects, and gives the server the scripts.
-    pub(super) async fn open(client: &redis::Client, keys: Keys) -> Result<Self, LinkError> {
+    pub(super) async fn open(client: &redis::Client, keys: Keys, times: AnswerTimes) -> Result<Self, LinkError> {
         let mut link = Self {
-            connection: connect(client).await?,
+            connection: connect(client, times).await?,
             keys,
             digests: Vec::new(),
         };

@@ -12,7 +12,7 @@ use redis::{ConnectionAddr, FromRedisValue, RedisError, Value};
 
 use super::link::{CONNECTS_WITHIN, LinkError};
 use super::server_info;
-use super::servers::{RedisServers, connect};
+use super::servers::RedisServers;
 use crate::clock::Stopwatch;
 use crate::redis_url;
 
@@ -121,7 +121,7 @@ impl RedisServers {
     async fn ask_all(&self, place: Option<ConnectionAddr>, mut stats: RedisStats) -> Result<RedisStats, LinkError> {
         let client = self.client_at(place.clone())?;
         let asking = Stopwatch::start();
-        let mut connection = connect(&client).await?;
+        let mut connection = self.connect(&client).await?;
         let info: Option<String> = ask(&mut connection, &["INFO"], &mut stats.denied).await?;
         stats.answer_seconds = asking.elapsed().as_secs_f64();
         let save: Option<Vec<String>> = ask(&mut connection, &["CONFIG", "GET", "save"], &mut stats.denied).await?;
@@ -142,7 +142,7 @@ impl RedisServers {
     /// Whether the server does nothing for a client that names no user and no password; none if that can't be told.
     async fn keeps_strangers_out(&self, place: Option<ConnectionAddr>) -> Option<bool> {
         let tried = async {
-            let mut connection = connect(&self.stranger_at(place)?).await?;
+            let mut connection = self.connect(&self.stranger_at(place)?).await?;
             redis::cmd("PING").query_async::<()>(&mut connection).await?;
             Ok::<_, LinkError>(())
         };

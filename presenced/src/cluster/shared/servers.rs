@@ -15,7 +15,7 @@ use redis::{
 };
 
 use super::keys::{Keys, META};
-use super::link::{ANSWERS_WITHIN, CONNECTS_WITHIN, Link, LinkError};
+use super::link::{AnswerTimes, Link, LinkError};
 use crate::data_dir::{self, DataDirError};
 use crate::redis_url::RedisUrl;
 
@@ -28,6 +28,7 @@ pub(crate) struct RedisOptions {
     pub(crate) root_certificates: Option<Vec<u8>>,
     /// The file with the password, read at each connection.
     pub(crate) password_file: Option<PathBuf>,
+    pub(crate) times: AnswerTimes,
 }
 
 /// The servers, as far as they are known.
@@ -38,6 +39,7 @@ pub(crate) struct RedisServers {
     seeds: Vec<ConnectionInfo>,
     root_certificates: Option<Vec<u8>>,
     password_file: Option<PathBuf>,
+    times: AnswerTimes,
     /// Which of them is asked first.
     first_seed: AtomicUsize,
     /// Where each partition is; empty before it was asked.
@@ -59,6 +61,7 @@ impl RedisServers {
             seeds: seeds.collect::<Result<_, LinkError>>()?,
             root_certificates: options.root_certificates.clone(),
             password_file: options.password_file.clone(),
+            times: options.times,
             first_seed: AtomicUsize::new(0),
             places: Mutex::default(),
             seen: Mutex::default(),
@@ -81,7 +84,7 @@ impl RedisServers {
         if let Some(place) = &place {
             self.places.lock().insert(partition, place.clone());
         }
-        let opened = Link::open(&self.client_at(place)?, Keys::of(partition)).await;
+        let opened = Link::open(&self.client_at(place)?, Keys::of(partition), self.times).await;
         if opened.is_err() {
             self.lose(partition);
         }
@@ -91,7 +94,11 @@ impl RedisServers {
     /// A new connection to the server that has what all partitions share.
     pub(super) async fn connect_to_meta(&self) -> Result<MultiplexedConnection, LinkError> {
         let place = self.find(META).await?;
-        connect(&self.client_at(place)?).await
+        self.connect(&self.client_at(place)?).await
+    }
+
+    pub(super) async fn connect(&self, client: &redis::Client) -> Result<MultiplexedConnection, LinkError> {
+        connect(client, self.times).await
     }
 
     /// The servers that the operator named.
@@ -134,7 +141,7 @@ impl RedisServers {
     }
 
     async fn ask(&self, seed: &ConnectionInfo, key: &str) -> Result<Option<ConnectionAddr>, LinkError> {
-        let mut connection = connect(&self.client(seed.clone())?).await?;
+        let mut connection = self.connect(&self.client(seed.clone())?).await?;
         let mut slot_of = redis::cmd("CLUSTER");
         slot_of.arg("KEYSLOT").arg(key);
         let slot: i64 = match slot_of.query_async(&mut connection).await {
@@ -162,7 +169,7 @@ impl RedisServers {
     }
 
     async fn masters_by(&self, seed: &ConnectionInfo) -> Result<Vec<Option<ConnectionAddr>>, LinkError> {
-        let mut connection = connect(&self.client(seed.clone())?).await?;
+        let mut connection = self.connect(&self.client(seed.clone())?).await?;
         let asked = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await;
         let slots: Vec<Value> = match asked {
             Ok(slots) => slots,
@@ -217,10 +224,10 @@ impl RedisServers {
 }
 
 /// A connection on which every answer has its time.
-pub(super) async fn connect(client: &redis::Client) -> Result<MultiplexedConnection, LinkError> {
+pub(super) async fn connect(client: &redis::Client, times: AnswerTimes) -> Result<MultiplexedConnection, LinkError> {
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECTS_WITHIN))
-        .set_response_timeout(Some(ANSWERS_WITHIN));
+        .set_connection_timeout(Some(times.connects_within))
+        .set_response_timeout(Some(times.answers_within));
     Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }
 

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use presence::wire::rest::{Persistence, RedisInfo, RedisStats};
 
-use super::super::servers::{RedisOptions, RedisServers};
+use super::super::servers::{RedisOptions, RedisServers, connect};
 use super::ports::free_port;
-use super::server::RedisServer;
+use super::server::{PATIENT, RedisServer};
 use crate::clock::Stopwatch;
 use crate::redis_url::RedisUrl;
 
@@ -25,7 +25,7 @@ async fn look(server: &RedisServer) -> RedisStats {
 
 /// How many connections the server has taken.
 async fn connections(client: &redis::Client) -> u64 {
-    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    let mut connection = connect(client, PATIENT).await.expect("a connection");
     let asked = redis::cmd("INFO").arg("stats").query_async(&mut connection).await;
     let stats: String = asked.expect("an answer");
     let count = |line: &str| line.strip_prefix("total_connections_received:")?.trim().parse().ok();
@@ -103,7 +103,7 @@ async fn a_server_that_lets_strangers_in_is_told_from_one_that_does_not() {
         RedisServers::new(&RedisOptions {
             urls: vec![RedisUrl::parse(&url).expect("an address")],
             password_file: Some(file.clone()),
-            ..RedisOptions::default()
+            ..RedisOptions::patient()
         })
         .expect("an address")
     };

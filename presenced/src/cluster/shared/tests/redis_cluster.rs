@@ -76,7 +76,7 @@ impl Masters {
         let urls = self.ports[..count].iter().map(url).collect();
         RedisServers::new(&RedisOptions {
             urls,
-            ..RedisOptions::default()
+            ..RedisOptions::patient()
         })
         .expect("an address")
     }

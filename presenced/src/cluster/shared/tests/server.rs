@@ -5,15 +5,31 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redis::FromRedisValue;
+use redis::aio::MultiplexedConnection;
 
 use super::super::keys::Keys;
-use super::super::link::Link;
-use super::super::servers::{RedisOptions, RedisServers};
+use super::super::link::{AnswerTimes, Link};
+use super::super::servers::{RedisOptions, RedisServers, connect};
 use crate::clock::Stopwatch;
 use crate::redis_url::RedisUrl;
 
 /// How long a server may take to start, on a busy machine.
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
+
+/// A server answers in its time, however busy the machine is.
+pub(super) const PATIENT: AnswerTimes = AnswerTimes {
+    connects_within: STARTS_WITHIN,
+    answers_within: STARTS_WITHIN,
+};
+
+impl RedisOptions {
+    pub(super) fn patient() -> Self {
+        Self {
+            times: PATIENT,
+            ..Self::default()
+        }
+    }
+}
 
 /// The pause between two looks at something that is about to happen.
 pub(super) async fn next_look() {
@@ -62,7 +78,7 @@ impl RedisServer {
 
     async fn wait_until_it_answers(&self) {
         let started = Stopwatch::start();
-        while Link::open(&self.client(), Keys::of(0)).await.is_err() {
+        while Link::open(&self.client(), Keys::of(0), PATIENT).await.is_err() {
             assert!(started.elapsed() < STARTS_WITHIN, "redis-server does not answer");
             next_look().await;
         }
@@ -77,7 +93,7 @@ impl RedisServer {
     pub(crate) fn servers(&self) -> RedisServers {
         let options = RedisOptions {
             urls: self.urls(),
-            ..RedisOptions::default()
+            ..RedisOptions::patient()
         };
         RedisServers::new(&options).expect("an address")
     }
@@ -97,9 +113,19 @@ impl RedisServer {
 
     /// A connection about a partition.
     pub(super) async fn link(&self, partition: u16) -> Link {
-        Link::open(&self.client(), Keys::of(partition))
+        self.link_within(partition, PATIENT).await
+    }
+
+    /// The same that waits for answers for this long.
+    pub(super) async fn link_within(&self, partition: u16, times: AnswerTimes) -> Link {
+        Link::open(&self.client(), Keys::of(partition), times)
             .await
             .expect("a connection")
+    }
+
+    /// A connection for commands of operators.
+    async fn connection(&self) -> MultiplexedConnection {
+        connect(&self.client(), PATIENT).await.expect("a connection")
     }
 
     /// Waits until somebody waits for the next entry of a log.
@@ -119,12 +145,7 @@ impl RedisServer {
     /// Sends a command that is answered late, and gives the task that waits for it.
     pub(super) async fn command_in_background(&self, words: &[&str]) -> tokio::task::JoinHandle<()> {
         let words: Vec<String> = words.iter().copied().map(str::to_owned).collect();
-        let mut connection = self
-            .client()
-            .get_multiplexed_async_connection()
-            .await
-            .expect("a connection");
-        connection.set_response_timeout(STARTS_WITHIN);
+        let mut connection = self.connection().await;
         let mut command = redis::cmd(&words[0]);
         for word in &words[1..] {
             command.arg(word);
@@ -140,11 +161,7 @@ impl RedisServer {
 
     /// The same, with the answer as a type.
     pub(super) async fn read<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut connection = self
-            .client()
-            .get_multiplexed_async_connection()
-            .await
-            .expect("a connection");
+        let mut connection = self.connection().await;
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
             command.arg(*word);

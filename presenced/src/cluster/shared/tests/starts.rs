@@ -204,7 +204,7 @@ async fn a_wrong_password_is_an_error_at_once_and_a_changed_one_is_read() {
     let options = RedisOptions {
         urls: server.urls(),
         password_file: Some(file.clone()),
-        ..RedisOptions::default()
+        ..RedisOptions::patient()
     };
     let servers = RedisServers::new(&options).expect("an address");
     let error = refused(&servers, &facts(), node("a", LONG)).await.to_string();
@@ -239,7 +239,7 @@ async fn several_addresses_must_be_of_a_cluster() {
     let server = RedisServer::start(&[]).await;
     let options = RedisOptions {
         urls: [server.urls(), server.urls()].concat(),
-        ..RedisOptions::default()
+        ..RedisOptions::patient()
     };
     let servers = RedisServers::new(&options).expect("addresses");
     let error = refused(&servers, &facts(), node("a", LONG)).await.to_string();

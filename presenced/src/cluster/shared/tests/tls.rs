@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::super::link::AnswerTimes;
 use super::super::servers::{RedisOptions, RedisServers};
 use super::ports::free_port;
-use super::server::RedisServer;
+use super::server::{PATIENT, RedisServer};
 use super::starts::{LONG, facts, node, refused};
 use crate::redis_url::RedisUrl;
 
@@ -40,7 +41,12 @@ fn certificate(dir: &Path, name: &str, authority: Option<&PemFiles>) -> PemFiles
 
 /// As a node with these root certificates knows the server at this host.
 fn servers(host: &str, port: u16, roots: &PemFiles) -> RedisServers {
+    servers_within(host, port, roots, PATIENT)
+}
+
+fn servers_within(host: &str, port: u16, roots: &PemFiles, times: AnswerTimes) -> RedisServers {
     let options = RedisOptions {
+        times,
         urls: vec![RedisUrl::parse(&format!("rediss://{host}:{port}")).expect("an address")],
         root_certificates: Some(std::fs::read(&roots.0).expect("a certificate")),
         ..RedisOptions::default()
@@ -87,7 +93,7 @@ async fn a_certificate_must_be_signed_by_the_named_roots_for_the_host() {
 
     let plain = RedisOptions {
         urls: vec![RedisUrl::parse(&format!("redis://localhost:{port}")).expect("an address")],
-        ..RedisOptions::default()
+        ..RedisOptions::patient()
     };
     let plain = RedisServers::new(&plain).expect("servers");
     let error = plain.open(0).await.expect_err("no TLS to a port with it");
@@ -101,7 +107,8 @@ async fn a_server_without_tls_that_is_asked_with_it_gets_a_hint() {
     let authority = certificate(dir.path(), "own", None);
     let port = free_port();
     let _server = RedisServer::start(&["--bind", "127.0.0.1", "--port", &port.to_string()]).await;
-    let servers = servers("localhost", port, &authority);
+    // The server waits for the end of a line.
+    let servers = servers_within("localhost", port, &authority, AnswerTimes::default());
     let error = servers.open(0).await.expect_err("TLS to a port without it");
     let hint = servers.tls_hint(&error);
     assert!(hint.is_some_and(|hint| hint.contains("redis://")), "{error:?}");
