@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::postgres::{PostgresHold, PostgresStore};
 use super::sqlite::{SqliteHold, SqliteStore};
@@ -10,6 +11,19 @@ use super::{OpenError, OpenOptions, PostgresPlace, Store, StoreMetrics};
 /// Opens a database that was closed just now.
 pub(crate) fn when_free<T>(open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
     crate::files::when_free(|error| matches!(error, OpenError::InUse { .. }), open)
+}
+
+/// How long callers wait in tests, but for those that are to give up: longer than a busy machine takes for a write.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl OpenOptions {
+    /// For a store that a test asks for what is to succeed.
+    pub(crate) fn patient() -> Self {
+        Self {
+            answer_within: PATIENCE,
+            ..Self::default()
+        }
+    }
 }
 
 /// While it lives, some operation of the store stands still.
@@ -61,6 +75,12 @@ impl Store {
     /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
     pub(crate) fn lose_answers(&self, is_losing: bool) {
         self.requests().is_losing.store(is_losing, Ordering::SeqCst);
+    }
+
+    /// From now on callers give up after this time, whatever the options say.
+    pub(crate) fn answer_within(&self, patience: Duration) {
+        let millis = u64::try_from(patience.as_millis()).expect("a short time");
+        self.requests().patience_millis.store(millis, Ordering::SeqCst);
     }
 
     /// No read is answered while the result lives.

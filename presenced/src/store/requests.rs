@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 #[cfg(test)]
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use presence::{NodeName, Revision, Source, UserId, Version, Wall};
@@ -33,6 +33,9 @@ pub(super) struct Requests {
     metrics: StoreMetrics,
     /// After how long a caller is answered even if the database has not.
     answer_within: Duration,
+    /// What a test has set in its place, in milliseconds; 0: nothing.
+    #[cfg(test)]
+    pub(super) patience_millis: AtomicU64,
     /// Whether nobody learns what a write came to.
     #[cfg(test)]
     pub(super) is_losing: AtomicBool,
@@ -91,8 +94,19 @@ impl Requests {
             answer_within: options.answer_within,
             metrics,
             #[cfg(test)]
+            patience_millis: AtomicU64::default(),
+            #[cfg(test)]
             is_losing: AtomicBool::default(),
         }
+    }
+
+    /// After how long a caller is answered.
+    fn patience(&self) -> Duration {
+        #[cfg(test)]
+        if let millis @ 1.. = self.patience_millis.load(Ordering::SeqCst) {
+            return Duration::from_millis(millis);
+        }
+        self.answer_within
     }
 
     /// Refuses further reads.
@@ -135,7 +149,7 @@ impl Requests {
             ticket: ticket.clone(),
         };
         self.writes.push(job).map_err(|rejected| self.rejected(rejected))?;
-        match tokio::time::timeout(self.answer_within, answer).await {
+        match tokio::time::timeout(self.patience(), answer).await {
             Ok(Ok(answer)) => self.told(answer),
             Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
             Err(_) => {
@@ -170,7 +184,7 @@ impl Requests {
             caller: caller(sender),
         };
         push(self.reads_of(lane), job).map_err(|rejected| self.rejected(rejected))?;
-        match tokio::time::timeout(self.answer_within, answer).await {
+        match tokio::time::timeout(self.patience(), answer).await {
             Ok(answer) => answer.map_err(|_| self.rejected(Rejected::Closed)),
             Err(_) => Err(unanswered()),
         }
@@ -330,7 +344,7 @@ impl Store {
     pub(crate) async fn tell_alive(&self, heartbeat: Heartbeat) -> bool {
         let requests = self.requests();
         let telling = requests.alive.save(heartbeat.wall, heartbeat.ceiling);
-        tokio::time::timeout(requests.answer_within, telling)
+        tokio::time::timeout(requests.patience(), telling)
             .await
             .unwrap_or(false)
     }

@@ -29,6 +29,8 @@ use crate::server::tests::auth;
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
+/// The longest anything here may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// A client without a proxy.
 pub(super) const UNTRUSTED: &str = "198.51.100.7:40000";
 /// The proxy that is trusted.
@@ -239,7 +241,7 @@ async fn engine(
 ) -> (Arc<Engine>, impl std::any::Any + use<>) {
     let metrics = StoreMetrics::register(&mut Registry::default());
     let path = dir.path().join("presence.db");
-    let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+    let (store, startup) = Store::open(&path, &OpenOptions::patient(), metrics).expect("a store");
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
             timers: presence::Timers {
@@ -255,7 +257,7 @@ async fn engine(
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
-            connect_waits: EngineOptions::CONNECT_WAITS,
+            connect_waits: DEADLINE,
             sweep_every: EngineOptions::SWEEP_EVERY,
             keepalive: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),

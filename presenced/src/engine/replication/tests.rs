@@ -11,7 +11,7 @@ use presence::replication::{Effect, Incarnation, NodeInfo, Settings, State};
 use presence::{CustomStatus, Profile, Revision, Source, Status, UserId, Version, Wall};
 use prometheus_client::registry::Registry;
 
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::Clock;
 use crate::cluster::shared::tests::server::RedisServer;
 use crate::cluster::{Cluster, Shared, SharedOptions};
 use crate::connection::user_pin::UserPin;
@@ -45,7 +45,7 @@ impl SharedNode {
         let options = OpenOptions {
             access: Access::Shared,
             queue_max: QUEUE_MAX,
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         };
         let mut registry = Registry::default();
         let metrics = StoreMetrics::register(&mut registry);
@@ -310,17 +310,15 @@ async fn a_call_does_not_wait_for_what_the_log_has() {
     let node = SharedNode::start().await;
     let ann = user("ann");
     let partition = node.shared().partition_of(&ann);
-    // Something else that happens in the partition answers a few of them soon, and a machine that is busy many of them late.
-    let mut at_once = 0;
-    for _ in 0..200 {
-        let waiting = Stopwatch::start();
-        partition.wait_for_log(&ann).await;
-        at_once += usize::from(waiting.elapsed() < Duration::from_millis(10));
-        if at_once == 80 {
+    // Something else that happens in the partition answers a few of them in time, and a busy machine some of them late.
+    let mut in_time = 0;
+    for _ in 0..300 {
+        in_time += usize::from(partition.wait_for_log(&ann).await);
+        if in_time == 80 {
             break;
         }
     }
-    assert_eq!(at_once, 80, "of 200");
+    assert_eq!(in_time, 80, "of 300");
     node.stop().await;
 }
 

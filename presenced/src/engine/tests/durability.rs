@@ -101,7 +101,7 @@ async fn a_report_outlives_a_restart_and_ends_at_its_deadline() {
         .report(&user("long"), report(Some(ttl)))
         .await
         .expect("a report");
-    let ttl = std::time::Duration::from_secs(1);
+    let ttl = std::time::Duration::from_secs(3);
     fixture
         .engine
         .report(&user("short"), report(Some(ttl)))

@@ -9,7 +9,7 @@ use presence::wire::server_message::ServerMessage;
 use presence::{EndReason, Rate, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
 
-use super::fixture::{DEADLINE, engine_options, user};
+use super::fixture::{engine_options, user};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::connection::Connection;
@@ -64,7 +64,7 @@ impl Stepped {
             custom_statuses,
             ..engine_options(GRACE)
         };
-        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
+        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::patient(), options, |_| {}).await
     }
 
     /// Whose loops, once it runs, look all the time whether an hour is over.
@@ -74,7 +74,7 @@ impl Stepped {
             sweep_every: Duration::from_millis(1),
             ..engine_options(GRACE)
         };
-        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
+        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::patient(), options, |_| {}).await
     }
 
     /// On a store whose callers give up soon, and not before a busy machine has written something.
@@ -82,7 +82,7 @@ impl Stepped {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
         let options = OpenOptions {
             answer_within: Duration::from_secs(1),
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         };
         Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE), |_| {}).await
     }
@@ -104,7 +104,7 @@ impl Stepped {
         let clock = Clock::manual(self.clock.wall().after(down));
         self.store.close();
         let dir = Arc::clone(&self.dir);
-        let options = (OpenOptions::default(), engine_options(GRACE));
+        let options = (OpenOptions::patient(), engine_options(GRACE));
         Self::on_store(dir, clock, &options.0, options.1, |store| store.fail_commits(true)).await
     }
 
@@ -143,7 +143,7 @@ impl Stepped {
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
-        Self::on_store(dir, clock, &OpenOptions::default(), engine_options(GRACE), |_| {}).await
+        Self::on_store(dir, clock, &OpenOptions::patient(), engine_options(GRACE), |_| {}).await
     }
 
     async fn on_store(
@@ -165,8 +165,6 @@ impl Stepped {
             options: EngineOptions {
                 // Another number in each run.
                 incarnation: cluster.floor().get(),
-                // However busy the machine is, nobody is degraded by that.
-                connect_waits: DEADLINE,
                 ..engine_options
             },
             clock: Arc::clone(&clock),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use presence::wire::record::Viewer;
 use presence::{Actor, CustomStatus, EndReason, Profile, ReportInput, Source, Status};
 
-use super::fixture::{Fixture, user};
-use crate::engine::EngineError;
+use super::fixture::{Fixture, Settings, user};
 use crate::engine::publisher::Publication;
 use crate::engine::users::UserState;
+use crate::engine::{EngineError, EngineOptions};
 use crate::store::StoreError;
 
 /// Whether the store could not do its part.
@@ -112,7 +112,11 @@ async fn a_stop_that_could_not_write_everything_counts_as_a_crash() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connect_does_not_wait_for_a_store_that_hangs() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::with(Settings {
+        connect_waits: EngineOptions::CONNECT_WAITS,
+        ..Settings::default()
+    })
+    .await;
     let held = fixture.store.hold_reads();
     let _ann = fixture.connect("ann").await;
     let viewer = Viewer::Internal;

@@ -13,8 +13,8 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, Us
 use super::client::Client;
 use super::fixture::{Fixture, Settings, user};
 use super::random::Rng;
-use crate::engine::Engine;
 use crate::engine::users::LockedEntry;
+use crate::engine::{Engine, EngineOptions};
 
 const USERS: usize = 8;
 const ACTORS: u64 = 8;
@@ -194,6 +194,7 @@ async fn concurrent_operations_on_a_failing_store_leave_nothing_wrong() {
     let settings = Settings {
         grace: Duration::from_millis(20),
         answer_within: Duration::from_millis(30),
+        connect_waits: EngineOptions::CONNECT_WAITS,
     };
     let fixture = Arc::new(Fixture::with(settings).await);
     let actors: Vec<_> = (1..=ACTORS)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Source, Status, Version};
 
-use super::fixture::{Fixture, user};
+use super::fixture::{Fixture, Settings, user};
 use crate::connection::close_reason::CloseReason;
 use crate::engine::{Engine, EngineError};
 use crate::store::{NewPreference, StoreError};
@@ -111,9 +111,10 @@ async fn a_forget_with_unknown_outcome_is_completed() {
 async fn a_report_refreshed_in_time_holds_while_the_disk_is_slow() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
-    let short = report(Status::Online, Some(Duration::from_secs(1)));
+    let ttl = Duration::from_secs(3);
+    let short = report(Status::Online, Some(ttl));
     fixture.engine.report(&ann, short.clone()).await.expect("a report");
-    let ends = fixture.engine.clock.mono().after(Duration::from_secs(1));
+    let ends = fixture.engine.clock.mono().after(ttl);
     let held = fixture.store.hold_commits();
     let refreshing = tokio::spawn({
         let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
@@ -141,7 +142,7 @@ async fn a_grace_period_does_not_end_while_draining() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     ann.end(&fixture, EndReason::Lost);
-    let ends = fixture.engine.clock.mono().after(Duration::from_millis(200));
+    let ends = fixture.engine.clock.mono().after(Settings::default().grace);
     fixture.engine.begin_drain();
     fixture
         .until("its time would be up", |engine| {

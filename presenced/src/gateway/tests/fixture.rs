@@ -202,7 +202,7 @@ impl GatewayFixture {
 async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySettings) -> (Arc<Engine>, Running) {
     let limits = &settings.limits;
     let metrics = StoreMetrics::register(&mut Registry::default());
-    let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+    let (store, startup) = Store::open(&path, &OpenOptions::patient(), metrics).expect("a store");
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
             timers: presence::Timers {
@@ -218,7 +218,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
-            connect_waits: EngineOptions::CONNECT_WAITS,
+            connect_waits: DEADLINE,
             sweep_every: EngineOptions::SWEEP_EVERY,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,

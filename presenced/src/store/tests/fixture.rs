@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use presence::{Actor, CustomStatus, NodeName, Revision, Status, UserId, Version, Wall};
 use prometheus_client::registry::Registry;
@@ -46,7 +45,7 @@ impl Backend {
 
     /// A second handle that takes no lock.
     pub(in crate::store) fn beside(&self) -> Store {
-        self.beside_with(&OpenOptions::default())
+        self.beside_with(&OpenOptions::patient())
     }
 
     /// A handle as a node of a cluster has one. On one file there is only one node: further handles take no lock.
@@ -58,7 +57,7 @@ impl Backend {
         }
         self.beside_with(&OpenOptions {
             access: Access::Shared,
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         })
     }
 
@@ -75,21 +74,12 @@ impl Backend {
     pub(in crate::store) fn start_node(&self) -> (Store, Startup) {
         self.start_as(&OpenOptions {
             access: Access::Shared,
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         })
     }
 
     pub(in crate::store) fn start(&self) -> (Store, Startup) {
-        self.start_with(OpenOptions::default().answer_within)
-    }
-
-    /// A handle whose callers give up after `answer_within`.
-    pub(in crate::store) fn start_with(&self, answer_within: Duration) -> (Store, Startup) {
-        let options = OpenOptions {
-            answer_within,
-            ..OpenOptions::default()
-        };
-        self.start_as(&options)
+        self.start_as(&OpenOptions::patient())
     }
 
     fn start_as(&self, options: &OpenOptions) -> (Store, Startup) {

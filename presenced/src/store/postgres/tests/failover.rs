@@ -66,7 +66,7 @@ async fn writes_that_a_failover_lost_are_told() {
         password_file: None,
         alive: &alive,
     };
-    let (store, _) = Store::open_postgres(place, &OpenOptions::default(), metrics)
+    let (store, _) = Store::open_postgres(place, &OpenOptions::patient(), metrics)
         .await
         .unwrap();
     store.set_custom("alice", Idle, 1).await.unwrap();

@@ -45,7 +45,7 @@ impl SourceFile {
     }
 
     pub(super) fn start(&self) -> (Store, Startup) {
-        when_free(|| Store::open(&self.path(), &OpenOptions::default(), metrics())).unwrap()
+        when_free(|| Store::open(&self.path(), &OpenOptions::patient(), metrics())).unwrap()
     }
 
     pub(super) fn sql(&self, sql: &str) {

@@ -4,7 +4,7 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::Version;
 
 use super::proxy::{Network, Proxy};
-use super::{DEADLINE, TestDatabase, fails_with, is_unavailable, until};
+use super::{DEADLINE, SOON, TestDatabase, fails_with, is_unavailable, until};
 use crate::postgres_url::PostgresUrl;
 use crate::store::tests::fixture::metrics;
 use crate::store::{OpenOptions, PostgresPlace, Store, StoreError};
@@ -64,10 +64,12 @@ async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
     proxy.set(Network::SwallowsCommit);
+    store.answer_within(SOON);
     let unknown = store.set_custom("alice", DoNotDisturb, 1).await;
     assert_eq!(unknown, Err(StoreError::UnknownOutcome));
     let other = store.set_custom("bob", Idle, 1).await;
     assert!(other.is_err(), "nothing overtakes it: {other:?}");
+    store.answer_within(DEADLINE);
     proxy.set(Network::Works);
     until(async || store.settle_unknown_outcomes().await.is_ok()).await;
     assert_eq!(

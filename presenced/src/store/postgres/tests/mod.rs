@@ -31,6 +31,9 @@ use crate::store::{Access, OpenError, OpenOptions, PostgresPlace, Startup, Store
 /// How long a condition may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a caller waits that is to give up: as in production.
+const SOON: Duration = Duration::from_secs(2);
+
 /// Takes the lock of a database as a daemon does that is alone.
 const LOCK: &str = "SELECT pg_advisory_lock(1886545267, 'presence_database'::regclass::oid::int8::int4);";
 
@@ -83,7 +86,7 @@ impl<'a> TestDatabase<'a> {
     }
 
     async fn start_at(&self, url: &str, password_file: Option<&Path>) -> Result<(Store, Startup), OpenError> {
-        self.start_with(url, password_file, &OpenOptions::default()).await
+        self.start_with(url, password_file, &OpenOptions::patient()).await
     }
 
     async fn start_with(
@@ -122,7 +125,7 @@ impl<'a> TestDatabase<'a> {
     async fn start_node(&self) -> Result<(Store, Startup), OpenError> {
         let options = OpenOptions {
             access: Access::Shared,
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         };
         self.start_with(&self.url(), None, &options).await
     }

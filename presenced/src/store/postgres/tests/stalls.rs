@@ -6,10 +6,10 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 
 use super::lost_answers::through_proxy;
 use super::proxy::Network;
-use super::{TestDatabase, is_unavailable, set_until_done, until};
+use super::{SOON, TestDatabase, is_unavailable, set_until_done, until};
 use crate::store::tests::fixture::user;
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
-use crate::store::{OpenOptions, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_whose_new_connection_stalls_makes_another_one() {
@@ -30,6 +30,8 @@ async fn a_writer_that_stalls_with_the_lock_takes_it_from_itself() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
     store.set_custom("alice", Idle, 1).await.unwrap();
+    // While the connection is being set up.
+    store.answer_within(SOON);
     proxy.set(Network::SwallowsWriter);
     database.end_connections();
     until(async || {
@@ -62,6 +64,7 @@ async fn callers_are_answered_while_a_network_swallows_everything() {
         )
     };
     proxy.set(Network::SwallowsAll);
+    store.answer_within(SOON);
     // At most two seconds each, whatever the connections wait for; and as long again for a machine that has no time.
     let waiting = async {
         for _ in 0..3 {
@@ -73,9 +76,7 @@ async fn callers_are_answered_while_a_network_swallows_everything() {
             assert!(!matches!(rows.as_deref(), Ok([Ok(_)])), "{rows:?}");
         }
     };
-    tokio::time::timeout(OpenOptions::default().answer_within * 6, waiting)
-        .await
-        .unwrap();
+    tokio::time::timeout(SOON * 6, waiting).await.unwrap();
     proxy.set(Network::Works);
     set_until_done(&store, "alice", DoNotDisturb).await;
     until(async || {
@@ -122,6 +123,7 @@ async fn a_write_no_synchronous_standby_has_is_not_acknowledged() {
     server.configure("synchronous_standby_names = 'away'");
     server.reload();
     until(async || database.sql("SHOW synchronous_standby_names") == "away").await;
+    store.answer_within(SOON);
     let answer = store.set_custom("alice", DoNotDisturb, 2).await;
     assert_eq!(answer, Err(StoreError::UnknownOutcome));
     // The server has ended the wait of its commit with the connection, and shows the row since.

@@ -84,7 +84,7 @@ async fn a_bit_flipped_while_open_is_found_before_a_restart() {
         let dir = DatabaseDir::new();
         let options = OpenOptions {
             check_log_every: Duration::ZERO,
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         };
         let (store, _) = dir.start_with(&options);
         store.set_custom_at("alice", Idle, 1).await.unwrap();

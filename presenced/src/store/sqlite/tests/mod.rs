@@ -47,7 +47,7 @@ impl DatabaseDir {
     }
 
     fn start(&self) -> (Store, Startup) {
-        self.start_with(&OpenOptions::default())
+        self.start_with(&OpenOptions::patient())
     }
 
     fn start_with(&self, options: &OpenOptions) -> (Store, Startup) {
@@ -58,7 +58,7 @@ impl DatabaseDir {
     fn try_open(&self) -> Result<(Store, Startup), OpenError> {
         let options = OpenOptions {
             busy_timeout: Duration::from_millis(50),
-            ..OpenOptions::default()
+            ..OpenOptions::patient()
         };
         when_free(|| Store::open(&self.path(), &options, metrics()))
     }
@@ -116,8 +116,8 @@ async fn wait_until(mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
-    waited.expect("the condition holds within ten seconds");
+    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    waited.expect("the condition holds within half a minute");
 }
 
 /// The writer waits for a lock, and its callers for it, for longer than any test holds one.

@@ -25,7 +25,7 @@ async fn a_reload_overtakes_the_reads_that_wait() {
     let dir = DatabaseDir::new();
     let options = OpenOptions {
         readers: 1,
-        ..OpenOptions::default()
+        ..OpenOptions::patient()
     };
     let (store, _) = dir.start_with(&options);
     let held = store.hold_reads();
@@ -110,7 +110,7 @@ async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
     let dir = DatabaseDir::new();
     let registry = &mut prometheus_client::registry::Registry::default();
     let metrics = StoreMetrics::register(registry);
-    let (store, _) = Store::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
+    let (store, _) = Store::open(&dir.path(), &OpenOptions::patient(), metrics).unwrap();
     store.fail_reads(true);
     let users: Vec<_> = (0..100).map(|number| user(&format!("user-{number}"))).collect();
     let rows = store.load_many(&users).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_read_that_panics_fails_alone_and_its_reader_goes_on() {
     store.set_custom_at("ann", CustomStatus::Idle, 1).await.unwrap();
     let users = [user("bad"), user("ann")];
     // More often than there are readers in any lane.
-    for _ in 0..OpenOptions::default().readers + 1 {
+    for _ in 0..OpenOptions::patient().readers + 1 {
         store.sqlite().inner.health.faults.panic_at_reads(1);
         let rows = store.load_many(&users).await.unwrap();
         assert!(

@@ -7,7 +7,7 @@ use presence::{Status, Version};
 
 use super::on_every_backend;
 use crate::store::tests::fixture::{Backend, status, user};
-use crate::store::{Store, StoreError};
+use crate::store::{OpenOptions, Store, StoreError};
 
 on_every_backend! {
     a_write_that_failed_is_not_stored_and_the_next_one_succeeds,
@@ -20,8 +20,10 @@ on_every_backend! {
     a_write_whose_caller_is_gone_is_done,
 }
 
-/// How long callers wait in these tests.
+/// How long a caller waits that is to give up; longer each time, if a write is not even begun by then.
 const SOON: Duration = Duration::from_millis(100);
+/// How long it waits at most: PostgreSQL ends a transaction that stands still for longer.
+const LATEST: Duration = Duration::from_secs(8);
 
 fn is_unavailable<T>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Unavailable { .. }))
@@ -30,6 +32,23 @@ fn is_unavailable<T>(answer: &Result<T, StoreError>) -> bool {
 /// Asks until the outcomes are settled.
 async fn settle(store: &Store) {
     while store.settle_unknown_outcomes().await.is_err() {}
+}
+
+/// Sets the custom status of `alice` while commits are held, and gives up when the write has begun.
+async fn give_up(store: &Store, revision: u64) {
+    let mut patience = SOON;
+    let mut answer = Ok(());
+    while patience < LATEST {
+        store.answer_within(patience);
+        answer = store.set_custom("alice", Idle, revision).await.map(drop);
+        // One that was not begun is withdrawn: nothing is stored of it.
+        if !is_unavailable(&answer) {
+            break;
+        }
+        patience *= 2;
+    }
+    assert_eq!(answer, Err(StoreError::UnknownOutcome));
+    store.answer_within(OpenOptions::patient().answer_within);
 }
 
 async fn a_write_that_failed_is_not_stored_and_the_next_one_succeeds(backend: Backend) {
@@ -76,12 +95,9 @@ async fn reads_go_on_while_writes_fail(backend: Backend) {
 }
 
 async fn a_write_not_answered_in_time_has_an_unknown_outcome(backend: Backend) {
-    let (store, _) = backend.start_with(SOON);
+    let store = backend.open();
     let held = store.hold_commits();
-    assert_eq!(
-        store.set_custom("alice", Idle, 1).await,
-        Err(StoreError::UnknownOutcome)
-    );
+    give_up(&store, 1).await;
     assert_eq!(store.custom("alice").await, None, "not yet, and not half of it");
     drop(held);
     settle(&store).await;
@@ -89,15 +105,14 @@ async fn a_write_not_answered_in_time_has_an_unknown_outcome(backend: Backend) {
 }
 
 async fn settling_waits_until_an_unknown_write_is_done(backend: Backend) {
-    let (store, _) = backend.start_with(SOON);
+    let store = backend.open();
     for number in 1..=5 {
         let held = store.hold_commits();
-        assert_eq!(
-            store.set_custom("alice", Idle, number).await,
-            Err(StoreError::UnknownOutcome)
-        );
+        give_up(&store, number).await;
+        store.answer_within(SOON);
         let undecided = store.settle_unknown_outcomes().await;
         assert!(undecided.is_err(), "nothing is decided while the commit hangs");
+        store.answer_within(OpenOptions::patient().answer_within);
         drop(held);
         settle(&store).await;
         assert_eq!(store.durable("alice").await.version, Version::new(number));
@@ -105,12 +120,9 @@ async fn settling_waits_until_an_unknown_write_is_done(backend: Backend) {
 }
 
 async fn settling_waits_until_an_unknown_write_has_failed_for_good(backend: Backend) {
-    let (store, _) = backend.start_with(SOON);
+    let store = backend.open();
     let held = store.hold_commits();
-    assert_eq!(
-        store.set_custom("alice", Idle, 1).await,
-        Err(StoreError::UnknownOutcome)
-    );
+    give_up(&store, 1).await;
     store.fail_commits(true);
     drop(held);
     // Whether the first answer comes from the failed commit or from the next attempt, it is no success.
