@@ -62,14 +62,19 @@ async fn a_lost_client_was_last_active_with_its_last_message_not_a_ping() {
     let clock = Arc::new(Clock::manual(Wall::from_millis(1_700_000_000_000)));
     let fixture = GatewayFixture::on_clock(Arc::clone(&clock), GatewaySettings::default()).await;
     let kinds = [
-        ("unwatch", text(r#"{"type":"unwatch","userIds":[]}"#), true),
-        ("ping-message", text(r#"{"type":"ping"}"#), false),
-        ("malformed", text("no JSON"), true),
-        ("binary", frame(FINAL | BINARY, b"x"), true),
-        ("ping", frame(FINAL | PING, b""), false),
-        ("pong", frame(FINAL | PONG, b""), false),
+        (
+            "unwatch",
+            text(r#"{"type":"unwatch","userIds":[]}"#),
+            Some("unwatch"),
+            true,
+        ),
+        ("ping-message", text(r#"{"type":"ping"}"#), Some("ping"), false),
+        ("malformed", text("no JSON"), Some("refused"), true),
+        ("binary", frame(FINAL | BINARY, b"x"), Some("binary"), true),
+        ("ping", frame(FINAL | PING, b""), None, false),
+        ("pong", frame(FINAL | PONG, b""), None, false),
     ];
-    for (name, bytes, is_message) in kinds {
+    for (name, bytes, counted, is_active) in kinds {
         let mut client = fixture.connect(name).await;
         let connected = clock.wall();
         clock.advance(Duration::from_secs(1));
@@ -78,11 +83,15 @@ async fn a_lost_client_was_last_active_with_its_last_message_not_a_ping() {
         fixture
             .until("heard", async |fixture| fixture.record(name).await.last_seen == heard)
             .await;
+        // The handler reads the clock after the reader did, so the clock stands still until both are done.
+        if let Some(kind) = counted {
+            until_counted(&fixture, &format!("messages_total{{kind=\"{kind}\"}} 1")).await;
+        }
         clock.advance(Duration::from_secs(1));
         drop(client);
         until_gone(&fixture, name).await;
         let record = fixture.record(name).await;
-        let active = if is_message { heard } else { Some(connected) };
+        let active = if is_active { heard } else { Some(connected) };
         assert_eq!((record.last_seen, record.last_active), (heard, active), "{name}");
     }
 }
