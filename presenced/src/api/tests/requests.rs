@@ -1,6 +1,8 @@
 //! Paths, methods, ids and bodies: the codes of invalid requests.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,8 +13,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY};
+use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, DEADLINE};
 use crate::api::HealthCheck;
+use crate::clock::Stopwatch;
 use crate::config::limits::Limits;
 
 #[tokio::test]
@@ -203,15 +206,27 @@ async fn the_sender_of_a_far_too_large_body_sees_the_error() {
             format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()),
         ),
     ] {
-        // Little is buffered on the way, so the server must read what it rejects.
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_send_buffer_size(8 * 1024).unwrap();
-        let mut client = socket.connect(server.local_addr()).await.unwrap();
         let request = format!("{head}{length}\r\n\r\n{body}");
-        client.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 4096];
-        let read = client.read(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer[..read]);
+        let trying = Stopwatch::start();
+        // The server does not wait for a client that has no time to send for a while: it tries again.
+        let answer = loop {
+            match exchange(server.local_addr(), &request).await {
+                Ok(answer) => break answer,
+                Err(error) => assert!(trying.elapsed() < DEADLINE, "{length}: {error}"),
+            }
+        };
         assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
     }
+}
+
+/// Sends all of a request, and reads the beginning of the response. Little is buffered on the way, so the server must read
+/// what it rejects.
+async fn exchange(server: SocketAddr, request: &str) -> io::Result<String> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(8 * 1024)?;
+    let mut client = socket.connect(server).await?;
+    client.write_all(request.as_bytes()).await?;
+    let mut answer = vec![0; 4096];
+    let read = client.read(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
 }
