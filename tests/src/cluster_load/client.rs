@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use presence::wire::record::Update;
+use presence::wire::record::{Record, Update};
 use presence::wire::server_message::ServerMessage;
 use presence::{Revision, Status};
 use serde_json::json;
@@ -37,7 +37,7 @@ pub(super) type Delivery = (usize, Revision, Duration);
 /// What a client was told.
 #[derive(Debug, Default)]
 struct Seen {
-    last: BTreeMap<usize, (Revision, Status)>,
+    last: BTreeMap<usize, Record>,
     told: Vec<Delivery>,
     /// When its own changes were made, by their revision.
     made: BTreeMap<Revision, Duration>,
@@ -101,7 +101,8 @@ impl Client {
 
     /// What was told last of a user.
     pub(super) fn last(&self, of: usize) -> Option<(Revision, Status)> {
-        self.seen.lock().unwrap().last.get(&of).copied()
+        let seen = self.seen.lock().unwrap();
+        seen.last.get(&of).map(|record| (record.revision, record.status))
     }
 
     /// The revision of the last change that it made and was told.
@@ -129,8 +130,8 @@ impl Seen {
         let Update::Record(record) = update else { return };
         let number = record.user_id.as_str().rsplit_once('-').unwrap().1.parse().unwrap();
         if number != own {
-            let before = self.last.insert(number, (record.revision, record.status));
-            let grows = before.is_none_or(|(revision, _)| revision < record.revision);
+            let before = self.last.insert(number, record.clone());
+            let grows = before.as_ref().is_none_or(|before| before.revision < record.revision);
             assert!(grows, "{record:?} after {before:?}");
             self.told.push((number, record.revision, at));
         } else if let Some((_, made)) = self.pending.take_if(|(status, _)| *status == record.status) {
