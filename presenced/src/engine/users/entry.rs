@@ -2,44 +2,19 @@
 //! of the engine keep about the user. Each part's note has private fields: only that part writes it.
 
 use std::cell::OnceCell;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use hashbrown::HashSet;
 use presence::replication::CommandKind;
-use presence::{Revision, SessionId, UserId};
+use presence::{Revision, UserId};
 
 use super::user_state::UserState;
+use super::watcher_set::WatcherSet;
 use crate::connection::Connection;
 use crate::connection::user_pin::{PinCount, ReleasedUsers, UserPin, UserRef};
 use crate::engine::deadlines::ArmedUser;
 use crate::engine::persistence::DiskState;
 use crate::engine::presence_index::Listing;
 use crate::engine::publisher::Publication;
-
-/// A connection in a set, told apart by its session.
-#[derive(Clone)]
-pub(crate) struct Watcher(pub(crate) Arc<Connection>);
-
-impl PartialEq for Watcher {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for Watcher {}
-
-impl Hash for Watcher {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id().hash(state);
-    }
-}
-
-impl hashbrown::Equivalent<Watcher> for SessionId {
-    fn equivalent(&self, watcher: &Watcher) -> bool {
-        *self == watcher.0.id()
-    }
-}
 
 /// One user in memory.
 pub(in crate::engine) struct Entry {
@@ -50,7 +25,7 @@ pub(in crate::engine) struct Entry {
     /// The user's own connections.
     connections: Vec<Arc<Connection>>,
     /// The connections that watch the user by name.
-    watchers: HashSet<Watcher>,
+    watchers: WatcherSet,
     /// Whether the shard has noted that the user has sessions on this node.
     is_noted_connected: bool,
     pub(in crate::engine) listing: Listing,
@@ -66,7 +41,7 @@ impl Entry {
             pins: OnceCell::new(),
             state,
             connections: Vec::new(),
-            watchers: HashSet::new(),
+            watchers: WatcherSet::default(),
             is_noted_connected: false,
             listing: Listing::default(),
             publication,
@@ -107,7 +82,7 @@ impl Entry {
     }
 
     pub(in crate::engine) fn watchers(&self) -> impl Iterator<Item = &Arc<Connection>> {
-        self.watchers.iter().map(|watcher| &watcher.0)
+        self.watchers.iter()
     }
 
     pub(in crate::engine) fn add_connection(&mut self, conn: &Arc<Connection>) {
@@ -135,15 +110,11 @@ impl Entry {
 
     /// Whether the connection did not watch the user before.
     pub(in crate::engine) fn add_watcher(&mut self, conn: &Arc<Connection>) -> bool {
-        self.watchers.insert(Watcher(Arc::clone(conn)))
+        self.watchers.insert(conn)
     }
 
-    /// Gives memory back once most of the watchers have left.
     pub(in crate::engine) fn remove_watcher(&mut self, conn: &Connection) {
-        self.watchers.remove(&conn.id());
-        if self.watchers.capacity() > 8 && self.watchers.len() < self.watchers.capacity() / 4 {
-            self.watchers.shrink_to_fit();
-        }
+        self.watchers.remove(conn);
     }
 
     /// The revision of the user's last change, a removal included.
@@ -159,7 +130,7 @@ impl Entry {
 
     /// Whether `conn` watches the user by name.
     pub(in crate::engine) fn is_watched_by(&self, conn: &Connection) -> bool {
-        self.watchers.contains(&conn.id())
+        self.watchers.contains(conn)
     }
 
     /// Whether the user is needed in memory, whoever pins it.

@@ -10,6 +10,7 @@ mod shared_state;
 mod tests;
 mod user_lock;
 mod user_state;
+mod watcher_set;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
