@@ -1,19 +1,22 @@
 //! The users that one connection watches by name. Its entries are kept in memory by the connection's place among their
 //! watchers, so plain references stay good. Changed by the connection's own task alone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::user_pin::UserRef;
 
 #[derive(Debug, Default)]
-pub(crate) struct WatchList {
+pub(crate) struct WatchList(Mutex<Watches>);
+
+#[derive(Debug, Default)]
+struct Watches {
     /// In order. Half the size of a set, and what a search and a move cost more is little beside the entry's lock.
-    users: Mutex<Vec<UserRef>>,
+    users: Vec<UserRef>,
     /// What it shares with the other connections of its user; not set for an observer, which has no user.
-    total: OnceLock<Arc<WatchTotal>>,
+    total: Option<Arc<WatchTotal>>,
 }
 
 /// How many users all connections of one user watch.
@@ -39,12 +42,12 @@ pub(crate) enum WatchLimit {
 impl WatchList {
     /// What the connections of its user share, or begin to share.
     pub(crate) fn total(&self) -> Arc<WatchTotal> {
-        Arc::clone(self.total.get_or_init(Arc::default))
+        Arc::clone(self.0.lock().total.get_or_insert_default())
     }
 
     /// The connection becomes one of those that share this. Only the first call counts.
     pub(crate) fn share(&self, total: Arc<WatchTotal>) {
-        let _ = self.total.set(total);
+        self.0.lock().total.get_or_insert(total);
     }
 
     /// Makes room for these users, which are different ones: those that are not on the list must be added.
@@ -53,42 +56,42 @@ impl WatchList {
         users: impl Iterator<Item = UserRef>,
         limits: WatchLimits,
     ) -> Result<(), WatchLimit> {
-        let mut list = self.users.lock();
-        let added = users.filter(|user| list.binary_search(user).is_err()).count();
-        if list.len() + added > limits.connection {
+        let mut list = self.0.lock();
+        let added = users.filter(|user| list.users.binary_search(user).is_err()).count();
+        if list.users.len() + added > limits.connection {
             return Err(WatchLimit::Connection);
         }
-        if let Some(WatchTotal(total)) = self.total.get().map(|total| &**total) {
+        if let Some(WatchTotal(total)) = list.total.as_deref() {
             let fits = |total: usize| (total + added <= limits.user).then_some(total + added);
             let made = total.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
             made.map_err(|_| WatchLimit::User)?;
         }
-        list.reserve(added);
+        list.users.reserve(added);
         Ok(())
     }
 
     /// Adds one for which there is room. Whether the list was empty.
     pub(crate) fn add(&self, user: UserRef) -> bool {
-        let mut list = self.users.lock();
-        let was_empty = list.is_empty();
-        if let Err(place) = list.binary_search(&user) {
-            list.insert(place, user);
+        let users = &mut self.0.lock().users;
+        let was_empty = users.is_empty();
+        if let Err(place) = users.binary_search(&user) {
+            users.insert(place, user);
         }
         was_empty
     }
 
     /// Takes one away, if it is there. Gives memory back once most have gone.
     pub(crate) fn remove(&self, user: UserRef) -> Removal {
-        let mut list = self.users.lock();
-        let Ok(place) = list.binary_search(&user) else {
+        let mut list = self.0.lock();
+        let Ok(place) = list.users.binary_search(&user) else {
             return Removal::NotWatched;
         };
-        list.remove(place);
-        self.give_back(1);
-        if list.len() <= list.capacity() / 4 {
-            list.shrink_to_fit();
+        list.users.remove(place);
+        list.give_back(1);
+        if list.users.len() <= list.users.capacity() / 4 {
+            list.users.shrink_to_fit();
         }
-        match list.is_empty() {
+        match list.users.is_empty() {
             true => Removal::RemovedLast,
             false => Removal::Removed,
         }
@@ -96,13 +99,17 @@ impl WatchList {
 
     /// Takes all away.
     pub(crate) fn take(&self) -> Vec<UserRef> {
-        let taken = std::mem::take(&mut *self.users.lock());
-        self.give_back(taken.len());
+        let mut list = self.0.lock();
+        let taken = std::mem::take(&mut list.users);
+        list.give_back(taken.len());
         taken
     }
+}
 
+impl Watches {
+    /// That many fewer are watched.
     fn give_back(&self, count: usize) {
-        if let Some(total) = self.total.get() {
+        if let Some(total) = &self.total {
             total.0.fetch_sub(count, Ordering::SeqCst);
         }
     }
@@ -185,13 +192,13 @@ mod tests {
         let list = WatchList::default();
         let slots: Vec<_> = (0..50).rev().collect();
         assert_eq!(watch(&list, &slots, (50, 50)), Ok(()));
-        assert_eq!(list.users.lock().capacity(), 50);
+        assert_eq!(list.0.lock().users.capacity(), 50);
         for slot in 1..50 {
             assert_eq!(list.remove(user(slot)), Removal::Removed);
         }
-        assert!(list.users.lock().capacity() < 8);
+        assert!(list.0.lock().users.capacity() < 8);
         assert_eq!(list.remove(user(0)), Removal::RemovedLast);
-        assert_eq!(list.users.lock().capacity(), 0);
+        assert_eq!(list.0.lock().users.capacity(), 0);
     }
 
     #[test]

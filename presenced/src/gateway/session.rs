@@ -359,7 +359,7 @@ mod tests {
         let parts = [
             // tokio adds 104 to 112, and takes whole pairs of cache lines: 384.
             ("task", size_of_task(run), 272),
-            ("connection", counts + size_of::<Connection>(), 512),
+            ("connection", counts + size_of::<Connection>(), 448),
             ("permit", counts + size_of::<ConnectionPermit>(), 96),
         ];
         for (part, bytes, max) in parts {

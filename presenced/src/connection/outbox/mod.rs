@@ -4,16 +4,16 @@
 //! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing. A thread that writes to the
 //! socket holds the right to write ([`WriteState::Writing`]), not the lock.
 
+mod backlog;
 mod delivery_turn;
 #[cfg(test)]
 mod test_access;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-
 use presence::Mono;
 
+use self::backlog::Backlog;
 use self::delivery_turn::drop_told;
 pub(crate) use self::delivery_turn::{DeliveryResult, DeliveryTurn, DirtyUsers, Rest, Snapshot};
 use super::user_pin::{UserPin, UserRef};
@@ -45,7 +45,7 @@ enum WriteState {
     /// No thread, and nothing is unsent.
     #[default]
     Idle,
-    /// A thread, outside the lock; others only append to `unsent`.
+    /// A thread, outside the lock; others only append to the backlog.
     Writing {
         /// When the socket stopped taking bytes, if this continues what it did not take.
         blocked_since: Option<Mono>,
@@ -120,13 +120,11 @@ pub(crate) struct Outbox {
     reading: ReadState,
     /// The connection is in the ready queue.
     is_queued: bool,
-    /// Frames that wait for the socket.
-    unsent: Vec<u8>,
-    /// Snapshots in line.
-    snapshots: VecDeque<Snapshot>,
+    /// Frames that wait for the socket, and snapshots in line.
+    backlog: Backlog,
     /// Watches whose snapshots are not in line yet. No event overtakes them: its cursor would claim users that were
-    /// never sent.
-    preparing: u32,
+    /// never sent. Few: the messages of a connection are handled one after the other.
+    preparing: u16,
     dirty: DirtyUsers,
     /// Whether the node may be out of date, and whether the client was told so.
     is_stale: bool,
@@ -170,8 +168,10 @@ impl Outbox {
     /// The watch is over. Whether the connection belongs into the ready queue.
     pub(crate) fn finish_preparing(&mut self, snapshot: Option<Snapshot>) -> bool {
         self.preparing -= 1;
-        if matches!(self.phase, Phase::Greeting | Phase::Open) {
-            self.snapshots.extend(snapshot);
+        if let Some(snapshot) = snapshot
+            && matches!(self.phase, Phase::Greeting | Phase::Open)
+        {
+            self.backlog.push_snapshot(snapshot);
         }
         self.enqueue()
     }
@@ -187,13 +187,13 @@ impl Outbox {
             self.is_told_stale = self.is_stale;
             return Some(DeliveryTurn::of_staleness(self.is_stale, self.complete_to));
         }
-        let snapshot = self.snapshots.pop_front();
+        let snapshot = self.backlog.pop_snapshot();
         Some(DeliveryTurn {
             stale: None,
             snapshot,
             dirty: std::mem::take(&mut self.dirty),
             complete_to: self.complete_to,
-            has_more_snapshots: !self.snapshots.is_empty() || self.preparing > 0,
+            has_more_snapshots: self.backlog.snapshots() > 0 || self.preparing > 0,
         })
     }
 
@@ -206,19 +206,16 @@ impl Outbox {
         }
         self.complete_to = result.complete_to;
         if let Some(snapshot) = result.snapshot {
-            self.snapshots.push_front(snapshot);
+            self.backlog.put_back_snapshot(snapshot);
         }
         let conflated = drop_told(&mut self.dirty, told);
         for (pin, number) in result.left {
             // A change that came meanwhile has the higher number.
             self.dirty.entry(pin).or_insert(number);
         }
-        // An idle connection holds no memory for changes and snapshots.
+        // An idle connection holds no memory for changes.
         if self.dirty.is_empty() {
             self.dirty = DirtyUsers::new();
-        }
-        if self.snapshots.is_empty() {
-            self.snapshots = VecDeque::new();
         }
         conflated
     }
@@ -232,7 +229,7 @@ impl Outbox {
             self.writer = WriteState::Writing { blocked_since: None };
             return Accepted::WriteNow;
         }
-        self.unsent.extend_from_slice(frame);
+        self.backlog.append(frame);
         Accepted::Waits
     }
 
@@ -259,7 +256,7 @@ impl Outbox {
         self.writer = WriteState::Writing {
             blocked_since: Some(since),
         };
-        Some(std::mem::take(&mut self.unsent))
+        Some(self.backlog.take_unsent())
     }
 
     /// The socket took `count` of these bytes.
@@ -274,12 +271,12 @@ impl Outbox {
             self.writer = WriteState::Blocked {
                 since: before.unwrap_or_else(now),
             };
-            self.unsent.splice(0..0, rest.iter().copied());
+            self.backlog.put_back(rest);
             return AfterWrite::Blocked;
         }
         self.writer = WriteState::Writing { blocked_since: None };
-        if !self.unsent.is_empty() {
-            return AfterWrite::Write(std::mem::take(&mut self.unsent));
+        if self.backlog.unsent_bytes() > 0 {
+            return AfterWrite::Write(self.backlog.take_unsent());
         }
         self.writer = WriteState::Idle;
         AfterWrite::Done(Wakeups {
@@ -292,7 +289,7 @@ impl Outbox {
     pub(super) fn break_off(&mut self) -> AfterWrite {
         self.refuse_frames();
         self.writer = WriteState::Idle;
-        self.unsent = Vec::new();
+        drop(self.backlog.take_unsent());
         AfterWrite::Broken
     }
 
@@ -304,7 +301,7 @@ impl Outbox {
             Phase::Ended | Phase::Closed => (self.phase, false),
         };
         self.phase = phase;
-        self.snapshots = VecDeque::new();
+        self.backlog.drop_snapshots();
         self.dirty = DirtyUsers::new();
         is_first
     }
@@ -322,7 +319,7 @@ impl Outbox {
 
     /// Whether everything was handed to the kernel.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.writer == WriteState::Idle && self.unsent.is_empty()
+        self.writer == WriteState::Idle && self.backlog.unsent_bytes() == 0
     }
 
     /// Bytes that the socket took, in all.
@@ -350,14 +347,14 @@ impl Outbox {
     /// Whether a snapshot or an event could be sent now.
     fn has_something_to_deliver(&self) -> bool {
         self.is_told_stale != self.is_stale
-            || !self.snapshots.is_empty()
+            || self.backlog.snapshots() > 0
             || (self.preparing == 0 && !self.dirty.is_empty())
     }
 
     /// A connection whose socket is broken must be read to its end, by which the session's end is found.
     fn is_backlogged(&self) -> bool {
         !matches!(self.phase, Phase::Broken | Phase::Closed)
-            && (self.unsent.len() > BACKLOG_MAX_BYTES || self.snapshots.len() >= SNAPSHOTS_WAITING_MAX)
+            && (self.backlog.unsent_bytes() > BACKLOG_MAX_BYTES || self.backlog.snapshots() >= SNAPSHOTS_WAITING_MAX)
     }
 
     /// Whether the connection's task must be woken, because it stopped reading and may go on.

@@ -23,7 +23,7 @@ fn an_idle_outbox_holds_no_memory_for_changes_and_snapshots() {
         outbox.finish_turn(result, &[]);
         outbox.written(b"", 0, || at(0));
     }
-    assert_eq!((outbox.dirty.capacity(), outbox.snapshots.capacity()), (0, 0));
+    assert_eq!((outbox.dirty.capacity(), outbox.backlog.holds_memory()), (0, false));
     entries.mark(&mut outbox, 1, 2);
     outbox.begin_turn().expect("a turn");
     entries.mark(&mut outbox, 1, 3);
@@ -33,4 +33,18 @@ fn an_idle_outbox_holds_no_memory_for_changes_and_snapshots() {
         0,
         "the turn told the change that came meanwhile"
     );
+}
+
+#[test]
+fn an_outbox_whose_bytes_were_sent_holds_no_memory_for_them() {
+    let mut outbox = open();
+    assert_eq!(outbox.accept(b"frame"), Accepted::WriteNow);
+    assert_eq!(outbox.accept(b"waits"), Accepted::Waits);
+    assert_eq!(outbox.written(b"frame", 2, || at(0)), AfterWrite::Blocked);
+    assert!(outbox.backlog.holds_memory());
+    let rest = outbox.resume_writing().expect("something unsent");
+    assert_eq!(rest, b"amewaits");
+    assert!(!outbox.backlog.holds_memory());
+    outbox.written(&rest, rest.len(), || at(0));
+    assert!(outbox.is_flushed());
 }
