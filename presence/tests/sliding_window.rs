@@ -36,6 +36,12 @@ fn a_key_is_over_when_nothing_counts_any_more() {
     assert!(window.is_over(RATE, at(10_005)));
 }
 
+/// A server has one for each user that published a change of late.
+#[test]
+fn a_window_is_small() {
+    assert!(size_of::<SlidingWindow>() <= 16, "{}", size_of::<SlidingWindow>());
+}
+
 proptest! {
     #[test]
     fn no_stretch_holds_more_and_none_is_refused_without_need(steps in proptest::collection::vec(0_u64..2_000, 1..300)) {
