@@ -182,7 +182,8 @@ impl Engine {
         }
     }
 
-    /// The beat of the timer loop: notices that the process was stalled, and that the system's clock was set.
+    /// The beat of the timer loop: notices that the process was stalled, and that the system's clock was set; drops what limits
+    /// need no more.
     pub(super) fn beat(&self) {
         let (stall, step) = (self.clock.beat(), self.clock.take_step());
         if let Some(stall) = stall {
@@ -215,6 +216,7 @@ impl Engine {
                 conn.recheck_token(now);
             }
         }
+        self.limits.forget_over(self.clock.mono());
     }
 
     /// Delivers until the ready queue is closed.

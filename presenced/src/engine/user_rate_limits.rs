@@ -1,29 +1,21 @@
 //! Rate limits of users: how often a custom status is set, how often a change is published, and how many ids are looked at.
 
+mod windows;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::{Mono, Rate, SlidingWindow, TokenBucket, UserId};
+use presence::{Mono, Rate, TokenBucket, UserId};
 
+use self::windows::Windows;
 use super::{Engine, EngineError};
 
-/// How many users' windows are kept before those that are over are dropped.
-const WINDOWS_KEPT: usize = 1024;
+/// How many users' counts of ids are kept before those that are over are dropped.
+const BUCKETS_KEPT: usize = 1024;
 /// How long ids wait for their turn: beyond, the user is told to come again. Well within the time in which a client that
 /// waits must answer a ping.
 const LOOKUPS_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// What users did of late.
-type Windows = hashbrown::HashMap<UserId, SlidingWindow>;
-
-/// Counts one of a user, unless the rate is reached. After what time it is not.
-fn take(windows: &mut Windows, rate: Rate, user: &UserId, now: Mono) -> Result<(), Duration> {
-    if windows.len() >= WINDOWS_KEPT && windows.len() == windows.capacity() {
-        windows.retain(|_, window| !window.is_over(rate, now));
-    }
-    windows.entry(user.clone()).or_default().take(rate, now)
-}
 
 /// The rate limits of users.
 pub(super) struct UserRateLimits {
@@ -53,7 +45,7 @@ impl UserRateLimits {
 
     /// Counts a custom status that a user sets, unless the limit is reached.
     pub(super) fn take_custom_status(&self, user: &UserId, now: Mono) -> Result<(), EngineError> {
-        let taken = take(&mut self.windows.lock(), self.custom_statuses, user, now);
+        let taken = self.windows.lock().take(self.custom_statuses, user, now);
         taken.map_err(|retry_after| EngineError::RateLimited { retry_after })
     }
 
@@ -62,18 +54,27 @@ impl UserRateLimits {
         if self.is_lifted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let taken = take(&mut self.published.lock(), self.custom_statuses, user, now);
+        let taken = self.published.lock().take(self.custom_statuses, user, now);
         taken.map_err(|wait| now.after(wait))
     }
 
     /// The user set a custom status over another node: the limit is one for all of them.
     pub(super) fn note_custom_status(&self, user: &UserId, now: Mono) {
-        let _ = take(&mut self.windows.lock(), self.custom_statuses, user, now);
+        let _ = self.windows.lock().take(self.custom_statuses, user, now);
     }
 
     /// The same of a change that another node published.
     pub(super) fn note_published_change(&self, user: &UserId, now: Mono) {
-        let _ = take(&mut self.published.lock(), self.custom_statuses, user, now);
+        let _ = self.published.lock().take(self.custom_statuses, user, now);
+    }
+
+    /// To be called now and then: gives back the memory of what has not counted for a period.
+    pub(super) fn forget_over(&self, now: Mono) {
+        for windows in [&self.windows, &self.published] {
+            let over = windows.lock().begin_period(self.custom_statuses, now);
+            // After the lock: it may be many.
+            drop(over);
+        }
     }
 
     /// How long ago a custom status still counts.
@@ -94,7 +95,7 @@ impl UserRateLimits {
     /// Counts ids that a user looks at. How long they must wait for their turn.
     fn reserve_lookups(&self, user: &UserId, count: usize, now: Mono) -> Result<Duration, EngineError> {
         let mut buckets = self.buckets.lock();
-        if buckets.len() >= WINDOWS_KEPT && buckets.len() == buckets.capacity() {
+        if buckets.len() >= BUCKETS_KEPT && buckets.len() == buckets.capacity() {
             buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         let bucket = buckets.entry_ref(user).or_default();
@@ -105,7 +106,7 @@ impl UserRateLimits {
 
     #[cfg(test)]
     pub(super) fn has_counted(&self, user: &UserId) -> bool {
-        self.windows.lock().contains_key(user)
+        self.windows.lock().contains(user)
     }
 }
 
@@ -125,6 +126,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::engine::tests::stepped_engine::Stepped;
 
     const EVERY: Duration = Duration::from_secs(60);
 
@@ -160,20 +162,20 @@ mod tests {
     fn counts_of_ids_that_are_over_are_dropped() {
         let limits = limits();
         let mut now = Mono::from_millis(0);
-        for number in 0..16 * WINDOWS_KEPT {
+        for number in 0..16 * BUCKETS_KEPT {
             now = now.after(EVERY / 16);
             assert_eq!(limits.reserve_lookups(&user(number), 10, now), Ok(Duration::ZERO));
         }
-        assert!(limits.buckets.lock().len() <= 4 * WINDOWS_KEPT);
+        assert!(limits.buckets.lock().len() <= 4 * BUCKETS_KEPT);
     }
 
     #[test]
     fn a_user_at_its_limit_stays_there_however_many_others_come() {
         let (limits, now) = (limits(), Mono::from_millis(0));
-        for number in 0..4 * WINDOWS_KEPT {
+        for number in 0..4 * BUCKETS_KEPT {
             assert_eq!(limits.take_custom_status(&user(number), now), Ok(()));
         }
-        for number in 0..4 * WINDOWS_KEPT {
+        for number in 0..4 * BUCKETS_KEPT {
             let limited = limits.take_custom_status(&user(number), now);
             assert!(matches!(limited, Err(EngineError::RateLimited { .. })), "{number}");
         }
@@ -197,13 +199,32 @@ mod tests {
     fn windows_that_are_over_are_dropped() {
         let limits = limits();
         let mut now = Mono::from_millis(0);
-        for number in 0..16 * WINDOWS_KEPT {
+        for number in 0..16 * 64 {
             // At any moment only a few windows are in use.
             now = now.after(EVERY / 16);
+            limits.forget_over(now);
             assert_eq!(limits.take_custom_status(&user(number), now), Ok(()));
+            assert_eq!(limits.take_published_change(&user(number), now), Ok(()));
         }
-        let kept = limits.windows.lock().len();
-        // The map may grow once beyond the bound, when its free places are tombstones.
-        assert!(kept <= 4 * WINDOWS_KEPT, "{kept} windows");
+        let kept = || [&limits.windows, &limits.published].map(|windows| windows.lock().count_and_room());
+        assert!(kept().iter().all(|(count, _)| *count <= 32), "{:?}", kept());
+        for _ in 0..2 {
+            now = now.after(EVERY);
+            limits.forget_over(now);
+        }
+        assert_eq!(kept(), [(0, 0); 2]);
+    }
+
+    #[tokio::test]
+    async fn the_beat_of_the_timers_drops_windows_that_are_over() {
+        let stepped = Stepped::new().await;
+        let limits = &stepped.engine.limits;
+        assert_eq!(limits.take_custom_status(&user(1), stepped.clock.mono()), Ok(()));
+        for _ in 0..2 {
+            assert!(limits.has_counted(&user(1)));
+            stepped.clock.advance(limits.counts_for());
+            stepped.beat();
+        }
+        assert!(!limits.has_counted(&user(1)));
     }
 }
