@@ -30,6 +30,28 @@ fn resume(changes: &Changes, watermark: u64) -> Option<u64> {
     changes.resume(changes.cursor(watermark)).map(Revision::get)
 }
 
+/// A node that many users come to and leave remembers [`REMEMBERED_MAX`] of them.
+#[test]
+fn a_remembered_change_is_small() {
+    assert!(size_of::<((Revision, UserId), Change)>() <= 32);
+}
+
+#[test]
+fn a_change_keeps_its_time_and_whether_it_is_a_removal() {
+    let latest = u64::MAX >> 1;
+    for (millis, is_removal) in [
+        (0, false),
+        (0, true),
+        (1, false),
+        (1, true),
+        (latest, false),
+        (latest, true),
+    ] {
+        let change = Change::new(Mono::from_millis(millis), is_removal);
+        assert_eq!((change.at().as_millis(), change.is_removal()), (millis, is_removal));
+    }
+}
+
 #[test]
 fn a_user_that_changed_twice_is_listed_once_with_the_latest() {
     let changes = Changes::new(7, FLOOR);
