@@ -15,6 +15,12 @@ use super::user_state::UserState;
 use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 use crate::engine::publisher::Publication;
 
+/// For how many entries room is made at least. Beyond, a quarter more at a time: a slab that grows by itself doubles, and entries
+/// are most of what a user takes. So one is moved four times on average.
+const ENTRIES_MIN: usize = 4;
+/// An empty shard keeps room for so many: users may come and go one at a time.
+const ENTRIES_KEPT: usize = 16;
+
 /// The shard of a user.
 pub(super) struct Shard {
     index: usize,
@@ -52,6 +58,9 @@ impl Shard {
 
     /// Puts a user into memory that is not there.
     pub(super) fn insert(&mut self, user: &UserId, state: UserState, publication: Publication) -> UserRef {
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact((self.entries.len() / 4).max(ENTRIES_MIN));
+        }
         let vacant = self.entries.vacant_entry();
         let at = UserRef::new(self.index, vacant.key());
         vacant.insert(Entry::new(user.clone(), state, publication));
@@ -110,7 +119,16 @@ impl Shard {
         if let Ok(found) = self.by_id.find_entry(hash, |one| *one == at) {
             found.remove();
         }
-        if self.by_id.capacity() > 64 && self.by_id.len() < self.by_id.capacity() / 4 {
+        self.give_back();
+    }
+
+    /// Gives memory back once most users have left, and all of it that is worth the trouble after the last one: an entry far
+    /// behind keeps the room of all before it.
+    fn give_back(&mut self) {
+        if self.entries.is_empty() && self.entries.capacity() > ENTRIES_KEPT {
+            self.by_id = HashTable::new();
+            self.entries = Slab::new();
+        } else if self.by_id.capacity() > 64 && self.by_id.len() < self.by_id.capacity() / 4 {
             let (entries, hasher) = (&self.entries, &self.hasher);
             let hash_of = |at: &UserRef| hasher.hash_one(entries[at.slot()].user());
             self.by_id.shrink_to_fit(hash_of);

@@ -245,6 +245,46 @@ fn the_place_of_a_dropped_entry_is_used_again() {
     assert_eq!(first, second);
 }
 
+#[test]
+fn a_shard_has_room_for_a_quarter_more_entries_at_most() {
+    let users = Users::new(None);
+    let room = || users.shards[shard_of(&user("ann"))].lock().entries.capacity();
+    let (mut pins, mut moved) = (Vec::new(), 0);
+    for user in neighbours("ann").take(400) {
+        let before = room();
+        pins.push(users.insert(&user, nobody).pin());
+        let grown_from = (room() > before).then_some(before);
+        moved += grown_from.unwrap_or(0);
+        assert!(
+            room() <= pins.len() + (pins.len() / 4).max(4),
+            "{} for {}",
+            room(),
+            pins.len()
+        );
+    }
+    assert!(moved <= 5 * pins.len(), "growing moved {moved} entries");
+}
+
+#[test]
+fn a_shard_that_everybody_left_gives_its_memory_back() {
+    let users = Users::new(None);
+    let pins: Vec<UserPin> = neighbours("ann")
+        .take(300)
+        .map(|user| users.insert(&user, nobody).pin())
+        .collect();
+    // The last to leave is the last that came, whose slot is behind all others.
+    for pin in pins {
+        drop(pin);
+        users.sweep();
+    }
+    let shard = users.shards[shard_of(&user("ann"))].lock();
+    let (count, room) = (shard.entries.len(), shard.entries.capacity());
+    assert!(count == 0 && room <= 16, "{count} entries, room for {room}");
+    drop(shard);
+    let again = users.insert(&user("ann"), nobody).pin();
+    assert!(users.find(&user("ann")).is_some_and(|entry| entry.at() == again.user()));
+}
+
 #[tokio::test]
 #[should_panic(expected = "the entry of a reference in use was dropped")]
 async fn a_reference_that_nothing_keeps_is_a_bug() {
