@@ -2,6 +2,7 @@
 
 use std::iter;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -29,18 +30,18 @@ const HANDSHAKES: usize = 64;
 const VISITORS: usize = 4;
 
 impl ConnectionLoad {
-    /// Connects `count` users (`load-0`, `load-1`, …), each watching `watched` of the others; returns when all have
+    /// Connects the users of these numbers (`load-0`, `load-1`, …), each watching `watched` of the others; returns when all have
     /// received their snapshot.
-    pub async fn watching(address: SocketAddr, count: usize, watched: usize) -> Self {
+    pub async fn watching(address: SocketAddr, users: Range<usize>, watched: usize) -> Self {
         let open = Arc::new(AtomicUsize::new(0));
-        let connecting = stream::iter(0..count).map(|index| {
-            let open = Arc::clone(&open);
+        let connecting = stream::iter(users.clone()).map(|index| {
+            let (open, first, count) = (Arc::clone(&open), users.start, users.len());
             async move {
                 let mut socket = Socket::connect(address, HandshakeHeaders::user(&format!("load-{index}")))
                     .await
                     .unwrap();
                 let users: Vec<String> = (1..=watched)
-                    .map(|step| format!("load-{}", (index + step) % count))
+                    .map(|step| format!("load-{}", first + (index - first + step) % count))
                     .collect();
                 let snapshot = socket.watch(&users).await;
                 assert_eq!(snapshot.users.len(), watched);
