@@ -22,6 +22,8 @@ use crate::wire::record::{Record, Viewer};
 /// The recipients of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
+    /// Observers alone, who watch everyone: whoever asks for the user is sent the record.
+    Observers,
     /// The user's own connections and observers: only the custom status changed.
     Inner,
     /// All watchers and observers.
@@ -244,7 +246,6 @@ impl Profile {
         self.revision = next(self.revision);
         let to = self.decision.status;
         self.flags.set(Flag::ToldDegraded, self.is_degraded());
-        self.flags.set(Flag::Untold, false);
         Some(Published {
             audience,
             from: std::mem::replace(&mut self.told, to),

@@ -55,6 +55,10 @@ impl Profile {
     /// Takes the record over, at its revision. What watchers must be told. Times of custom status and reports are at most `latest`:
     /// the clock of the node that made them may be ahead of this one's.
     pub fn adopt(&mut self, adopted: Adopted, latest: Wall) -> Option<Published> {
+        if adopted.is_logged && adopted.revision < self.revision && self.flags.has(Flag::ReadAhead) {
+            return None;
+        }
+        self.flags.set(Flag::ReadAhead, false);
         self.take_durable(adopted.durable, latest, DurablePart::replace_with_logged);
         self.decision = adopted.decision;
         self.since = adopted.since;
@@ -66,9 +70,7 @@ impl Profile {
         }
         self.chosen_until = adopted.chosen_until;
         self.flags.set(Flag::Degraded, adopted.degraded);
-        let is_seen = self.told != adopted.decision.status
-            || self.flags.has(Flag::ToldDegraded) != adopted.degraded
-            || self.flags.has(Flag::Untold);
+        let is_seen = self.told != adopted.decision.status || self.flags.has(Flag::ToldDegraded) != adopted.degraded;
         if is_seen {
             self.publish_to(Audience::Everyone);
         }
@@ -79,15 +81,22 @@ impl Profile {
         published
     }
 
-    /// [`Self::adopt`] for a user who comes into memory because somebody asks, before the log's word is told here. Who asks sees it,
-    /// and observers don't: whatever is adopted next is told.
-    pub fn adopt_untold(&mut self, adopted: Adopted, latest: Wall) {
+    /// [`Self::adopt`] for a user who comes into memory because somebody asks, before the log's word is told here. Who asks is sent
+    /// it; observers are to be told with [`Self::publish_read`], and what the log said before is told to nobody any more.
+    pub fn adopt_read(&mut self, adopted: Adopted, latest: Wall) {
         let is_present = adopted.decision.status != Status::Offline;
         let _ = self.adopt(adopted, latest);
         if is_present {
             self.told = Status::Offline;
-            self.flags.set(Flag::Untold, true);
+            self.publish_to(Audience::Observers);
         }
+        self.flags.set(Flag::ReadAhead, true);
+    }
+
+    /// What observers must be told after [`Self::adopt_read`].
+    pub fn publish_read(&mut self) -> Option<Published> {
+        let is_read = self.flags.has(Flag::ReadAhead);
+        is_read.then(|| self.publish(|revision| revision)).flatten()
     }
 
     /// Moves last active by something that the user did on no connection. No event follows.

@@ -15,8 +15,8 @@ pub(super) enum Flag {
     Unlogged = 8,
     /// It was told as degraded last. In a cluster the log says when it no longer is: that is after the store has answered here.
     ToldDegraded = 16,
-    /// It came into memory as the copy of the log has it, and not because it was told: observers don't know of it.
-    Untold = 32,
+    /// It came into memory as the copy of the log has it: what the log said before is yet to be told here.
+    ReadAhead = 32,
 }
 
 /// Those that are so.

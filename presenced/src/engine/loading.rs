@@ -215,11 +215,12 @@ impl LoadRun {
             }
         };
         let make = || (engine.shown_state(user, row, shown), Publication::default());
-        let pin = engine.users.finish_load(user, self.lane, make);
-        if let Some(pin) = &pin {
-            engine.write_back_clamped(&mut engine.users.lock(pin));
-        }
-        pin.map_or(Loaded::Overtaken, Loaded::Pinned)
+        let Some(mut entry) = engine.users.finish_load(user, self.lane, make) else {
+            return Loaded::Overtaken;
+        };
+        engine.tell_read(&mut entry);
+        engine.write_back_clamped(&mut entry);
+        Loaded::Pinned(entry.pin())
     }
 }
 

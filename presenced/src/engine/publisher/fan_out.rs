@@ -35,10 +35,12 @@ impl Publisher {
         let mut mark = |conn: &Arc<Connection>| {
             conflated += u64::from(conn.mark_dirty(|| entry.pin(), at, number, &mut ready));
         };
-        entry.connections().iter().for_each(&mut mark);
-        let is_public = audience == Audience::Everyone;
-        let watchers = entry.watchers().filter(|watcher| is_public || watcher.user().is_none());
-        watchers.for_each(&mut mark);
+        if audience > Audience::Observers {
+            entry.connections().iter().for_each(&mut mark);
+            let is_public = audience == Audience::Everyone;
+            let watchers = entry.watchers().filter(|watcher| is_public || watcher.user().is_none());
+            watchers.for_each(&mut mark);
+        }
         self.observers.read().iter().for_each(&mut mark);
         (ready, conflated)
     }

@@ -161,7 +161,9 @@ impl Engine {
         let is_known = |(_, state): &(Revision, State)| state.durable.part.version > Version::NONE;
         if shown.as_ref().is_some_and(is_known) {
             let state = || (self.shown_state(user, None, shown), Publication::default());
-            return self.users.insert(user, state).pin();
+            let mut entry = self.users.insert(user, state);
+            self.tell_read(&mut entry);
+            return entry.pin();
         }
         let listed = match self.cluster.shared() {
             Some(shared) => shared.listed_custom_status(user, self.clock.mono()).await,
@@ -179,6 +181,7 @@ impl Engine {
             let state = self.shown_state(user, None, shown);
             (state, Publication::default())
         });
+        self.tell_read(&mut entry);
         entry.overtake_loads();
         let now = entry.state.now(reading).wall.max(loaded.wall);
         entry.state.load(stored.unwrap_or_default(), now);

@@ -186,9 +186,20 @@ impl Engine {
             let revision = state.changed.unwrap_or(revision);
             let now = entry.now(self.clock.read());
             let others = contributions_of_others(&state, shared);
-            entry.adopt_untold(self.adopted(&state, revision), others, now.wall);
+            entry.adopt_read(self.adopted(&state, revision), others, now.wall);
         }
         entry
+    }
+
+    /// Observers are told of a user that has come into memory by [`Self::shown_state`], in one step with that: who watches the user
+    /// from now on is sent the record, and nobody is told twice.
+    pub(in crate::engine) fn tell_read(&self, entry: &mut LockedEntry<'_>) {
+        let publishing = self.publisher.begin(entry);
+        let published = entry.state.publish_read();
+        if published.is_some() {
+            let now = self.now_of(entry);
+            self.deliver(publishing, entry, now, published);
+        }
     }
 
     /// The user was removed at this revision. If that was told before, it is not told again, though the user may have left

@@ -294,10 +294,7 @@ impl Stepped {
     }
 
     fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {
-        let (socket, peer) = memory::pair(room);
-        let context = self.engine.connection_context();
-        let conn = Connection::new(Socket::Memory(socket), self.engine.new_session(), user, context);
-        SteppedClient { conn, peer }
+        SteppedClient::of(&self.engine, user, room)
     }
 }
 
@@ -308,6 +305,14 @@ pub(in crate::engine) struct SteppedClient {
 }
 
 impl SteppedClient {
+    /// A connection to this engine, with room for so many bytes.
+    pub(in crate::engine) fn of(engine: &Engine, user: Option<UserId>, room: usize) -> Self {
+        let (socket, peer) = memory::pair(room);
+        let context = engine.connection_context();
+        let conn = Connection::new(Socket::Memory(socket), engine.new_session(), user, context);
+        Self { conn, peer }
+    }
+
     /// The frames that were sent since the last call, with their opcodes.
     pub(in crate::engine) fn frames(&self) -> Vec<(u8, Vec<u8>)> {
         let bytes = self.peer.take();

@@ -106,20 +106,20 @@ impl Users {
         }
     }
 
-    /// The load of the user has succeeded: puts the user into memory, if it is not there already, and pins the entry. None if
-    /// what was loaded may be too old, because the user changed in memory since the load began.
+    /// The load of the user has succeeded: the entry, put into memory if it is not there already. None if what was loaded may be too
+    /// old, because the user changed in memory since the load began.
     pub(super) fn finish_load(
         &self,
         user: &UserId,
         lane: Lane,
         load: impl FnOnce() -> (UserState, Publication),
-    ) -> Option<UserPin> {
+    ) -> Option<LockedEntry<'_>> {
         let mut shard = self.shard_of(user);
         let is_overtaken = shard.loads.finish(user, lane);
         if is_overtaken && shard.find(user).is_none() {
             return None;
         }
-        Some(Self::find_or_insert(shard, user, load).pin())
+        Some(Self::find_or_insert(shard, user, load))
     }
 
     /// The load of the user has failed.

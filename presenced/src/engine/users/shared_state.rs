@@ -93,9 +93,14 @@ impl UserState {
     }
 
     /// The user comes into memory as the log has it, which is yet to be told here.
-    pub(in crate::engine) fn adopt_untold(&mut self, adopted: Adopted, others: Vec<NodeContribution>, now: Wall) {
+    pub(in crate::engine) fn adopt_read(&mut self, adopted: Adopted, others: Vec<NodeContribution>, now: Wall) {
         self.set_remote(others);
-        self.profile.adopt_untold(adopted, now.after(CLOCKS_DIFFER_MAX));
+        self.profile.adopt_read(adopted, now.after(CLOCKS_DIFFER_MAX));
+    }
+
+    /// What observers must be told of a user that came into memory as the log has it.
+    pub(in crate::engine) fn publish_read(&mut self) -> Option<Published> {
+        self.profile.publish_read()
     }
 
     fn set_remote(&mut self, others: Vec<NodeContribution>) {

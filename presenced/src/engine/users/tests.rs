@@ -234,7 +234,7 @@ fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
     entry.overtake_loads();
     drop(entry);
     let pin = users.finish_load(&user("ann"), Lane::Single, nobody);
-    assert!(users.lock(&pin.expect("a pin")).state.is_connected());
+    assert!(pin.expect("an entry").state.is_connected());
 }
 
 #[test]
