@@ -37,6 +37,11 @@ struct SharedNode {
     _server: RedisServer,
 }
 
+/// The pause between two looks at something that is about to happen.
+async fn next_look() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+
 impl SharedNode {
     /// A node that is alone in its cluster, with one partition.
     async fn start() -> Self {
@@ -182,7 +187,7 @@ impl SharedNode {
     async fn until_a_read_failed(&self, before: u64) {
         let waiting = async {
             while self.failures() == before {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                next_look().await;
             }
         };
         tokio::time::timeout(DEADLINE, waiting).await.expect("a read failed");
@@ -201,7 +206,7 @@ impl SharedNode {
     async fn until_shown(&self, user: &UserId, wanted: impl Fn(&ShownUser) -> bool) {
         let waiting = async {
             while !wanted(&self.shown(user)) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                next_look().await;
             }
         };
         let waited = tokio::time::timeout(DEADLINE, waiting).await;

@@ -116,7 +116,7 @@ async fn told_until(observer: &SteppedClient, name: &str, revision: u64) -> Vec<
     let mut told = Vec::new();
     let reading = async {
         while !told.contains(&last) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            next_look().await;
             told.extend(
                 observer
                     .messages()
@@ -134,7 +134,7 @@ async fn told_until(observer: &SteppedClient, name: &str, revision: u64) -> Vec<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_a_user_who_was_read_before_the_log_told_it_is_told_once() {
+async fn a_watcher_of_a_user_who_was_read_before_the_log_told_it_is_told_once() {
     let node = SharedNode::start().await;
     let now = node.now().after(Duration::from_secs(1));
     let online = of_log(Version::NONE, now, false);
