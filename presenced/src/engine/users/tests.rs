@@ -187,7 +187,9 @@ fn a_load_is_joined_until_it_is_finished() {
     assert!(are_same(&single, &join(Lane::Single)) && are_same(&single, &join(Lane::List)));
     users.abandon_load(&user("ann"), Lane::Single);
     assert!(are_same(&list, &join(Lane::List)), "the list goes on");
-    let pin = users.finish_load(&user("ann"), Lane::List, nobody);
+    let pin = users
+        .finish_load(&user("ann"), Lane::List, nobody)
+        .map(|entry| entry.pin());
     assert!(pin.is_some() && users.pin_or_join(&user("ann"), Lane::List, pending).is_ok());
     drop(pin);
     users.sweep();
