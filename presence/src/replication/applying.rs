@@ -28,13 +28,14 @@ impl Partition {
             return self.check(input, user, true);
         }
         let before = old.as_ref().map(Held::state).unwrap_or_default();
-        let stored = self.read_state(&held.bytes);
-        let (held, state) = read_with_times(held, stored.clone(), &before);
+        let state = self.read_state(&held.bytes);
+        let logged = (state.last_seen, state.last_active);
+        let (held, state) = read_with_times(held, state, &before);
         let read = ReadState {
             by,
             was_awaited,
-            old: old.as_ref(),
-            stored: &stored,
+            was_copied: old.is_some(),
+            logged,
             state: &state,
         };
         self.note_older_times(input, user, &read);

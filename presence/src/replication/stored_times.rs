@@ -6,6 +6,7 @@ use crate::replication::node_info::MovedTimes;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::state::State;
+use crate::time::Wall;
 use crate::user_id::UserId;
 
 /// An entry, or a page, that was read of a user.
@@ -14,10 +15,10 @@ pub(super) struct ReadState<'a> {
     pub(super) by: Option<Incarnation>,
     /// Whether something of this node waited for it.
     pub(super) was_awaited: bool,
-    /// The copy before.
-    pub(super) old: Option<&'a Held>,
-    /// The state as the log has it.
-    pub(super) stored: &'a State,
+    /// Whether the user was in the copy before.
+    pub(super) was_copied: bool,
+    /// Last seen and last active as the log has them.
+    pub(super) logged: (Option<Wall>, Option<Wall>),
     /// The state with the times of the copy.
     pub(super) state: &'a State,
 }
@@ -30,14 +31,13 @@ impl Partition {
         if !is_own || !read.state.is_present() {
             return;
         }
-        let times = |state: &State| (state.last_seen, state.last_active);
-        if times(read.state) != times(read.stored) {
+        if (read.state.last_seen, read.state.last_active) != read.logged {
             self.publisher.times.extend(moved_times(user, read.state));
         }
         // What has a session here is as new as the session, but for who was cut off.
         let may_be_older = !input.has_sessions(user) || self.reach.is_holding(input.reading.mono);
         // Whoever is in a page may have left, and come, since the copy was made.
-        if may_be_older && (read.old.is_none() || read.by.is_none()) {
+        if may_be_older && (!read.was_copied || read.by.is_none()) {
             self.newcomers.push(user.clone());
         }
     }
