@@ -126,6 +126,8 @@ pub enum Effect {
     Ready,
     /// The partition can't be reached, or can be again.
     Stale(bool),
+    /// Redis has no room for what some node adds, or has again: users who came to that node may be in no other's copy.
+    AdditionsRefused(bool),
     /// The node's own registration was ended because the node stops.
     Stopped,
     /// A newer version wrote what this one can't read.

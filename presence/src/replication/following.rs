@@ -225,6 +225,9 @@ impl Partition {
         }
         let (number, full_users) = (tick.number, std::mem::take(&mut tick.full_users));
         self.leases.handle_tick(by, now, tick);
+        if let Some(are_refused) = self.leases.tell_additions_refused() {
+            self.push(Effect::AdditionsRefused(are_refused));
+        }
         if by != self.own {
             for user in full_users {
                 self.push(Effect::DemandAnswers(user));

@@ -57,6 +57,8 @@ pub(super) struct Leases {
     unregistered: BTreeMap<Incarnation, Unregistered>,
     /// The ends that pages told, until the log tells more of the incarnation.
     told_ends: BTreeMap<Incarnation, ToldEnd>,
+    /// Whether Redis refuses what some node adds, as it was told last.
+    are_additions_refused: bool,
     /// How often a registration began or ended.
     pub(super) changes: u64,
 }
@@ -234,6 +236,13 @@ impl Leases {
             let node = registered.node.as_slice();
             (*one, node, now.since(registered.ticked), &registered.tick)
         })
+    }
+
+    /// Whether the last tick of a registered node said that Redis refuses what it adds; none if that is as it was told last.
+    pub(super) fn tell_additions_refused(&mut self) -> Option<bool> {
+        let are_refused = self.registered.values().any(|registered| registered.tick.is_full);
+        let was_told = std::mem::replace(&mut self.are_additions_refused, are_refused);
+        (was_told != are_refused).then_some(are_refused)
     }
 
     /// Forgets an incarnation of which no contribution is left.

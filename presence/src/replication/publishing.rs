@@ -120,6 +120,7 @@ impl Partition {
             Outcome::Full => {
                 self.publisher.refused.insert(user.clone());
                 self.lose_room(input);
+                self.tell_locally(input, &user);
                 self.publisher.wants_probe = true;
                 self.publisher.held_back.insert(user);
                 let now = input.reading.mono;

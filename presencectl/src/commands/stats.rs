@@ -50,7 +50,7 @@ fn above_of_cluster(cluster: &ClusterStats) -> String {
     let reached = match cluster.stale_partitions {
         0 => String::new(),
         stale => format!(
-            ", {stale} OF {} PARTITIONS UNREACHABLE: records may be stale",
+            ", {stale} OF {} PARTITIONS STALE: records may be out of date",
             cluster.partitions
         ),
     };
@@ -194,7 +194,7 @@ mod tests {
         let cluster: ClusterStats = serde_json::from_value(cluster()).unwrap();
         assert_eq!(
             above_of_cluster(&cluster),
-            "cluster: 2 nodes, 5 OF 16 PARTITIONS UNREACHABLE: records may be stale; users and reports are those of all nodes\n\
+            "cluster: 2 nodes, 5 OF 16 PARTITIONS STALE: records may be out of date; users and reports are those of all nodes\n\
              redis: 10.0.0.1:6379, redis 7.0.15, 1 KiB used\nredis: 10.0.0.2:6379, UNREACHABLE: refused\n"
         );
         let (mut rows, mut csv) = (TypedRows::new(&COLUMNS), Vec::new());

@@ -267,7 +267,7 @@ fn serve_metrics(
     Ok(())
 }
 
-/// Records of an unreachable partition may be behind, and are served all the same; so is what a Redis that is set up badly
+/// Records of a stale partition may be behind, and are served all the same; so is what a Redis that is set up badly
 /// may lose.
 fn cluster_warnings(engine: &Engine) -> Vec<String> {
     let stale = engine.stale_partitions();

@@ -49,7 +49,7 @@ impl Collector for Gauges {
             ),
             (
                 "stale_partitions",
-                "Partitions of the cluster that this node can't reach.",
+                "Partitions of the cluster whose records may be stale.",
                 engine.stale_partitions(),
             ),
             (

@@ -27,6 +27,7 @@ async fn redis_without_memory_takes_departures_alone() {
     watched.leaves("c-1").await;
     let left = ["c-1"];
     watched.recorders.all_show(&left, Status::Offline, FULL / 2).await;
+    let refused = watched.recorders.now();
     for user in ["new-0", "new-1", "new-2", "new-3"] {
         let own = watched.comes(user).await;
         assert_eq!((own.status, own.stale), (Status::Online, true), "{own:?}");
@@ -34,8 +35,12 @@ async fn redis_without_memory_takes_departures_alone() {
     watched.some_change().await;
     let_time_pass(FULL).await;
     doctor_says(&watched, "redis-memory", "of its maxmemory", "raise maxmemory").await;
+    // New users are on one node alone, and the others say that somebody may be missing.
+    watched.records_are_stale(&["new-0", "new-1", "new-2", "new-3"]).await;
+    let room = watched.recorders.now();
     watched.cluster.command(&["CONFIG", "SET", "maxmemory", "0"]);
     watched.is_right_again().await;
+    watched.recorders.were_stale_once(refused, room).await;
     watched.made_no_event().await;
     // With room enough that nothing is removed.
     for [setting, value] in [["maxmemory", "1gb"], ["maxmemory-policy", "allkeys-lfu"]] {

@@ -236,6 +236,16 @@ impl<'a> Watched<'a> {
         self.fault_of_redis_ends();
     }
 
+    /// Every node says of these users that it may be out of date.
+    pub(crate) async fn records_are_stale(&mut self, users: &[&str]) {
+        let users: Vec<String> = users.iter().map(|user| (*user).to_owned()).collect();
+        for rest in self.rests() {
+            let told = records(&rest, &users).await;
+            assert!(told.iter().all(|record| record["stale"] == true), "{told:?}");
+        }
+        self.take_cursors_of_outage().await;
+    }
+
     /// Those of nodes that are out of date after it, too.
     async fn take_cursors_of_outage(&mut self) {
         for (cursor, node) in cursors_of(&self.cluster).await.into_iter().zip(self.cluster.nodes()) {

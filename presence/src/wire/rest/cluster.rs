@@ -141,7 +141,7 @@ impl NodeStats {
 pub struct ClusterStats {
     /// Into how many partitions the users are split.
     pub partitions: u16,
-    /// How many of them this node can't reach.
+    /// Of how many of them records may be out of date: this node can't reach them, or Redis refuses what another node adds.
     pub stale_partitions: u64,
     /// A node whose last tick is older is declared dead, in seconds.
     pub lease_seconds: f64,
@@ -175,10 +175,10 @@ impl ClusterStats {
         self.nodes.windows(2).any(|pair| pair[0].version != pair[1].version)
     }
 
-    /// Whether a server of Redis, or what it has, can't be reached: records may be stale.
+    /// Whether a server of Redis can't be reached.
     #[must_use]
-    pub fn is_cut_off(&self) -> bool {
-        self.stale_partitions > 0 || self.redis.iter().any(|server| !server.reachable)
+    pub fn has_lost_redis(&self) -> bool {
+        self.redis.iter().any(|server| !server.reachable)
     }
 }
 

@@ -92,6 +92,11 @@ impl World {
     fn check_nodes(&mut self) -> Vec<usize> {
         let alive: Vec<usize> = (0..self.nodes.len()).filter(|one| self.nodes[*one].is_alive).collect();
         for &index in &alive {
+            let lacking = &self.nodes[index].lacking;
+            if !lacking.is_empty() {
+                let text = format!("L7: node {index} says that additions are refused in {lacking:?}");
+                self.fail(text);
+            }
             let node = &self.nodes[index];
             if node.ready.len() < node.partitions.len() || node.reachable_since.len() < node.partitions.len() {
                 let reachable: Vec<bool> = node.partitions.iter().map(|one| one.is_reachable()).collect();

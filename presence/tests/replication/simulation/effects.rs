@@ -119,11 +119,26 @@ impl World {
             Effect::Stale(is_stale) => {
                 self.note(|| format!("node {index}: partition {partition} stale {is_stale}"));
             }
+            Effect::AdditionsRefused(are_refused) => self.note_additions_refused(index, partition, are_refused),
             Effect::Times(times) => self.note_times(index, &times),
             Effect::Stopped | Effect::CommandFailed(_) => {}
             Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
             // Carried out before.
             _ => {}
+        }
+    }
+
+    fn note_additions_refused(&mut self, index: usize, partition: usize, are_refused: bool) {
+        self.note(|| format!("node {index}: partition {partition} additions are refused {are_refused}"));
+        let lacking = &mut self.nodes[index].lacking;
+        let is_new = match are_refused {
+            true => lacking.insert(partition),
+            false => lacking.remove(&partition),
+        };
+        if !is_new {
+            self.fail(format!(
+                "node {index} says twice that additions are refused: {are_refused}"
+            ));
         }
     }
 

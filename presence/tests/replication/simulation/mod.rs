@@ -13,6 +13,7 @@ mod deliver;
 mod effects;
 mod graces;
 mod leaving;
+mod no_room;
 mod node;
 mod planned;
 mod plans;

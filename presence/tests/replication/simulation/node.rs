@@ -182,6 +182,8 @@ pub(crate) struct Node {
     pub(crate) ready: BTreeSet<usize>,
     /// Since when each partition is reachable.
     pub(crate) reachable_since: BTreeMap<usize, u64>,
+    /// Partitions of which it says that Redis refuses what some node adds.
+    pub(crate) lacking: BTreeSet<usize>,
     /// The partitions that it reached at least once.
     pub(crate) reached: BTreeSet<usize>,
     pub(crate) epoch_since: BTreeMap<usize, (presence::replication::Epoch, u64)>,
@@ -225,6 +227,11 @@ impl Node {
         }
         let index = self.partition_index(user);
         self.input(now, index, |partition, input| partition.handle_touch(input, user));
+    }
+
+    /// Whether it says of users of this partition that what it has may be behind.
+    pub(crate) fn is_stale(&self, partition: usize) -> bool {
+        !self.partitions[partition].is_reachable() || self.lacking.contains(&partition)
     }
 
     pub(crate) fn is_accepting(&self) -> bool {

@@ -247,8 +247,21 @@ impl World {
     }
 
     pub(crate) fn expect_stale(&mut self, node: usize) {
-        if self.nodes[node].partitions[0].is_reachable() {
+        if !self.nodes[node].is_stale(0) {
             self.fail(format!("S16: node {node} does not say that its copy is behind"));
+        }
+    }
+
+    pub(crate) fn expect_current(&mut self, node: usize) {
+        if self.nodes[node].is_stale(0) {
+            self.fail(format!("L7: node {node} still says that its copy is behind"));
+        }
+    }
+
+    pub(crate) fn expect_online(&mut self, user: usize, node: usize) {
+        let told = self.nodes[node].told.get(&self.users[user]).map(|told| told.status);
+        if told != Some(Status::Online) {
+            self.fail(format!("S16: node {node} tells {told:?} of who has come to it"));
         }
     }
 

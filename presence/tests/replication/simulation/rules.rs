@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use presence::replication::Rule;
 
 use super::world::World;
-use super::{leaving, plans, resume};
+use super::{leaving, no_room, plans, resume};
 use crate::model::ScriptRule;
 
 /// What is taken out.
@@ -251,6 +251,15 @@ fn no_caller_waits_for_a_claim_that_is_held_back() {
 fn a_session_that_is_refused_leaves_the_place_that_it_claimed() {
     does_no_harm("refused", resume::a_session_that_continues_another_is_refused);
     does_no_harm("refused here", resume::a_session_that_continues_another_here_is_refused);
+}
+
+#[test]
+fn all_nodes_say_that_who_came_to_one_may_be_missing_while_redis_has_no_room() {
+    does_no_harm("full", no_room::a_user_comes_while_redis_has_no_room);
+    does_no_harm(
+        "full, and it dies",
+        no_room::a_node_dies_whose_user_redis_had_no_room_for,
+    );
 }
 
 #[test]

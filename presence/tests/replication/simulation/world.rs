@@ -316,17 +316,16 @@ impl World {
             faulty_until: 0,
             ready: Default::default(),
             reachable_since: BTreeMap::new(),
+            lacking: BTreeSet::new(),
             reached: std::collections::BTreeSet::new(),
             epoch_since: BTreeMap::new(),
             wakes_at: 0,
         };
         for _ in 0..self.partitions.len() {
+            let graces = previous.into_iter().map(|one| (one, self.settings.restart_grace));
             let start = Start {
                 own: incarnation,
-                previous: previous
-                    .map(|previous| (previous, self.settings.restart_grace))
-                    .into_iter()
-                    .collect(),
+                previous: graces.collect(),
                 node: NodeInfo {
                     name: name.clone(),
                     format: presence::replication::FORMAT,

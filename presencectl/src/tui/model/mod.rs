@@ -171,7 +171,7 @@ pub(crate) struct Model {
     pub(crate) size: Size,
     pub(crate) connection: ConnectionState,
     /// The daemon has said that it can't reach Redis.
-    pub(crate) is_cut_off: bool,
+    pub(crate) is_stale: bool,
     pub(crate) daemon: Daemon,
     pub(crate) known_users: KnownUsers,
     pub(crate) table: Table,
@@ -219,7 +219,7 @@ impl Model {
         Self {
             size,
             connection: ConnectionState::Connecting,
-            is_cut_off: false,
+            is_stale: false,
             daemon: Daemon::default(),
             known_users: KnownUsers::default(),
             table: Table::default(),

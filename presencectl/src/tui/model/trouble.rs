@@ -17,8 +17,10 @@ pub(crate) enum Trouble {
     Silent(Duration),
     /// Changes can't be stored.
     NotWritable,
-    /// Redis, or a partition there, can't be reached: records may be stale.
+    /// A server of Redis can't be reached: records may be out of date.
     RedisUnreachable,
+    /// Records may be out of date for another reason: Redis is full or slow, or it was just lost.
+    Stale,
     /// A node of the cluster has not ticked for long.
     NodeSilent,
     /// The statistics could not be read, with the reason; all figures are from before.
@@ -46,8 +48,11 @@ impl Model {
         if !stats.store.writable {
             return Some(Trouble::NotWritable);
         }
-        if self.is_cut_off || cluster.is_some_and(ClusterStats::is_cut_off) {
+        if cluster.is_some_and(ClusterStats::has_lost_redis) {
             return Some(Trouble::RedisUnreachable);
+        }
+        if self.is_stale || cluster.is_some_and(|cluster| cluster.stale_partitions > 0) {
+            return Some(Trouble::Stale);
         }
         if let Some(why) = &stats.store.error {
             return Some(Trouble::StoreError(why.clone()));

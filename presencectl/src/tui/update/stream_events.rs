@@ -22,7 +22,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             model.known_users.begin_snapshot();
             model.pending = PendingRequests::default();
             model.is_clock_new = true;
-            model.is_cut_off = false;
+            model.is_stale = false;
             match &mut model.connection {
                 ConnectionState::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
                 _ if model.known_users.is_started() => {}
@@ -53,7 +53,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             Vec::new()
         }
         StreamEvent::Stale(is_stale) => {
-            model.is_cut_off = is_stale;
+            model.is_stale = is_stale;
             Vec::new()
         }
         StreamEvent::Lost { why, retry_in } => {

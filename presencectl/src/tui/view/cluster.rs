@@ -189,7 +189,7 @@ pub(super) fn summary(model: &Model, painter: &Painter) -> Option<Line<'static>>
     let cluster = model.cluster()?;
     let theme = painter.theme;
     let mut pieces = Vec::new();
-    if cluster.redis.iter().any(|server| !server.reachable) {
+    if cluster.has_lost_redis() {
         pieces.push(span(" REDIS UNREACHABLE ", theme.bad()));
         pieces.push(span(" ", Style::new()));
     }

@@ -184,9 +184,10 @@ fn problems(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>
                 .collect()
         }
         // The header says it; a stall is beside the lag, and the cluster has its place.
-        Some(Trouble::Silent(_) | Trouble::Stalled(_) | Trouble::RedisUnreachable | Trouble::NodeSilent) | None => {
-            Vec::new()
-        }
+        Some(
+            Trouble::Silent(_) | Trouble::Stalled(_) | Trouble::RedisUnreachable | Trouble::Stale | Trouble::NodeSilent,
+        )
+        | None => Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) fn label(trouble: &Trouble, painter: &Painter) -> Span<'static> {
         Trouble::Silent(length) => span(format!(" NO ANSWER {}s ", length.as_secs()), theme.bad()),
         Trouble::NotWritable => span(" STORE NOT WRITABLE ", theme.bad()),
         Trouble::RedisUnreachable => span(" REDIS UNREACHABLE ", theme.bad()),
+        Trouble::Stale => span(" RECORDS STALE ", theme.bad()),
         Trouble::NodeSilent => span("◌ a node is silent", theme.unusual()),
         Trouble::NoStatistics(_) => span("◌ no statistics", theme.unusual()),
         Trouble::StoreError(_) => span("◌ store error", theme.unusual()),

@@ -74,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// How many partitions this node can't reach.
+    /// Of how many partitions records may be stale.
     pub(crate) fn stale_partitions(&self) -> u64 {
         self.cluster.shared().map_or(0, Shared::stale_partitions)
     }
@@ -246,6 +246,7 @@ impl Engine {
                 self.waiting.partition_is_ready(number);
             }
             Effect::Stale(is_stale) => self.set_stale(shared, number, is_stale),
+            Effect::AdditionsRefused(are_refused) => self.set_additions_refused(shared, number, are_refused),
             Effect::Stopped => self.waiting.partition_is_stopped(number),
             Effect::Unreadable(format) => {
                 tracing::error!(format, "a newer version wrote a state that this one can't read");

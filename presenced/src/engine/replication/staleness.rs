@@ -78,6 +78,12 @@ impl Engine {
         self.staleness.changed.notify_one();
     }
 
+    /// Redis refuses what some node adds to the partition, or does not any more.
+    pub(super) fn set_additions_refused(&self, shared: &Shared, number: u16, are_refused: bool) {
+        shared.partition(number).set_additions_refused(are_refused);
+        self.staleness.changed.notify_one();
+    }
+
     /// Tells all connections, again and again, until the daemon ends.
     pub(super) async fn run_staleness(&self, shared: &Shared) {
         // The start logs by itself what it waits for.
@@ -120,7 +126,7 @@ fn log_change(shared: &Shared, is_stale: bool) {
             "Redis can't be reached, is full or answers late, or this process stood still: records are stale, and nobody becomes OFFLINE"
         );
     } else {
-        tracing::info!("all partitions can be reached again: no record is stale");
+        tracing::info!("all partitions can be reached again, and Redis refuses nothing: no record is stale");
     }
 }
 

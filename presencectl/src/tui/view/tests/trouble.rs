@@ -1,6 +1,6 @@
 //! What is wrong with the daemon, on screens of every size.
 
-use presence::wire::rest::{ClusterStats, NodeStats};
+use presence::wire::rest::{ClusterStats, NodeStats, RedisStats};
 
 use super::super::super::model::Panel;
 use super::*;
@@ -56,8 +56,25 @@ fn with_cluster(model: &mut Model, stale_partitions: u64, last_tick_seconds: f64
     answer(model, stats);
 }
 
-fn cut_off(model: &mut Model) {
+fn with_stale_partitions(model: &mut Model) {
     with_cluster(model, 1, 12.0);
+}
+
+fn without_redis(model: &mut Model) {
+    with_cluster(model, 1, 12.0);
+    let mut stats = model.stats.clone().unwrap();
+    stats.cluster.as_mut().unwrap().redis.push(RedisStats {
+        address: "10.0.0.1:6379".to_owned(),
+        reachable: false,
+        error: Some("refused".to_owned()),
+        answer_seconds: 0.0,
+        tls: false,
+        public: false,
+        denied: Vec::new(),
+        needs_password: None,
+        info: None,
+    });
+    answer(model, *stats);
 }
 
 fn with_a_silent_node(model: &mut Model) {
@@ -71,12 +88,13 @@ fn silent(model: &mut Model) {
 #[test]
 fn trouble_is_in_every_layout() {
     type TroubleCase = (fn(&mut Model), &'static str);
-    let troubles: [TroubleCase; 6] = [
+    let troubles: [TroubleCase; 7] = [
         (not_writable, "STORE NOT WRITABLE"),
         (with_store_error, "store error"),
         (stalled, "stalled 1.6 s"),
         (silent, "NO ANSWER 3s"),
-        (cut_off, "REDIS UNREACHABLE"),
+        (without_redis, "REDIS UNREACHABLE"),
+        (with_stale_partitions, "RECORDS STALE"),
         (with_a_silent_node, "a node is silent"),
     ];
     for (trouble, label) in troubles {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use presence::replication::{Command, CommandKind, Effect, Incarnation, MovedTimes, Share, SharedPart, State};
 use presence::{
-    Activity, Contribution, CustomStatus, DurablePart, EndReason, Report, Revision, SessionId, Source, Status, Version,
-    Wall,
+    Activity, Contribution, CustomStatus, DurablePart, EndReason, Freshness, Report, Revision, SessionId, Source,
+    Status, Version, Wall,
 };
 
-use super::{SharedNode, micros, user};
+use super::{SharedNode, micros, next_look, user};
 use crate::engine::replication::showing::contributions_of_others;
+use crate::engine::tests::fixture::DEADLINE;
 
 fn online(since: Wall) -> State {
     State {
@@ -282,5 +283,29 @@ async fn a_degraded_entry_that_is_read_after_the_row_is_mended() {
     let _watch = node.show_online(&ann, node.now());
     node.show("ann", micros(node.now()) + 1, state);
     node.until_shown(&ann, |shown| !shown.is_degraded).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_stale_while_redis_refuses_users_of_others_and_commands_are_taken() {
+    let node = SharedNode::start().await;
+    let (engine, ann) = (&node.engine, user("ann"));
+    let said = || {
+        let freshness = engine.cluster.freshness_of(&ann);
+        (freshness, engine.stale_partitions(), engine.complete_to() > 0)
+    };
+    node.show("ann", micros(node.now()), online(node.now()));
+    // The node has read nothing of the log yet when it is ready.
+    let read = async {
+        while said() != (Freshness::Current, 0, true) {
+            next_look().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, read).await.expect("it reads the log");
+    node.carry_out(Effect::AdditionsRefused(true));
+    assert_eq!(said(), (Freshness::Stale, 1, false));
+    engine.kick(&ann).await.expect("the log takes it");
+    node.carry_out(Effect::AdditionsRefused(false));
+    assert_eq!(said(), (Freshness::Current, 0, true));
     node.stop().await;
 }
