@@ -131,8 +131,13 @@ impl Builder<'_> {
         derive_record(&mut state, now, times);
         if state.status != status {
             let shown = knowledge.shown_since(state.status);
-            let is_later = |shown: &Wall| since.is_none_or(|since| since < *shown) && *shown <= now;
-            state.since = shown.filter(is_later).or(state.since);
+            let opened = match status {
+                Status::Offline => only_reported_since(&state),
+                _ => None,
+            };
+            let is_later = |at: &Wall| since.is_none_or(|since| since < *at) && *at <= now;
+            let begins = [shown, opened].into_iter().flatten();
+            state.since = begins.into_iter().find(is_later).or(state.since);
         }
         Ok(state)
     }
@@ -222,6 +227,12 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// Since when a user whom only reports make present is: their nodes may offer them late, and any node in place of them.
+fn only_reported_since(state: &State) -> Option<Wall> {
+    let reports = state.durable.part.reports.iter().map(|report| report.since);
+    reports.min().filter(|_| state.contributions.is_empty())
 }
 
 /// Whether the second must be offered in place of the first. Times alone go with the ticks.

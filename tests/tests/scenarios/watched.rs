@@ -50,6 +50,8 @@ pub(crate) struct Watched<'a> {
     /// Who has come, and who has left, since the fault began.
     came: Vec<String>,
     left: Vec<String>,
+    /// Who was reported meanwhile, as the node that took it said.
+    reported: Vec<Record>,
     /// Who is present all the time and has set DO_NOT_DISTURB, with when.
     undisturbed: Vec<(String, Duration)>,
     /// What observers had who left before the fault, and while nodes said that they may be out of date.
@@ -93,6 +95,7 @@ impl<'a> Watched<'a> {
             present,
             came: Vec::new(),
             left: Vec::new(),
+            reported: Vec::new(),
             undisturbed: Vec::new(),
             cursors,
             epochs,
@@ -177,7 +180,9 @@ impl<'a> Watched<'a> {
         let rest = self.cluster.b.rest();
         let reporting = rest.report(user, json!({"status": "ONLINE"}));
         let reported = timed_within("a report is taken", ANSWERED_WITHIN, reporting).await;
-        assert_eq!(reported.ok::<Record>().status, Status::Online);
+        let reported: Record = reported.ok();
+        assert_eq!(reported.status, Status::Online);
+        self.reported.push(reported);
         self.came.push(user.to_owned());
     }
 

@@ -17,6 +17,7 @@ mod no_room;
 mod node;
 mod planned;
 mod plans;
+mod reported;
 mod resume;
 mod rng;
 mod rules;

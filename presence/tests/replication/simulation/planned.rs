@@ -283,6 +283,20 @@ impl World {
         }
     }
 
+    /// The state and all nodes have the user's status since about that time.
+    pub(crate) fn expect_since(&mut self, user: usize, millis: u64) {
+        let user = self.user(user);
+        let copied = |node: &Node| node.partitions[0].copied(&user).and_then(|(_, state)| state.since);
+        let stored = self.partitions[0].state.get(&user);
+        let stored = stored.and_then(|(_, bytes)| State::decode(bytes).unwrap().since);
+        let all: Vec<_> = self.nodes.iter().map(copied).chain([stored]).collect();
+        let at = Wall::from_millis(i64::try_from(BEGIN / 1_000 + millis).unwrap());
+        let is_right = |since: &Option<Wall>| since.is_some_and(|one| one.as_millis().abs_diff(at.as_millis()) <= 10);
+        if !all.iter().all(is_right) {
+            self.fail(format!("S6: the status of {user} is since {all:?}, not {at:?}"));
+        }
+    }
+
     /// The database has when the user was seen last, and neither the state nor a node that has the user says otherwise.
     pub(crate) fn expect_agreed_times(&mut self, user: usize) {
         let user = self.user(user);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use presence::replication::Rule;
 
 use super::world::World;
-use super::{leaving, no_room, plans, resume};
+use super::{leaving, no_room, plans, reported, resume};
 use crate::model::ScriptRule;
 
 /// What is taken out.
@@ -260,6 +260,11 @@ fn all_nodes_say_that_who_came_to_one_may_be_missing_while_redis_has_no_room() {
         "full, and it dies",
         no_room::a_node_dies_whose_user_redis_had_no_room_for,
     );
+}
+
+#[test]
+fn a_user_is_present_since_the_report_whichever_node_offers_it() {
+    does_no_harm("reported", reported::a_user_is_reported_in_an_outage);
 }
 
 #[test]

@@ -107,6 +107,7 @@ impl Watched<'_> {
         let now = self.recorders.now();
         self.recorders.no_change(&self.present, self.begun);
         self.were_undisturbed();
+        self.are_present_since_they_were_reported().await;
         self.cursors_lead_to_the_truth().await;
         match self.redis_failed_until {
             Some(until) => self.recorders.were_stale_once(self.redis_failed, until).await,
@@ -127,6 +128,17 @@ impl Watched<'_> {
             let is_right = changes.iter().all(|change| change.to == Status::DoNotDisturb);
             let expected = if *set >= self.begun { NAMES.len() } else { 0 };
             assert!(is_right && changes.len() == expected, "{changes:#?}");
+        }
+    }
+
+    /// All nodes say what the one said that took the report, whichever offered it first.
+    async fn are_present_since_they_were_reported(&self) {
+        for reported in &self.reported {
+            let user = reported.user_id.as_str().to_owned();
+            for rest in &self.rests() {
+                let told = parsed(records(rest, std::slice::from_ref(&user)).await);
+                assert_eq!(told[0].since, reported.since, "{told:?}, after {reported:?}");
+            }
         }
     }
 
