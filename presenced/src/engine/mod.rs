@@ -37,6 +37,7 @@ mod tests;
 mod throughput;
 mod user_rate_limits;
 mod users;
+mod visits;
 mod watch;
 
 use std::num::NonZeroU32;

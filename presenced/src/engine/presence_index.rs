@@ -10,6 +10,7 @@ use presence::wire::rest::Counts;
 use presence::{Status, UserId};
 
 use super::users::{LockedEntry, SHARDS};
+use super::visits::Visits;
 
 /// The index's note about one user.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(super) struct PresenceIndex {
     by_status: [AtomicU64; 3],
     in_grace: AtomicU64,
     reports: AtomicU64,
+    /// Of listed users, by pages.
+    pub(super) visits: Visits,
 }
 
 impl PresenceIndex {
@@ -49,6 +52,7 @@ impl PresenceIndex {
             by_status: Default::default(),
             in_grace: AtomicU64::new(0),
             reports: AtomicU64::new(0),
+            visits: Visits::default(),
         }
     }
 
@@ -94,13 +98,13 @@ impl PresenceIndex {
 
     /// The next present users of one shard after a bound, in order of their ids, at most `count`.
     pub(super) fn page(&self, shard: usize, status: Option<Status>, after: Bound<&str>, count: usize) -> Vec<UserId> {
-        let mut page: Vec<UserId> = self.shards[shard]
-            .lock()
+        let shard = self.shards[shard].lock();
+        let users = shard
             .iter()
             .filter(|(listed, _)| status.is_none_or(|status| status == **listed))
-            .flat_map(|(_, users)| users.range::<str, _>((after, Bound::Unbounded)).take(count))
-            .cloned()
-            .collect();
+            .flat_map(|(_, users)| users.range::<str, _>((after, Bound::Unbounded)).take(count));
+        let mut page: Vec<UserId> = self.visits.of(users).cloned().collect();
+        drop(shard);
         page.sort_unstable();
         page.truncate(count);
         page

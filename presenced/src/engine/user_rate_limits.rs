@@ -1,18 +1,18 @@
 //! Rate limits of users: how often a custom status is set, how often a change is published, and how many ids are looked at.
 
+mod lookup_buckets;
 mod windows;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::{Mono, Rate, TokenBucket, UserId};
+use presence::{Mono, Rate, UserId};
 
+use self::lookup_buckets::LookupBuckets;
 use self::windows::Windows;
 use super::{Engine, EngineError};
 
-/// How many users' counts of ids are kept before those that are over are dropped.
-const BUCKETS_KEPT: usize = 1024;
 /// How long ids wait for their turn: beyond, the user is told to come again. Well within the time in which a client that
 /// waits must answer a ping.
 const LOOKUPS_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(super) struct UserRateLimits {
     is_lifted: AtomicBool,
     lookups: Rate,
     /// The ids that each user looked at of late.
-    buckets: Mutex<hashbrown::HashMap<UserId, TokenBucket>>,
+    buckets: Mutex<LookupBuckets>,
 }
 
 impl UserRateLimits {
@@ -95,13 +95,16 @@ impl UserRateLimits {
     /// Counts ids that a user looks at. How long they must wait for their turn.
     fn reserve_lookups(&self, user: &UserId, count: usize, now: Mono) -> Result<Duration, EngineError> {
         let mut buckets = self.buckets.lock();
-        if buckets.len() >= BUCKETS_KEPT && buckets.len() == buckets.capacity() {
-            buckets.retain(|_, bucket| !bucket.is_full(now));
-        }
-        let bucket = buckets.entry_ref(user).or_default();
-        bucket
+        buckets
+            .of(user, now)
             .reserve(self.lookups, now, count as u64, LOOKUPS_WAIT_MAX)
             .map_err(|retry_after| EngineError::TooManyLookups { retry_after })
+    }
+
+    /// How many counts of ids were looked at so far, to find those that are over.
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> u64 {
+        self.buckets.lock().visits.count()
     }
 
     #[cfg(test)]
@@ -125,6 +128,7 @@ impl Engine {
 mod tests {
     use std::time::Duration;
 
+    use super::lookup_buckets::BUCKETS_KEPT;
     use super::*;
     use crate::engine::tests::stepped_engine::Stepped;
 
@@ -166,7 +170,7 @@ mod tests {
             now = now.after(EVERY / 16);
             assert_eq!(limits.reserve_lookups(&user(number), 10, now), Ok(Duration::ZERO));
         }
-        assert!(limits.buckets.lock().len() <= 4 * BUCKETS_KEPT);
+        assert!(limits.buckets.lock().len() <= BUCKETS_KEPT);
     }
 
     #[test]

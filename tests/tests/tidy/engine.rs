@@ -19,16 +19,21 @@ const USE_CASES: [&str; 11] = [
 ];
 
 /// The parts that own state, each with the parts that it may name. The users hold the notes of the others.
-const PARTS: [(&str, &[&str]); 9] = [
-    ("users", &["deadlines", "persistence", "presence_index", "publisher"]),
-    ("presence_index", &["users"]),
-    ("publisher", &["metrics", "throughput", "users"]),
+const PARTS: [(&str, &[&str]); 10] = [
+    (
+        "users",
+        &["deadlines", "persistence", "presence_index", "publisher", "visits"],
+    ),
+    ("presence_index", &["users", "visits"]),
+    ("publisher", &["metrics", "throughput", "users", "visits"]),
     ("persistence", &["users"]),
-    ("deadlines", &["users"]),
+    ("deadlines", &["users", "visits"]),
     ("session_counts", &["presence_index"]),
     ("throughput", &[]),
     ("stalls", &[]),
     ("metrics", &[]),
+    // What tests count, of any table.
+    ("visits", &[]),
 ];
 
 /// Delivery reads users, the index and the publisher in turn, so it is given the engine.

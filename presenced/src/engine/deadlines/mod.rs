@@ -114,6 +114,12 @@ impl Deadlines {
         turning.wheel.iter().filter_map(of_connection).collect()
     }
 
+    /// How many deadlines were looked at so far.
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> u64 {
+        self.turning.lock().wheel.visits.count()
+    }
+
     /// The deadline furthest away.
     #[cfg(test)]
     pub(super) fn latest(&self) -> Option<Mono> {

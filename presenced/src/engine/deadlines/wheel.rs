@@ -3,6 +3,8 @@
 
 use presence::Mono;
 
+use crate::engine::visits::Visits;
+
 /// The resolution of deadlines, in milliseconds.
 pub(crate) const TICK_MILLIS: u64 = 16;
 /// Slots of the wheel: a minute's worth. Deadlines further away pass by once a turn.
@@ -16,6 +18,8 @@ pub(crate) struct Wheel<T> {
     occupied: [u64; WORDS],
     /// The next tick to look at.
     next_tick: u64,
+    /// Of deadlines that were looked at.
+    pub(super) visits: Visits,
 }
 
 impl<T> Wheel<T> {
@@ -26,6 +30,7 @@ impl<T> Wheel<T> {
             slots,
             occupied: [0; WORDS],
             next_tick: now.as_millis() / TICK_MILLIS,
+            visits: Visits::default(),
         }
     }
 
@@ -65,7 +70,7 @@ impl<T> Wheel<T> {
 
     /// All deadlines, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(Mono, T)> {
-        self.slots.iter().flatten()
+        self.visits.of(self.slots.iter().flatten())
     }
 
     /// The deadline furthest away.
@@ -82,7 +87,7 @@ impl<T> Wheel<T> {
             return;
         };
         let mut later = Vec::new();
-        for (at, what) in std::mem::take(entries) {
+        for (at, what) in self.visits.of(std::mem::take(entries).into_iter()) {
             if at <= now {
                 due.push((at, what));
             } else {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use presence::{Cursor, History, Mono, Revision, UserId};
 
+use crate::engine::visits::Visits;
 use crate::store::PastChanges;
 
 /// For how long changes are remembered.
@@ -61,6 +62,8 @@ pub(crate) struct Changes {
     /// The revision of the last change; before the first, what revisions of this run are above.
     last: AtomicU64,
     log: Mutex<Log>,
+    /// Of remembered changes, by those who resume.
+    visits: Visits,
 }
 
 #[derive(Default)]
@@ -104,6 +107,7 @@ impl Changes {
             is_shared: AtomicBool::new(false),
             last: AtomicU64::new(first.get()),
             log: Mutex::new(log),
+            visits: Visits::default(),
         }
     }
 
@@ -189,6 +193,12 @@ impl Changes {
         self.pass(revision);
     }
 
+    /// How many remembered changes were looked at so far.
+    #[cfg(test)]
+    pub(crate) fn visits(&self) -> u64 {
+        self.visits.count()
+    }
+
     fn resume_shared(&self, cursor: Cursor) -> Option<Revision> {
         let current = self.cursor(self.last());
         let is_told = cursor.watermark <= current.watermark;
@@ -229,7 +239,8 @@ impl Changes {
         }
         // A user that was shown without what is stored of it may have changed under two revisions.
         let mut seen = hashbrown::HashSet::new();
-        let newest_first = log.changes.iter().rev().take_while(|((at, _), _)| *at > revision);
+        let newest_first = self.visits.of(log.changes.iter().rev());
+        let newest_first = newest_first.take_while(|((at, _), _)| *at > revision);
         Some(
             newest_first
                 .filter(|((_, user), _)| seen.insert(user.clone()))

@@ -212,6 +212,12 @@ impl Publisher {
         self.changes.close_hour(now, Revision::new(self.complete_to()))
     }
 
+    /// How many remembered changes were looked at so far.
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> u64 {
+        self.changes.visits()
+    }
+
     /// Cursors are those of a history that nodes share.
     pub(super) fn share(&self, history: u64) {
         self.changes.share(history);

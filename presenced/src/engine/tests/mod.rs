@@ -35,5 +35,6 @@ mod times;
 mod token_clocks;
 mod tombstones;
 mod unknown_outcomes;
+mod visits;
 mod walk;
 mod wrong_clocks;

@@ -62,7 +62,7 @@ impl Users {
     pub(super) fn find(&self, user: &UserId) -> Option<LockedEntry<'_>> {
         let shard = self.shard_of(user);
         let at = shard.find(user)?;
-        Some(LockedEntry { shard, at })
+        Some(LockedEntry::new(shard, at))
     }
 
     /// The entry that a pin keeps in memory.
@@ -84,7 +84,7 @@ impl Users {
     /// The entry at a place that another user may have taken, or that may be free, by now.
     pub(super) fn get(&self, at: UserRef) -> Option<LockedEntry<'_>> {
         let shard = self.shards[at.shard()].lock();
-        shard.entries.contains(at.slot()).then_some(LockedEntry { shard, at })
+        shard.is_occupied(at.slot()).then(|| LockedEntry::new(shard, at))
     }
 
     /// A pin of the user's entry, if the user is in memory.
@@ -101,7 +101,7 @@ impl Users {
     ) -> Result<UserPin, PendingLoad> {
         let mut shard = self.shard_of(user);
         match shard.find(user) {
-            Some(at) => Ok(LockedEntry { shard, at }.pin()),
+            Some(at) => Ok(LockedEntry::new(shard, at).pin()),
             None => Err(shard.loads.join(user, lane, begin)),
         }
     }
@@ -144,7 +144,7 @@ impl Users {
         self.shards.iter().map(|shard| {
             let shard = shard.lock();
             let mut audience = Vec::new();
-            for (_, entry) in &shard.entries {
+            for (_, entry) in shard.everyone() {
                 let observers = entry.watchers().filter(|watcher| watcher.user().is_none());
                 audience.extend(entry.connections().iter().chain(observers).map(Arc::clone));
             }
@@ -158,7 +158,7 @@ impl Users {
         for (index, shard) in self.shards.iter().enumerate() {
             let shard = shard.lock();
             let is_held = |(_, entry): &(usize, &Entry)| entry.publication.held_until().is_some();
-            let slots = shard.entries.iter().filter(is_held);
+            let slots = shard.everyone().filter(is_held);
             held.extend(slots.map(|(slot, _)| UserRef::new(index, slot)));
         }
         held
@@ -175,6 +175,12 @@ impl Users {
         }
     }
 
+    /// How many entries were looked at so far.
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.lock().visits.count()).sum()
+    }
+
     fn find_or_insert<'a>(
         mut shard: MutexGuard<'a, Shard>,
         user: &UserId,
@@ -184,7 +190,7 @@ impl Users {
             let (state, publication) = make();
             shard.insert(user, state, publication)
         });
-        LockedEntry { shard, at }
+        LockedEntry::new(shard, at)
     }
 
     fn shard_of(&self, user: &UserId) -> MutexGuard<'_, Shard> {
@@ -192,7 +198,12 @@ impl Users {
     }
 }
 
-impl LockedEntry<'_> {
+impl<'a> LockedEntry<'a> {
+    fn new(shard: MutexGuard<'a, Shard>, at: UserRef) -> Self {
+        shard.visits.add(1);
+        Self { shard, at }
+    }
+
     /// Where the entry is.
     pub(super) fn at(&self) -> UserRef {
         self.at
@@ -213,13 +224,13 @@ impl Deref for LockedEntry<'_> {
     type Target = Entry;
 
     fn deref(&self) -> &Entry {
-        &self.shard.entries[self.at.slot()]
+        self.shard.entry(self.at.slot())
     }
 }
 
 impl DerefMut for LockedEntry<'_> {
     fn deref_mut(&mut self) -> &mut Entry {
-        &mut self.shard.entries[self.at.slot()]
+        self.shard.entry_mut(self.at.slot())
     }
 }
 

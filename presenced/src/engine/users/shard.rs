@@ -14,6 +14,7 @@ use super::load_table::LoadTable;
 use super::user_state::UserState;
 use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 use crate::engine::publisher::Publication;
+use crate::engine::visits::Visits;
 
 /// For how many entries room is made at least. Beyond, a quarter more at a time: a slab that grows by itself doubles, and entries
 /// are most of what a user takes. So one is moved four times on average.
@@ -27,7 +28,7 @@ pub(super) struct Shard {
     /// Finds the entries by id. It has the references alone: the ids are in the entries.
     by_id: HashTable<UserRef>,
     hasher: DefaultHashBuilder,
-    pub(super) entries: Slab<Entry>,
+    entries: Slab<Entry>,
     /// The loads of its users that are under way.
     pub(super) loads: LoadTable,
     released: Arc<ReleasedUsers>,
@@ -35,6 +36,8 @@ pub(super) struct Shard {
     partitions: Option<u16>,
     /// The slots of users with sessions on this node, by partition, so that nobody looks for them among everyone in memory.
     connected: BTreeSet<(u16, usize)>,
+    /// Of entries: those that were locked, and those of passes.
+    pub(super) visits: Visits,
 }
 
 impl Shard {
@@ -48,7 +51,28 @@ impl Shard {
             released,
             partitions,
             connected: BTreeSet::new(),
+            visits: Visits::default(),
         }
+    }
+
+    /// The entry in a slot that something keeps occupied.
+    pub(super) fn entry(&self, slot: usize) -> &Entry {
+        &self.entries[slot]
+    }
+
+    /// The same, to be changed.
+    pub(super) fn entry_mut(&mut self, slot: usize) -> &mut Entry {
+        &mut self.entries[slot]
+    }
+
+    /// Whether somebody is in the slot.
+    pub(super) fn is_occupied(&self, slot: usize) -> bool {
+        self.entries.contains(slot)
+    }
+
+    /// Everyone, with the slot: a pass, for what concerns everyone in memory.
+    pub(super) fn everyone(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        self.visits.of(self.entries.iter())
     }
 
     pub(super) fn find(&self, user: &UserId) -> Option<UserRef> {
@@ -87,7 +111,16 @@ impl Shard {
     /// The users of a partition with sessions on this node.
     pub(super) fn connected_in(&self, partition: u16) -> Vec<UserId> {
         let slots = self.connected.range((partition, 0)..=(partition, usize::MAX));
-        slots.map(|(_, slot)| self.entries[*slot].user().clone()).collect()
+        self.visits
+            .of(slots)
+            .map(|(_, slot)| self.entries[*slot].user().clone())
+            .collect()
+    }
+
+    /// How many entries there are, and room for how many.
+    #[cfg(test)]
+    pub(super) fn count_and_room(&self) -> (usize, usize) {
+        (self.entries.len(), self.entries.capacity())
     }
 
     /// How many users are noted as having sessions on this node.

@@ -154,9 +154,9 @@ fn a_busy_shard_is_swept_next_time() {
     drop(pin);
     users.sweep();
     drop(busy);
-    assert!(users.shards[at.shard()].lock().entries.contains(at.slot()));
+    assert!(users.shards[at.shard()].lock().is_occupied(at.slot()));
     users.sweep();
-    assert!(!users.shards[at.shard()].lock().entries.contains(at.slot()));
+    assert!(!users.shards[at.shard()].lock().is_occupied(at.slot()));
 }
 
 /// A load that is never answered.
@@ -250,7 +250,7 @@ fn the_place_of_a_dropped_entry_is_used_again() {
 #[test]
 fn a_shard_has_room_for_a_quarter_more_entries_at_most() {
     let users = Users::new(None);
-    let room = || users.shards[shard_of(&user("ann"))].lock().entries.capacity();
+    let room = || users.shards[shard_of(&user("ann"))].lock().count_and_room().1;
     let (mut pins, mut moved) = (Vec::new(), 0);
     for user in neighbours("ann").take(400) {
         let before = room();
@@ -280,7 +280,7 @@ fn a_shard_that_everybody_left_gives_its_memory_back() {
         users.sweep();
     }
     let shard = users.shards[shard_of(&user("ann"))].lock();
-    let (count, room) = (shard.entries.len(), shard.entries.capacity());
+    let (count, room) = shard.count_and_room();
     assert!(count == 0 && room <= 16, "{count} entries, room for {room}");
     drop(shard);
     let again = users.insert(&user("ann"), nobody).pin();
