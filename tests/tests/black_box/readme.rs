@@ -53,6 +53,7 @@ fn run_in_a_built_checkout(script: &str, home: &Path) {
         )
         .unwrap();
     }
+    symlink(repository().join("scripts"), checkout.join("scripts")).unwrap();
     fs::create_dir(&bin).unwrap();
     fs::write(bin.join("cargo"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -61,6 +62,12 @@ fn run_in_a_built_checkout(script: &str, home: &Path) {
     shell.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
     let output = shell.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The symbols of a program, a line each.
+fn symbols(program: &Path) -> String {
+    let output = Command::new("nm").arg(program).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -73,6 +80,15 @@ fn the_install_commands_install_both_programs_whole() {
         assert!(fs::symlink_metadata(&program).unwrap().is_file(), "{name} is copied");
         let version = Command::new(&program).arg("--version").output().unwrap();
         assert!(String::from_utf8(version.stdout).unwrap().starts_with(name));
+        assert_eq!(symbols(&program), "", "{name} has symbols");
+        let link = format!("{name}.debug");
+        let content = fs::read(&program).unwrap();
+        assert!(
+            content.windows(link.len()).any(|bytes| bytes == link.as_bytes()),
+            "{name} does not say where they are"
+        );
+        let kept = home.path().join("checkout/target/split").join(link);
+        assert!(symbols(&kept).contains(" main\n"), "{} has none", kept.display());
         let page = fs::read_to_string(prefix.join("share/man/man1").join(format!("{name}.1"))).unwrap();
         assert!(page.contains(&format!(".TH {name} 1")), "{page}");
         let completions = prefix.join("share/bash-completion/completions").join(name);
