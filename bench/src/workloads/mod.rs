@@ -13,6 +13,7 @@ mod listing;
 mod mesh;
 mod rest_lookup;
 mod storm;
+mod waves;
 
 use std::path::PathBuf;
 
@@ -160,6 +161,7 @@ pub(crate) const ALL: &[Workload] = &[
     durable_writes::MANY_CALLERS,
     get::GET,
     listing::LISTING,
+    waves::WAVES,
     idle::CPU,
 ];
 

@@ -1,6 +1,7 @@
 //! Many users connect as fast as they are let in, each with a token. Half of them have a custom status that is to be restored.
 
 use anyhow::{Result, ensure};
+use memchr::memmem;
 
 use super::{Metric, Quantity, Sample, Scale, Side, Target, Workload, percentile};
 use crate::clock::Stopwatch;
@@ -16,6 +17,12 @@ pub(super) const STORM: Workload = Workload {
         Metric::new("CPU per connect", "µs", Quantity::Cpu, Target::RatioMax(2.0)),
         Metric::new("p99 of a connect", "ms", Quantity::Latency, Target::Max(25.0)),
         Metric::new("p50 of a connect", "ms", Quantity::Latency, Target::None),
+        Metric::new(
+            "greeted without what is stored",
+            "",
+            Quantity::Conflated,
+            Target::Max(0.0),
+        ),
     ],
     connections: USERS,
     measure,
@@ -30,6 +37,8 @@ struct Storm {
     begun: Vec<f64>,
     took: Vec<f64>,
     wrong: usize,
+    /// Users for whom the database did not answer in time.
+    degraded: usize,
     has_stored: bool,
 }
 
@@ -43,6 +52,10 @@ impl Client for Storm {
         }
         self.took
             .push(self.clock.elapsed().as_secs_f64() - self.begun[connection]);
+        if memmem::find(text, b"\"degraded\":true").is_some() {
+            self.degraded += 1;
+            return Ok(());
+        }
         let is_stored = self.has_stored && connection.is_multiple_of(2);
         let status = if is_stored {
             Status::DoNotDisturb
@@ -74,6 +87,7 @@ fn measure(side: Side<'_>, scale: Scale) -> Result<Sample> {
         begun: Vec::with_capacity(users),
         took: Vec::with_capacity(users),
         wrong: 0,
+        degraded: 0,
         has_stored,
     };
     let measurement = Measurement::begin(&server)?;
@@ -97,6 +111,7 @@ fn measure(side: Side<'_>, scale: Scale) -> Result<Sample> {
             cpu * 1e6 / users as f64,
             percentile(&mut storm.took, 99) * 1e3,
             percentile(&mut storm.took, 50) * 1e3,
+            storm.degraded as f64,
         ],
         conditions: measured.conditions,
     })
