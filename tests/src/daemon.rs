@@ -2,6 +2,7 @@
 //! directory. Its log is printed when the test fails.
 
 mod database_lock;
+mod failover;
 mod node;
 mod setup;
 
@@ -27,6 +28,7 @@ use crate::catch_up::catch_up;
 use crate::postgres_server::PostgresServer;
 use crate::process::Process;
 use crate::rest::Rest;
+use crate::topology::Topology;
 use crate::wait::wait_until;
 use crate::websocket::{HandshakeHeaders, Socket};
 
@@ -73,6 +75,9 @@ impl Daemon {
             1 => vec![self.start_node(0).await?],
             _ => self.start_nodes().await?,
         };
+        if self.setup.topology() == Topology::RedisCluster {
+            failover::happens_once(self.home.path(), &nodes).await;
+        }
         let balancer = match nodes.len() {
             1 => None,
             _ => {

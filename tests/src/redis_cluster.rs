@@ -88,7 +88,7 @@ impl RedisCluster {
                 cluster.flush();
                 cluster
             }
-            None => Arc::new(Self::start(Replicas::None)),
+            None => Arc::new(Self::start(Replicas::One)),
         };
         Clusters::lock().used.insert(home.to_owned(), Arc::clone(&cluster));
         cluster
@@ -142,9 +142,33 @@ impl RedisCluster {
 
     /// Removes all users.
     pub fn flush(&self) {
-        for index in 0..MASTERS {
+        for index in (0..self.servers.len()).filter(|index| self.is_master(*index)) {
             self.command(index, &["FLUSHALL"]);
         }
+    }
+
+    fn is_master(&self, server: usize) -> bool {
+        self.command(server, &["ROLE"]).starts_with("master")
+    }
+
+    /// The replica of whichever server has the partition takes its place, while so many nodes use it. Returns when all of them are
+    /// registered there, in a new epoch.
+    pub async fn fail_over_partition(&self, partition: usize, nodes: usize) {
+        let home = self.home_of(partition);
+        let pair = [home, home + MASTERS];
+        let [before, next] = if self.is_master(home) { pair } else { [pair[1], pair[0]] };
+        let state = format!("presence:{{{partition}}}:state");
+        let epoch = |server: usize| self.command(server, &["HGET", &state, "\u{1}e"]);
+        let left = epoch(before);
+        self.until_replica(next).await;
+        self.fail_over(next).await;
+        self.until_replica(before).await;
+        wait_until("all nodes are registered at the new master", async || {
+            let fields = self.command(next, &["HKEYS", &state]);
+            let registered = fields.lines().filter(|field| field.starts_with("\u{1}n")).count();
+            (epoch(next) != left && registered == nodes).then_some(())
+        })
+        .await;
     }
 
     /// Which of the first masters had the partition, or the one that it was moved to.
@@ -196,7 +220,7 @@ impl RedisCluster {
     /// Waits until a server is a master, as it sees itself.
     pub async fn until_master(&self, server: usize) {
         let waiting = Stopwatch::start();
-        while !self.command(server, &["ROLE"]).starts_with("master") {
+        while !self.is_master(server) {
             if waiting.elapsed() > DEADLINE {
                 let nodes = self.command(server, &["CLUSTER", "NODES"]);
                 let link = self.command(server, &["INFO", "replication"]);

@@ -11,7 +11,8 @@ pub enum Topology {
     OneNode,
     /// A cluster of three nodes behind a load balancer, on one Redis and one PostgreSQL: `PRESENCE_TEST_CLUSTER=three`.
     ThreeNodes,
-    /// The same on a Redis Cluster of three masters: `PRESENCE_TEST_CLUSTER=redis-cluster`.
+    /// The same on a Redis Cluster of three masters, one of which fails over under the running nodes:
+    /// `PRESENCE_TEST_CLUSTER=redis-cluster`.
     RedisCluster,
 }
 

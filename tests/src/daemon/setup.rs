@@ -21,7 +21,7 @@ use crate::topology::Topology;
 /// The names of the nodes of one daemon, where it is several.
 pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
 /// The partitions of several nodes: more than one, and few enough for many tests at a time.
-const PARTITIONS: usize = 4;
+pub(super) const PARTITIONS: usize = 4;
 
 /// The configuration of a daemon under test.
 #[derive(Debug, Clone)]
