@@ -259,3 +259,66 @@ async fn a_removed_user_that_is_back_is_listed_as_it_is_now() {
     let of_ann: Vec<_> = sent.filter(|update| update.user_id() == &user("ann")).collect();
     assert_eq!(statuses(&of_ann), [("ann".to_owned(), Some(Status::Online))]);
 }
+
+#[tokio::test]
+async fn a_long_snapshot_delays_no_other_watcher() {
+    const USERS: usize = 1_000;
+    let stepped = Stepped::new().await;
+    let (ann, bob, long) = (
+        stepped.connect("ann").await,
+        stepped.connect("bob").await,
+        stepped.connect("long").await,
+    );
+    stepped.watch(&bob, &["ann"]).await;
+    let users = (0..USERS).map(|number| user(&format!("{number:0>120}"))).collect();
+    let watched = stepped.engine.watch(&long.conn, None, users, None).await;
+    watched.expect("a watch");
+    stepped.engine.away(&ann.conn);
+    stepped.deliver_batch();
+    assert_eq!(bob.told(), [("ann".to_owned(), Some(Status::Idle))]);
+    let first = snapshots(&long);
+    assert_eq!(first.len(), 1, "a frame in each turn");
+    stepped.deliver();
+    let rest = snapshots(&long);
+    let told = first.iter().chain(&rest).map(|sent| sent.users.len()).sum::<usize>();
+    assert_eq!(told, USERS);
+}
+
+#[tokio::test]
+async fn a_full_socket_delays_none_of_many_watchers() {
+    // So many that they are not a list, and that the full one is neither the first nor the last.
+    const WATCHERS: usize = 100;
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    let mut watchers = Vec::new();
+    for number in 0..WATCHERS {
+        let room = if number == WATCHERS - 10 { 600 } else { 1 << 16 };
+        let watcher = stepped.connect_with_room(&format!("watcher-{number}"), room).await;
+        stepped.watch(&watcher, &["ann"]).await;
+        watchers.push(watcher);
+    }
+    let full = watchers.remove(WATCHERS - 10);
+    // Each change is told to all others, whatever waits for the full one.
+    for _ in 0..10 {
+        for status in [Status::Idle, Status::Online] {
+            match status {
+                Status::Idle => stepped.engine.away(&ann.conn),
+                _ => stepped.engine.activity(&ann.conn),
+            };
+            stepped.deliver_batch();
+            for watcher in &watchers {
+                assert_eq!(watcher.told(), [("ann".to_owned(), Some(status))]);
+            }
+        }
+    }
+    // It was sent two and the begin of a third, and gets the last one of those that it missed.
+    full.read_all();
+    while full.conn.blocked_since().is_some() {
+        full.conn.attend().await;
+    }
+    stepped.deliver();
+    let text = full.read_text();
+    let frame = text.rsplit_once("{\"type\":\"presence\"").expect("an event").1;
+    assert!(frame.contains("\"ONLINE\""), "{frame}");
+    assert_eq!(text.matches("\"type\":\"presence\"").count(), 1, "conflated: {text}");
+}

@@ -206,6 +206,11 @@ impl Stepped {
         }
     }
 
+    /// One turn of everyone in the ready queue.
+    pub(in crate::engine) fn deliver_batch(&self) {
+        Delivery::serve(&self.engine, self.engine.ready.try_take(), self.clock.elapsed());
+    }
+
     /// Writes everything that waits. Whether the store let it.
     pub(in crate::engine) async fn try_write(&self) -> bool {
         let engine = &self.engine;
@@ -338,6 +343,11 @@ impl SteppedClient {
     /// Takes up to `count` bytes of what was sent, and drops them. How many there were.
     pub(in crate::engine) fn take_some(&self, count: usize) -> usize {
         self.peer.take_some(count).len()
+    }
+
+    /// Takes everything that was sent, which may begin and end within a frame.
+    pub(in crate::engine) fn read_text(&self) -> String {
+        String::from_utf8_lossy(&self.peer.take()).into_owned()
     }
 
     /// Takes everything that was sent, and drops it.
