@@ -93,7 +93,7 @@ impl Socket {
     /// Writes what fits; `WouldBlock` if nothing does.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Tcp(stream) => send(stream, bytes),
             #[cfg(test)]
             Self::Memory(socket) => socket.try_write(bytes),
         }
@@ -107,6 +107,23 @@ impl Socket {
             Self::Memory(socket) => socket.poll_writable(context),
         }
     }
+}
+
+/// Straight to the socket, which almost always has room: what tokio knows of it lies elsewhere in memory. Where there is none, tokio
+/// must find that too, to wait for it.
+#[cfg(target_os = "linux")]
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    use rustix::io::Errno;
+    use rustix::net::SendFlags;
+    match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
+        Err(Errno::WOULDBLOCK) => stream.try_write(bytes),
+        sent => Ok(sent?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    stream.try_write(bytes)
 }
 
 /// `SIOCOUTQ`: what TCP holds, sent or not, until it is acknowledged.
@@ -185,6 +202,26 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), acknowledging)
             .await
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_is_writable_once_the_client_has_read() {
+        let (socket, mut client) = pair(4096).await;
+        for _ in 0..3 {
+            let writable = poll_fn(|context| socket.poll_writable(context));
+            tokio::time::timeout(Duration::from_secs(20), writable)
+                .await
+                .unwrap()
+                .unwrap();
+            let mut all = vec![0; usize::try_from(fill(&socket)).unwrap()];
+            let is_full = poll_fn(|context| Poll::Ready(socket.poll_writable(context).is_pending()));
+            assert!(is_full.await, "tokio knows that nothing fits");
+            let reading = client.read_exact(&mut all);
+            tokio::time::timeout(Duration::from_secs(20), reading)
+                .await
+                .unwrap()
+                .unwrap();
+        }
     }
 
     #[tokio::test]

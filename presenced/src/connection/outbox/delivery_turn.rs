@@ -1,9 +1,9 @@
 //! What the delivery takes out of an outbox in one turn, and gives back.
 
-use hashbrown::HashMap;
 use presence::wire::client_message::MessageId;
 use presence::{Revision, UserId};
 
+use super::dirty_users::DirtyUsers;
 use crate::connection::user_pin::{UserPin, UserRef};
 
 /// A snapshot that is still being sent.
@@ -39,9 +39,6 @@ pub(crate) enum Rest {
     },
 }
 
-/// The dirty users, each with the number of its last change.
-pub(crate) type DirtyUsers = HashMap<UserPin, u64>;
-
 /// One turn of the delivery: what was taken out of the outbox. It ends with `Outbox::finish_turn`.
 #[derive(Debug)]
 pub(crate) struct DeliveryTurn {
@@ -63,7 +60,7 @@ impl DeliveryTurn {
         Self {
             stale: Some(is_stale),
             snapshot: None,
-            dirty: DirtyUsers::new(),
+            dirty: DirtyUsers::default(),
             complete_to,
             has_more_snapshots: true,
         }
@@ -71,7 +68,7 @@ impl DeliveryTurn {
 
     /// Takes out the dirty users that the frame contains, each up to the change with this number.
     pub(crate) fn drop_told(&mut self, told: &[(UserRef, u64)]) {
-        drop_told(&mut self.dirty, told);
+        self.dirty.drop_told(told);
     }
 }
 
@@ -84,18 +81,4 @@ pub(crate) struct DeliveryResult {
     pub(crate) left: DirtyUsers,
     /// Up to which change everything has been sent with the frame.
     pub(crate) complete_to: u64,
-}
-
-/// Takes out the dirty users that a frame contains, each up to the change with this number. How many there were.
-pub(super) fn drop_told(dirty: &mut DirtyUsers, told: &[(UserRef, u64)]) -> u64 {
-    let mut dropped = 0;
-    if !dirty.is_empty() {
-        for (user, number) in told {
-            if dirty.get(user).is_some_and(|marked| marked <= number) {
-                dirty.remove(user);
-                dropped += 1;
-            }
-        }
-    }
-    dropped
 }

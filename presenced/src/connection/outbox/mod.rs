@@ -6,6 +6,7 @@
 
 mod backlog;
 mod delivery_turn;
+mod dirty_users;
 #[cfg(test)]
 mod test_access;
 #[cfg(test)]
@@ -14,8 +15,8 @@ mod tests;
 use presence::Mono;
 
 use self::backlog::Backlog;
-use self::delivery_turn::drop_told;
-pub(crate) use self::delivery_turn::{DeliveryResult, DeliveryTurn, DirtyUsers, Rest, Snapshot};
+pub(crate) use self::delivery_turn::{DeliveryResult, DeliveryTurn, Rest, Snapshot};
+use self::dirty_users::DirtyUsers;
 use super::user_pin::{UserPin, UserRef};
 
 /// Replies that may wait, in bytes, before nothing more is read from the connection: four of the longest frames.
@@ -141,17 +142,15 @@ impl Outbox {
         if !matches!(self.phase, Phase::Greeting | Phase::Open) {
             return Marked::Gone;
         }
-        if let Some(before) = self.dirty.get_mut(&user) {
-            *before = number;
+        if self.dirty.mark(pin, user, number) {
             return Marked::Conflated;
         }
-        self.dirty.insert(pin(), number);
         if self.enqueue() { Marked::Queue } else { Marked::Later }
     }
 
     /// The connection watches the user no more: its change need not be sent.
     pub(crate) fn unmark(&mut self, user: UserRef) {
-        self.dirty.remove(&user);
+        self.dirty.remove(user);
     }
 
     /// The node may be out of date, or is right again. Whether the connection belongs into the ready queue.
@@ -208,15 +207,10 @@ impl Outbox {
         if let Some(snapshot) = result.snapshot {
             self.backlog.put_back_snapshot(snapshot);
         }
-        let conflated = drop_told(&mut self.dirty, told);
-        for (pin, number) in result.left {
-            // A change that came meanwhile has the higher number.
-            self.dirty.entry(pin).or_insert(number);
-        }
+        let conflated = self.dirty.drop_told(told);
+        self.dirty.put_back_all(result.left);
         // An idle connection holds no memory for changes.
-        if self.dirty.is_empty() {
-            self.dirty = DirtyUsers::new();
-        }
+        self.dirty.give_back();
         conflated
     }
 
@@ -302,7 +296,7 @@ impl Outbox {
         };
         self.phase = phase;
         self.backlog.drop_snapshots();
-        self.dirty = DirtyUsers::new();
+        self.dirty = DirtyUsers::default();
         is_first
     }
 

@@ -29,6 +29,10 @@ pub(in crate::engine) struct Delivery<'a> {
     /// Every change up to this revision had been marked before the batch began.
     complete_to: u64,
     cache: EncodeCache,
+    /// The updates of a turn; empty between two, and kept for its memory.
+    updates: UpdateList,
+    /// Where the last connection stood among the watchers of the user whom it was told of.
+    near: usize,
 }
 
 impl<'a> Delivery<'a> {
@@ -38,6 +42,8 @@ impl<'a> Delivery<'a> {
             engine,
             complete_to: engine.complete_to(),
             cache: EncodeCache::default(),
+            updates: UpdateList::default(),
+            near: 0,
         };
         for conn in connections {
             let turn = conn.outbox().lock().begin_turn();
@@ -56,7 +62,7 @@ impl<'a> Delivery<'a> {
             complete_to: turn.complete_to,
             ..DeliveryResult::default()
         };
-        let mut updates = UpdateList::default();
+        let mut updates = std::mem::take(&mut self.updates);
         let frame = match (turn.stale, &turn.snapshot) {
             (Some(is_stale), _) => EncodedFrame::staleness(is_stale),
             (None, Some(_)) => self.snapshot_frame(conn, turn, &mut updates, &mut result),
@@ -65,7 +71,11 @@ impl<'a> Delivery<'a> {
         self.engine.throughput.records_delivered(updates.len() as u64);
         self.engine.metrics.deliveries.inc_by(updates.len() as u64);
         let conflated = conn.finish_turn(frame.bytes(), result, updates.told());
-        self.engine.metrics.conflated.inc_by(conflated);
+        if conflated > 0 {
+            self.engine.metrics.conflated.inc_by(conflated);
+        }
+        updates.clear();
+        self.updates = updates;
     }
 
     /// A `presence` message with as many of the dirty users as fit.
@@ -76,7 +86,7 @@ impl<'a> Delivery<'a> {
         updates: &mut UpdateList,
         result: &mut DeliveryResult,
     ) -> EncodedFrame {
-        turn.dirty.retain(|pin, _| {
+        turn.dirty.retain(|pin| {
             let is_left = updates.is_full();
             if !is_left {
                 self.tell(conn, pin, Moment::Event, updates);
@@ -227,7 +237,7 @@ impl<'a> Delivery<'a> {
     /// Adds the user as it is now, if its changes are delivered to the connection.
     fn tell(&mut self, conn: &Arc<Connection>, pin: &UserPin, moment: Moment, updates: &mut UpdateList) {
         let entry = self.engine.users.lock(pin);
-        if entry.is_delivered_to(conn) {
+        if entry.is_delivered_near(conn, &mut self.near) {
             self.encode(conn, &entry, moment, updates);
         }
     }

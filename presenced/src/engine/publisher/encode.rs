@@ -90,7 +90,7 @@ impl EncodeCache {
         {
             return EncodedUpdate::removal(entry.user().clone(), cluster.told(revision));
         }
-        let viewer = conn.viewer_of(entry.user());
+        let viewer = conn.viewer_of_entry(entry.at(), entry.user());
         let revision = cluster.told(entry.state.profile().revision());
         let key = (entry.at(), viewer);
         let known = self.updates.get(&key);
@@ -158,6 +158,13 @@ impl UpdateList {
         self.bytes += update.json.len() + 1;
         self.list.push(update);
         self.told.extend(told);
+    }
+
+    /// Empties the list, and keeps its memory for the next one.
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.told.clear();
+        self.bytes = 0;
     }
 
     pub(super) fn told(&self) -> &[(UserRef, u64)] {

@@ -125,7 +125,15 @@ impl Entry {
 
     /// Whether changes of the user are delivered to `conn`.
     pub(in crate::engine) fn is_delivered_to(&self, conn: &Connection) -> bool {
-        conn.user().is_none_or(|own| *own == self.user) || self.is_watched_by(conn)
+        self.is_delivered_near(conn, &mut 0)
+    }
+
+    /// [`Self::is_delivered_to`], for who asks for many connections, mostly in the order of [`Self::watchers`]; `near` is for the
+    /// next call, of whatever user.
+    pub(in crate::engine) fn is_delivered_near(&self, conn: &Connection, near: &mut usize) -> bool {
+        // The id last: its text lies elsewhere in memory.
+        conn.user()
+            .is_none_or(|own| self.watchers.contains_near(conn, near) || *own == self.user)
     }
 
     /// Whether `conn` watches the user by name.

@@ -11,6 +11,7 @@ mod tests;
 mod user_lock;
 mod user_state;
 mod watcher_set;
+mod watcher_table;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

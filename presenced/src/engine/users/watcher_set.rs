@@ -1,11 +1,9 @@
 //! The connections that watch one user by name. Most users have few watchers, and every connection may be in dozens of
 //! these sets: a few are an ordered list without spare room, half the size of a hash table.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use hashbrown::HashSet;
-
+use super::watcher_table::{Address, WatcherTable};
 use crate::connection::Connection;
 
 /// The longest list. Adding one and taking one away move half of it, 256 bytes.
@@ -19,40 +17,7 @@ pub(super) enum WatcherSet {
     /// In the order of their addresses in memory.
     List(Box<[Arc<Connection>]>),
     /// Boxed, because few users have so many.
-    Table(Box<HashSet<Watcher>>),
-}
-
-/// A connection in a table, told apart by its address: it stays where it is while the table has it.
-pub(super) struct Watcher(Arc<Connection>);
-
-/// What tells connections apart.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Address(usize);
-
-impl Address {
-    fn of(conn: &Connection) -> Self {
-        Self(std::ptr::from_ref(conn).addr())
-    }
-}
-
-impl PartialEq for Watcher {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Watcher {}
-
-impl Hash for Watcher {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Address::of(&self.0).hash(state);
-    }
-}
-
-impl hashbrown::Equivalent<Watcher> for Address {
-    fn equivalent(&self, watcher: &Watcher) -> bool {
-        *self == Self::of(&watcher.0)
-    }
+    Table(Box<WatcherTable>),
 }
 
 impl Default for WatcherSet {
@@ -69,41 +34,52 @@ impl WatcherSet {
     fn len(&self) -> usize {
         match self {
             Self::List(list) => list.len(),
-            Self::Table(table) => table.len(),
+            Self::Table(table) => table.connections().len(),
         }
     }
 
     pub(super) fn contains(&self, conn: &Connection) -> bool {
         match self {
             Self::List(list) => place_of(list, conn).is_ok(),
-            Self::Table(table) => table.contains(&Address::of(conn)),
+            Self::Table(table) => table.contains(conn),
+        }
+    }
+
+    /// [`Self::contains`], for who asks for many, mostly in the order of [`Self::iter`]; `near` is for the next call.
+    pub(super) fn contains_near(&self, conn: &Connection, near: &mut usize) -> bool {
+        match self {
+            Self::List(_) => self.contains(conn),
+            Self::Table(table) => table.contains_near(conn, near),
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Connection>> {
-        // One of the two is empty. As one iterator without a box, because each change of the user goes through it.
-        let (list, table) = match self {
-            Self::List(list) => (&**list, None),
-            Self::Table(table) => (&[][..], Some(table.iter())),
-        };
-        list.iter().chain(table.into_iter().flatten().map(|watcher| &watcher.0))
+        match self {
+            Self::List(list) => list.iter(),
+            Self::Table(table) => table.connections().iter(),
+        }
     }
 
     /// Whether the connection was not in it before.
     pub(super) fn insert(&mut self, conn: &Arc<Connection>) -> bool {
         match self {
-            Self::Table(table) => table.insert(Watcher(Arc::clone(conn))),
+            Self::Table(table) => table.insert(conn),
             Self::List(list) => {
                 let Err(place) = place_of(list, conn) else {
                     return false;
                 };
                 let mut longer = std::mem::take(list).into_vec();
+                if longer.len() == LIST_MAX {
+                    let mut table = WatcherTable::default();
+                    for one in longer.iter().chain([conn]) {
+                        table.insert(one);
+                    }
+                    *self = Self::Table(Box::new(table));
+                    return true;
+                }
                 longer.reserve_exact(1);
                 longer.insert(place, Arc::clone(conn));
-                *self = match longer.len() > LIST_MAX {
-                    true => Self::Table(Box::new(longer.into_iter().map(Watcher).collect())),
-                    false => Self::List(longer.into_boxed_slice()),
-                };
+                *list = longer.into_boxed_slice();
                 true
             }
         }
@@ -120,13 +96,11 @@ impl WatcherSet {
                 }
             }
             Self::Table(table) => {
-                table.remove(&Address::of(conn));
-                if table.len() <= TABLE_MIN {
-                    let mut list: Vec<_> = table.drain().map(|watcher| watcher.0).collect();
+                table.remove(conn);
+                if table.connections().len() <= TABLE_MIN {
+                    let mut list = std::mem::take(&mut **table).into_connections();
                     list.sort_unstable_by_key(|conn| Address::of(conn));
                     *self = Self::List(list.into_boxed_slice());
-                } else if table.len() < table.capacity() / 4 {
-                    table.shrink_to_fit();
                 }
             }
         }
@@ -181,6 +155,48 @@ mod tests {
         assert!(connections.iter().all(|conn| Arc::strong_count(conn) == 1), "let go of");
     }
 
+    #[test]
+    fn many_watchers_are_in_the_order_in_which_they_began() {
+        let connections = connections(200);
+        let mut set = WatcherSet::default();
+        for conn in &connections {
+            set.insert(conn);
+        }
+        let order = |set: &WatcherSet| -> Vec<_> { set.iter().map(Arc::as_ptr).collect() };
+        // The first ones were a list, in the order of their addresses.
+        let mut expected: Vec<_> = connections.iter().map(Arc::as_ptr).collect();
+        expected[..LIST_MAX].sort_unstable();
+        assert_eq!(order(&set), expected);
+        set.remove(&connections[100]);
+        expected.swap_remove(100);
+        assert_eq!(order(&set), expected, "the last one took the place");
+    }
+
+    #[test]
+    fn a_watcher_is_found_wherever_the_last_one_stood() {
+        let connections = connections(100);
+        let (watchers, others) = connections.split_at(80);
+        let mut set = WatcherSet::default();
+        for conn in watchers {
+            set.insert(conn);
+        }
+        for before in 0..=80_usize {
+            for conn in &connections {
+                let is_watcher = !others.iter().any(|other| Arc::ptr_eq(other, conn));
+                assert_eq!(
+                    set.contains_near(conn, &mut before.clone()),
+                    is_watcher,
+                    "after {before}"
+                );
+            }
+        }
+        let mut near = 7;
+        assert!(set.contains_near(set.iter().nth(50).expect("a watcher"), &mut near));
+        assert_eq!(near, 50);
+        assert!(!set.contains_near(&others[0], &mut near), "not found");
+        assert_eq!(near, 50, "it stays for the next one");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
@@ -195,6 +211,7 @@ mod tests {
                 let conn = &connections[index];
                 let is_known = model.iter().any(|one| Arc::ptr_eq(one, conn));
                 prop_assert_eq!(set.contains(conn), is_known);
+                prop_assert_eq!(set.contains_near(conn, &mut (number % 120)), is_known);
                 if kind < inserts_of_ten {
                     prop_assert_eq!(set.insert(conn), !is_known);
                     if !is_known {
