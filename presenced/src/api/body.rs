@@ -16,10 +16,6 @@ use crate::server::{ApiError, within_client_time};
 
 /// Most bytes that are read and discarded of a body that is too large, so that its sender sees the response.
 const DISCARD_MAX_BYTES: usize = 1024 * 1024;
-/// How long discarding may take in all.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a pause may last while discarding: a client that announced a body and sends none waits for the response.
-const DISCARD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
@@ -36,7 +32,7 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
     if announced > limit {
         // A client that waits for `100 Continue` has sent nothing yet, and reading would make it send the whole body.
         if !expects {
-            discard(body).await;
+            discard(body, timeout);
         }
         return Err(too_large());
     }
@@ -44,7 +40,7 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
     match within_client_time(timeout, collected).await {
         Some(Ok(collected)) => Ok(collected.to_bytes()),
         Some(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(body).await;
+            discard(body, timeout);
             Err(too_large())
         }
         Some(Err(_)) => Err(ApiError::new(Code::InvalidJson, "incomplete request body")),
@@ -69,13 +65,14 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Reads and discards the rest of a body, within bounds: a connection that is closed with unread bytes is reset, and its
-/// client may never see the response.
-async fn discard(body: Body) {
+/// client may never see the response. The response does not wait for that: a client that announced a body may send none before
+/// it, and on a long way the rest takes some round trips. It may take as long as a body that is read, and the connection waits no
+/// longer than for the head of a request.
+fn discard(body: Body, timeout: Duration) {
     let mut rest = Limited::new(body, DISCARD_MAX_BYTES);
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, async {
-        while let Ok(Some(Ok(_))) = tokio::time::timeout(DISCARD_PAUSE, rest.frame()).await {}
-    })
-    .await;
+    tokio::spawn(within_client_time(timeout, async move {
+        while let Some(Ok(_)) = rest.frame().await {}
+    }));
 }
 
 /// Parses a JSON object strictly. `T` has a raw field for each known key.
