@@ -16,9 +16,10 @@ use super::tombstones::Tombstones;
 use crate::store::write_request::PlainWrite;
 use crate::store::{Access, ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
 
+/// One for each user who comes or goes: its parameters have numbers, which SQLite need not look up.
 pub(super) const SAVE_STATUS: &str =
     "INSERT INTO profile (user_id, status, since, connected_on, last_seen, last_active, revision)
-     VALUES (:user, :status, :since, :connected_on, :last_seen, :last_active, :revision)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
      ON CONFLICT (user_id) DO UPDATE SET
        status = iif(excluded.revision >= revision, excluded.status, status),
        since = iif(excluded.revision >= revision, excluded.since, since),
@@ -97,15 +98,15 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
         if let Some(latest) = row.clamp_to {
             clamp_times(connection, &row.user, latest)?;
         }
-        let changed = statement.execute(named_params! {
-            ":user": row.user.as_str(),
-            ":status": row.status.as_str(),
-            ":since": millis(row.since),
-            ":connected_on": encode_nodes(&row.connected_on)?,
-            ":last_seen": millis(row.last_seen),
-            ":last_active": millis(row.last_active),
-            ":revision": stored(row.revision.get())?,
-        })?;
+        let changed = statement.execute((
+            row.user.as_str(),
+            row.status.as_str(),
+            millis(row.since),
+            encode_nodes(&row.connected_on)?,
+            millis(row.last_seen),
+            millis(row.last_active),
+            stored(row.revision.get())?,
+        ))?;
         one_row(changed)?;
         if let Some(version) = row.published {
             marks::set(connection, &row.user, version)?;
