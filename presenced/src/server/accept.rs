@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Mono;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::http_connection::HttpServer;
 use super::problem::ApiError;
@@ -42,7 +42,7 @@ pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: Tas
         match accepted {
             Ok((stream, peer)) => {
                 serving.metrics.accepted.inc();
-                match admit(&serving, &stream, peer) {
+                match admit(&serving, peer) {
                     Ok(permit) => {
                         tokio::spawn(http_server.serve(stream, peer, permit, handle.clone()));
                     }
@@ -60,15 +60,12 @@ pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: Tas
     }
 }
 
-fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<Arc<ConnectionPermit>, ApiError> {
+fn admit(serving: &Serving, peer: SocketAddr) -> Result<Arc<ConnectionPermit>, ApiError> {
     // Rate first: an address that exceeds it must not be able to use up the connection limit.
     serving.admission.admit_connection(peer.ip())?;
     let address = serving.admission.limited_address(peer.ip());
     let acquired = serving.connection_limit.acquire(address, serving.clock.mono());
-    let permit = acquired.map_err(|limit| serving.admission.at_capacity(limit))?;
-    // A response is one small write; waiting for the client's ACK of the one before would delay it by 40 ms.
-    let _ = stream.set_nodelay(true);
-    Ok(permit)
+    acquired.map_err(|limit| serving.admission.at_capacity(limit))
 }
 
 fn after_error(error: &io::Error) -> AfterError {
