@@ -1,10 +1,14 @@
 //! The socket of a connection: TCP, or for tests a pair of buffers whose room the test decides.
 
+#[cfg(test)]
+pub(crate) mod memory;
+
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// The socket of a connection. Nothing here blocks.
@@ -39,7 +43,7 @@ impl Socket {
     /// Reads what is there; `WouldBlock` if nothing is, 0 at the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
+            Self::Tcp(stream) => try_read(stream, buffer),
             #[cfg(test)]
             Self::Memory(socket) => socket.try_read(buffer),
         }
@@ -126,6 +130,29 @@ fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     stream.try_write(bytes)
 }
 
+/// `TcpStream::try_read`, which a read that did not fill the buffer is the last one of until more arrives: epoll announces what
+/// arrives after the read, so another one now would ask the system for nothing. An end has no such bound: it stays readable.
+fn try_read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    let read = stream.try_io(Interest::READABLE, || {
+        count = (&*socket2::SockRef::from(stream)).read(buffer)?;
+        match is_drained(count, buffer.len()) {
+            // tokio takes this for a socket that must be waited for, unless it was announced again meanwhile.
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(count),
+        }
+    });
+    match read {
+        Err(error) if count == 0 => Err(error),
+        _ => Ok(count),
+    }
+}
+
+/// Whether a read of so many bytes into so much room has left nothing. Known of epoll, which tells of changes.
+const fn is_drained(count: usize, room: usize) -> bool {
+    cfg!(target_os = "linux") && 0 < count && count < room
+}
+
 /// `SIOCOUTQ`: what TCP holds, sent or not, until it is acknowledged.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn unacknowledged(stream: &TcpStream) -> u64 {
@@ -147,7 +174,7 @@ mod tests {
     use std::time::Duration;
 
     use socket2::{Domain, SockRef, Type};
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -204,6 +231,82 @@ mod tests {
             .unwrap();
     }
 
+    /// Reads what arrives first, into more room than it takes. Whether nothing is read any more until something else arrives.
+    async fn reads_once() -> bool {
+        let (socket, mut client) = pair(4096).await;
+        client.write_all(b"pong").await.unwrap();
+        let mut buffer = [0; 16];
+        loop {
+            socket.readable().await.unwrap();
+            match socket.try_read(&mut buffer) {
+                Ok(count) => break assert_eq!(&buffer[..count], b"pong"),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        poll_fn(|context| Poll::Ready(socket.poll_readable(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_read_to_its_end_is_not_read_again() {
+        // The system may announce the same bytes twice.
+        let mut is_so = false;
+        for _ in 0..100 {
+            is_so |= reads_once().await;
+        }
+        assert!(is_so);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_a_full_read_leaves_are_read_without_another_event() {
+        for _ in 0..20 {
+            let (socket, mut client) = pair(4096).await;
+            client.write_all(b"sixteen bytes...").await.unwrap();
+            let mut read = Vec::new();
+            let reading = async {
+                while read.len() < 16 {
+                    socket.readable().await.unwrap();
+                    let mut buffer = [0; 5];
+                    match socket.try_read(&mut buffer) {
+                        Ok(count) => read.extend_from_slice(&buffer[..count]),
+                        Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap();
+            assert_eq!(read, b"sixteen bytes...");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_byte_and_no_end_is_missed_after_a_short_read() {
+        const ALL: usize = 20_000;
+        let (socket, mut client) = pair(4096).await;
+        let sending = tokio::spawn(async move {
+            for number in 0..ALL {
+                client.write_all(&[number as u8]).await.unwrap();
+                if number % 7 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let mut read = Vec::new();
+        let reading = async {
+            loop {
+                socket.readable().await.unwrap();
+                // Both reads that fill the room and reads that don't.
+                let mut buffer = [0; 5];
+                match socket.try_read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => read.extend_from_slice(&buffer[..count]),
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap();
+        sending.await.unwrap();
+        assert!(read.into_iter().eq((0..ALL).map(|number| number as u8)));
+    }
+
     #[tokio::test]
     async fn a_full_socket_is_writable_once_the_client_has_read() {
         let (socket, mut client) = pair(4096).await;
@@ -232,161 +335,5 @@ mod tests {
         };
         assert_eq!(SockRef::from(stream).tcp_notsent_lowat().unwrap(), NOT_SENT_MAX_BYTES);
         assert!(SockRef::from(stream).send_buffer_size().unwrap() <= 2 * SEND_BUFFER_BYTES);
-    }
-}
-
-/// A socket in memory: one buffer for what the daemon writes, one for what it reads.
-#[cfg(test)]
-pub(crate) mod memory {
-    use std::collections::VecDeque;
-    use std::io;
-    use std::net::Shutdown;
-    use std::sync::Arc;
-    use std::task::{Context, Poll, Waker};
-
-    use parking_lot::{Mutex, MutexGuard};
-
-    /// The daemon's end.
-    #[derive(Debug)]
-    pub(crate) struct MemorySocket(Arc<Pipe>);
-
-    /// The client's end.
-    #[derive(Debug, Clone)]
-    pub(crate) struct MemoryPeer(Arc<Pipe>);
-
-    #[derive(Debug)]
-    struct Pipe {
-        buffers: Mutex<Buffers>,
-    }
-
-    #[derive(Debug)]
-    struct Buffers {
-        to_client: VecDeque<u8>,
-        /// How many bytes `to_client` holds at most.
-        room: usize,
-        /// Whether bytes count as acknowledged only once the client takes them.
-        is_acknowledged_late: bool,
-        to_daemon: VecDeque<u8>,
-        is_write_closed: bool,
-        is_read_closed: bool,
-        /// Who waits for a change.
-        waiting: Vec<Waker>,
-    }
-
-    /// A connected pair; the client takes `room` bytes before it must read.
-    pub(crate) fn pair(room: usize) -> (MemorySocket, MemoryPeer) {
-        let pipe = Arc::new(Pipe {
-            buffers: Mutex::new(Buffers {
-                to_client: VecDeque::new(),
-                room,
-                is_acknowledged_late: false,
-                to_daemon: VecDeque::new(),
-                is_write_closed: false,
-                is_read_closed: false,
-                waiting: Vec::new(),
-            }),
-        });
-        (MemorySocket(Arc::clone(&pipe)), MemoryPeer(pipe))
-    }
-
-    impl Pipe {
-        fn poll_until(&self, context: &Context<'_>, is_so: impl Fn(&Buffers) -> bool) -> Poll<io::Result<()>> {
-            let mut buffers = self.buffers.lock();
-            if is_so(&buffers) {
-                return Poll::Ready(Ok(()));
-            }
-            buffers.waiting.push(context.waker().clone());
-            Poll::Pending
-        }
-
-        fn wake(mut buffers: MutexGuard<'_, Buffers>) {
-            let waiting = std::mem::take(&mut buffers.waiting);
-            drop(buffers);
-            waiting.into_iter().for_each(Waker::wake);
-        }
-    }
-
-    impl MemorySocket {
-        pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-            let mut buffers = self.0.buffers.lock();
-            if buffers.to_daemon.is_empty() && !buffers.is_read_closed {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let count = buffer.len().min(buffers.to_daemon.len());
-            for (place, byte) in buffer.iter_mut().zip(buffers.to_daemon.drain(..count)) {
-                *place = byte;
-            }
-            Ok(count)
-        }
-
-        pub(super) fn poll_readable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
-            let is_readable = |buffers: &Buffers| !buffers.to_daemon.is_empty() || buffers.is_read_closed;
-            self.0.poll_until(context, is_readable)
-        }
-
-        pub(super) fn has_unread(&self) -> bool {
-            let buffers = self.0.buffers.lock();
-            !buffers.to_daemon.is_empty() || buffers.is_read_closed
-        }
-
-        pub(super) fn unacknowledged(&self) -> u64 {
-            let buffers = self.0.buffers.lock();
-            let held = if buffers.is_acknowledged_late {
-                buffers.to_client.len()
-            } else {
-                0
-            };
-            held as u64
-        }
-
-        pub(super) fn shutdown(&self, how: Shutdown) {
-            let mut buffers = self.0.buffers.lock();
-            buffers.is_write_closed |= matches!(how, Shutdown::Write | Shutdown::Both);
-            buffers.is_read_closed |= matches!(how, Shutdown::Read | Shutdown::Both);
-            Pipe::wake(buffers);
-        }
-
-        pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-            let mut buffers = self.0.buffers.lock();
-            if buffers.is_write_closed {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-            let count = bytes.len().min(buffers.room.saturating_sub(buffers.to_client.len()));
-            if count == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            buffers.to_client.extend(bytes.iter().take(count));
-            Pipe::wake(buffers);
-            Ok(count)
-        }
-
-        pub(super) fn poll_writable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
-            let has_room = |buffers: &Buffers| buffers.is_write_closed || buffers.to_client.len() < buffers.room;
-            self.0.poll_until(context, has_room)
-        }
-    }
-
-    impl MemoryPeer {
-        /// From now on bytes count as acknowledged only once they are taken, as over a slow link.
-        pub(crate) fn acknowledge_late(&self) {
-            self.0.buffers.lock().is_acknowledged_late = true;
-        }
-
-        /// Takes up to `count` bytes of what the daemon has sent.
-        pub(crate) fn take_some(&self, count: usize) -> Vec<u8> {
-            let mut buffers = self.0.buffers.lock();
-            let count = count.min(buffers.to_client.len());
-            let taken = buffers.to_client.drain(..count).collect();
-            Pipe::wake(buffers);
-            taken
-        }
-
-        /// Takes everything that the daemon has sent.
-        pub(crate) fn take(&self) -> Vec<u8> {
-            let mut buffers = self.0.buffers.lock();
-            let taken = buffers.to_client.drain(..).collect();
-            Pipe::wake(buffers);
-            taken
-        }
     }
 }
