@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::FromRequestParts;
+use axum::http::Request;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
@@ -105,7 +106,7 @@ fn node_request<'a>(run: &'a str, uri: &'a Uri) -> NodeRequest<'a> {
 impl AppState {
     /// Whether the request has a valid token of another node for just this. A failure is counted, so call it for those alone that
     /// are rejected then.
-    pub(super) fn is_node_request(&self, request: &Request) -> bool {
+    pub(super) fn is_node_request<B>(&self, request: &Request<B>) -> bool {
         let Some(Peer(peer)) = request.extensions().get() else {
             return false;
         };

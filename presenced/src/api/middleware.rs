@@ -1,10 +1,8 @@
 //! Middleware around every request: the `Host` check before the handler, security headers after it, metrics of requests and
 //! of exceeded limits, and a response even if the handler panics.
 
-use std::sync::Arc;
-
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use presence::wire::error_code::Code;
@@ -12,29 +10,72 @@ use presence::wire::error_code::Code;
 use super::cors::Sharing;
 use super::{AppState, SharedState, routes};
 use crate::clock::Stopwatch;
-use crate::server::{ApiError, Exceeded, Peer, RequestOrder, catching_panics};
+use crate::server::upgrades::{Answered, Requester};
+use crate::server::{ApiError, Exceeded, catching_panics, catching_panics_of};
 
 /// Wraps every request of the main listener.
 pub(super) async fn handle_request(State(state): SharedState, request: Request, next: Next) -> Response {
-    let watch = Stopwatch::start();
     let matched = request.extensions().get::<MatchedPath>();
     let route = routes::label(matched.map(MatchedPath::as_str));
-    let method = request.method().clone();
-    let sharing = Sharing::of(route, &state.auth, request.headers());
+    let served = Served::begin(&state, route, &request);
     let mut response = match check_host(&state, route, &request) {
         Ok(()) => catching_panics(next.run(request)).await,
         Err(error) => error.into_response(),
     };
-    add_headers(response.headers_mut());
-    sharing.add_headers(response.headers_mut());
-    if let Some(Exceeded(limit)) = response.extensions().get() {
-        state.metrics.count_limit(*limit);
-    }
-    state.metrics.count(&method, route, response.status(), watch.elapsed());
+    served.finish(&state, &mut response);
     response
 }
 
-fn check_host(state: &AppState, route: &str, request: &Request) -> Result<(), ApiError> {
+/// Wraps a request for an upgrade, which does not go through the router: as [`handle_request`] and [`limit_handshakes`].
+pub(super) fn handle_upgrade<B>(
+    state: &AppState,
+    request: &hyper::Request<B>,
+    client: &Requester,
+    answer: impl FnOnce() -> Answered,
+) -> Answered {
+    let served = Served::begin(state, routes::WS, request);
+    let mut answered = match check_host(state, routes::WS, request) {
+        Ok(()) => catching_panics_of(|| match admit(state, client, request.headers()) {
+            Ok(()) => answer(),
+            Err(error) => error.into_response().into(),
+        }),
+        Err(error) => error.into_response().into(),
+    };
+    served.finish(state, &mut answered.response);
+    answered
+}
+
+/// A request that is being served, with what its response depends on.
+struct Served {
+    watch: Stopwatch,
+    route: &'static str,
+    method: Method,
+    sharing: Sharing,
+}
+
+impl Served {
+    fn begin<B>(state: &AppState, route: &'static str, request: &hyper::Request<B>) -> Self {
+        Self {
+            watch: Stopwatch::start(),
+            route,
+            method: request.method().clone(),
+            sharing: Sharing::of(route, &state.auth, request.headers()),
+        }
+    }
+
+    /// Adds the headers that every response has, and counts it.
+    fn finish(self, state: &AppState, response: &mut Response) {
+        add_headers(response.headers_mut());
+        self.sharing.add_headers(response.headers_mut());
+        if let Some(Exceeded(limit)) = response.extensions().get() {
+            state.metrics.count_limit(*limit);
+        }
+        let (status, took) = (response.status(), self.watch.elapsed());
+        state.metrics.count(&self.method, self.route, status, took);
+    }
+}
+
+fn check_host<B>(state: &AppState, route: &str, request: &hyper::Request<B>) -> Result<(), ApiError> {
     check_host_lines(request)?;
     // Probes and scrapers reach the daemon by whatever address they find it at, and HTTP/1.0 has no `Host`.
     if [routes::HEALTH, routes::READY, routes::METRICS].contains(&route) {
@@ -49,12 +90,12 @@ fn check_host(state: &AppState, route: &str, request: &Request) -> Result<(), Ap
 
 /// Whether another node asks: it does so by the address that this one advertises, and with a token that no page has. The header
 /// alone proves nothing, since a page may send any; a wrong token is a failed login.
-fn is_from_node(state: &AppState, route: &str, request: &Request) -> bool {
+fn is_from_node<B>(state: &AppState, route: &str, request: &hyper::Request<B>) -> bool {
     [routes::EXPLAIN, routes::NODES].contains(&route) && state.engine.is_shared() && state.is_node_request(request)
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 has one `Host`, whatever it says.
-fn check_host_lines(request: &Request) -> Result<(), ApiError> {
+fn check_host_lines<B>(request: &hyper::Request<B>) -> Result<(), ApiError> {
     match request.headers().get_all(header::HOST).iter().count() {
         0 if request.version() >= Version::HTTP_11 => Err(ApiError::new(Code::InvalidHeader, "missing header: host")),
         0 | 1 => Ok(()),
@@ -74,20 +115,15 @@ pub(super) async fn handle_metrics_request(request: Request, next: Next) -> Resp
 
 /// Wraps `/ws`: counts handshakes of the client's address.
 pub(super) async fn limit_handshakes(State(state): SharedState, request: Request, next: Next) -> Response {
-    match admit(&state, &request) {
+    let admitted = Requester::of(&request).and_then(|client| admit(&state, &client, request.headers()));
+    match admitted {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
-fn admit(state: &Arc<AppState>, request: &Request) -> Result<(), ApiError> {
-    let extensions = request.extensions();
-    let Some(Peer(peer)) = extensions.get::<Peer>() else {
-        tracing::error!("a request has no peer address");
-        return Err(ApiError::internal());
-    };
-    let order = extensions.get::<RequestOrder>().copied().unwrap_or(RequestOrder::Later);
-    state.admission.admit_upgrade(peer.ip(), request.headers(), order)
+fn admit(state: &AppState, client: &Requester, headers: &HeaderMap) -> Result<(), ApiError> {
+    state.admission.admit_upgrade(client.peer.0.ip(), headers, client.order)
 }
 
 /// Responses are about people: no cache may store them, no browser may sniff their type.

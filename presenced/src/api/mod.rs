@@ -39,6 +39,7 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
 use crate::exceeded_limit::Limit;
+use crate::server::upgrades::{AnswerUpgrade, Upgrades};
 use crate::server::{Admission, ApiError, ConnectionLimit};
 
 /// The state that all handlers share.
@@ -124,6 +125,16 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state, middleware::handle_request))
+}
+
+/// What is answered without the router: `GET /ws`, by `answer`. The router has the route too, for all other methods.
+pub(crate) fn upgrades(state: Arc<AppState>, answer: Arc<AnswerUpgrade>) -> Upgrades {
+    let answer =
+        move |request: &_, client: &_| middleware::handle_upgrade(&state, request, client, || answer(request, client));
+    Upgrades {
+        path: routes::WS,
+        answer: Arc::new(answer),
+    }
 }
 
 /// The router of a separate metrics listener.

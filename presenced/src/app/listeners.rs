@@ -75,6 +75,7 @@ impl ListenerOptions<'_> {
             None => MetricsAt::MainListener,
         };
         let router = api::router(Arc::clone(&state), gateway.route(), metrics_at);
+        let upgrades = Some(api::upgrades(Arc::clone(&state), gateway.answer()));
         #[cfg(feature = "autobahn")]
         let router = router.route("/autobahn", gateway.echo_route());
         let SharedLimits {
@@ -87,6 +88,7 @@ impl ListenerOptions<'_> {
         let clock = Arc::clone(&self.clock);
         let serving = Serving {
             router,
+            upgrades,
             connection_limit,
             admission,
             limits,
@@ -260,6 +262,7 @@ fn serve_metrics(
     );
     let serving = Serving {
         router,
+        upgrades: None,
         connection_limit,
         ..serving
     };

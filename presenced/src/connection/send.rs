@@ -23,6 +23,11 @@ impl Connection {
         );
     }
 
+    /// Sends this with the first frame, and before it: what is left of the handshake.
+    pub(crate) fn send_with_next(&self, bytes: Vec<u8>) {
+        self.outbox.lock().hold(bytes);
+    }
+
     /// Sends a text message, after everything that waits.
     pub(crate) fn send_text(self: &Arc<Self>, payload: &str) {
         self.send_frame(&frame::encode(Opcode::Text, payload.as_bytes()), Outbox::accept);
@@ -83,10 +88,14 @@ impl Connection {
 
     fn send_frame(self: &Arc<Self>, frame: &[u8], accept: impl FnOnce(&mut Outbox, &[u8]) -> Accepted) {
         let accepted = accept(&mut self.outbox.lock(), frame);
-        if accepted == Accepted::WriteNow {
-            let written = self.write(frame);
-            let after = self.after_write(&mut self.outbox.lock(), frame, written);
-            self.go_on(after);
+        match accepted {
+            Accepted::WriteNow => {
+                let written = self.write(frame);
+                let after = self.after_write(&mut self.outbox.lock(), frame, written);
+                self.go_on(after);
+            }
+            Accepted::WriteAll(bytes) => self.go_on(AfterWrite::Write(bytes)),
+            Accepted::Waits | Accepted::Dropped => {}
         }
     }
 

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
-
 use super::Gateway;
 use super::close;
 use super::metered_reader::Source;
@@ -12,9 +10,11 @@ use super::reader::{Incoming, MessageReader};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
+use crate::server::upgrades::UpgradedSocket;
 
 /// Echoes every message until the connection closes.
-pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
+pub(super) async fn run(gateway: Arc<Gateway>, upgraded: UpgradedSocket) {
+    let UpgradedSocket { socket, early, .. } = upgraded;
     let conn = Connection::new(
         socket,
         gateway.engine.new_session(),

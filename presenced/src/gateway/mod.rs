@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::Engine;
 use crate::server::Admission;
+use crate::server::upgrades::AnswerUpgrade;
 
 pub(crate) use metrics::GatewayMetrics;
 
@@ -40,6 +41,12 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Answers `GET /ws` without a router.
+    pub(crate) fn answer(self: &Arc<Self>) -> Arc<AnswerUpgrade> {
+        let gateway = Arc::clone(self);
+        Arc::new(move |request: &_, client: &_| upgrade::answer(&gateway, request, client))
+    }
+
     /// `/ws`, whatever the method: axum would take HEAD for a GET.
     pub(crate) fn route<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> MethodRouter<S> {
         let gateway = Arc::clone(self);

@@ -10,7 +10,6 @@ use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
 use presence::{EndReason, SlidingWindow};
-use tokio::net::TcpStream;
 
 use super::close;
 use super::handlers::{self, Handled, Handling, Position};
@@ -23,6 +22,7 @@ use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 use crate::engine::EngineError;
 use crate::exceeded_limit::Limit;
+use crate::server::upgrades::UpgradedSocket;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;
@@ -31,10 +31,14 @@ const TURN_MESSAGES: usize = 16;
 /// what only a beginning, a handler or an end needs is boxed, and nothing is held twice.
 pub(super) fn run(
     gateway: Arc<Gateway>,
-    socket: TcpStream,
-    early: Vec<u8>,
+    upgraded: UpgradedSocket,
     admitted: Admitted,
 ) -> impl Future<Output = ()> + Send {
+    let UpgradedSocket {
+        socket,
+        response,
+        early,
+    } = upgraded;
     let Admitted {
         user,
         expires,
@@ -48,6 +52,7 @@ pub(super) fn run(
         gateway.engine.connection_context(),
     );
     conn.depend_on(revocation, expires);
+    conn.send_with_next(response);
     let mut input = SessionInput::new(early);
     let attached = Attached { gateway, conn };
     async move {
@@ -311,7 +316,7 @@ impl<'a> Greeted<'a> {
 #[cfg(test)]
 mod tests {
     use presence::UserId;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::gateway::tests::GatewayFixture;
@@ -347,7 +352,7 @@ mod tests {
         assert!(explain.sessions.is_empty() && explain.grace.is_some(), "{explain:?}");
     }
 
-    fn size_of_task<F: Future>(_run: fn(Arc<Gateway>, TcpStream, Vec<u8>, Admitted) -> F) -> usize {
+    fn size_of_task<F: Future>(_run: fn(Arc<Gateway>, UpgradedSocket, Admitted) -> F) -> usize {
         size_of::<F>()
     }
 

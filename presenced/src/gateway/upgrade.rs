@@ -7,17 +7,15 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use presence::wire::error_code::Code;
 use presence::wire::{BEARER_PREFIX, SUBPROTOCOL};
 use presence::{SystemWall, UserId};
-use tokio::net::TcpStream;
 
 use super::{Gateway, session};
 use crate::auth::AuthError;
 use crate::revocation::Revocation;
-use crate::server::{ApiError, ConnectionPermit, HttpStream, Peer};
+use crate::server::upgrades::{Answered, Requester, upgraded};
+use crate::server::{ApiError, ConnectionPermit};
 
 /// An authenticated connection.
 pub(super) struct Admitted {
@@ -39,21 +37,39 @@ struct Handshake {
     bearer: Option<String>,
 }
 
-/// Upgrades the connection, or responds with an error.
-pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Response {
-    match admit(&gateway, &request) {
+/// Responds to a handshake, and says what becomes of the connection.
+pub(super) fn answer<B: HttpBody>(gateway: &Arc<Gateway>, request: &hyper::Request<B>, client: &Requester) -> Answered {
+    match admit(gateway, request, client) {
         Ok((handshake, admitted)) => {
-            let upgrade = hyper::upgrade::on(&mut request);
-            // A new task, so that the state of the HTTP connection is freed.
-            tokio::spawn(async move {
-                if let Some((socket, early)) = upgraded(upgrade).await {
-                    tokio::spawn(session::run(gateway, socket, early, admitted));
-                }
-            });
-            switching_protocols(handshake)
+            let gateway = Arc::clone(gateway);
+            Answered {
+                response: switching_protocols(handshake),
+                // A new task, so that the state of the HTTP connection is freed.
+                start: Some(Box::new(|upgraded| {
+                    tokio::spawn(session::run(gateway, upgraded, admitted));
+                })),
+            }
         }
-        Err(error) => error_response(error),
+        Err(error) => error_response(error).into(),
     }
+}
+
+/// The same for a request of the router.
+pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Response {
+    let client = match Requester::of(&request) {
+        Ok(client) => client,
+        Err(error) => return error_response(error),
+    };
+    let Answered { response, start } = answer(&gateway, &request, &client);
+    if let Some(start) = start {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Some(socket) = upgraded(upgrade).await {
+                start(socket);
+            }
+        });
+    }
+    response
 }
 
 /// Upgrades the connection for the echo, without authentication.
@@ -63,8 +79,8 @@ pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> 
         Ok(handshake) => {
             let upgrade = hyper::upgrade::on(&mut request);
             tokio::spawn(async move {
-                if let Some((socket, early)) = upgraded(upgrade).await {
-                    tokio::spawn(super::echo::run(gateway, socket, early));
+                if let Some(upgraded) = upgraded(upgrade).await {
+                    tokio::spawn(super::echo::run(gateway, upgraded));
                 }
             });
             switching_protocols(handshake)
@@ -73,13 +89,13 @@ pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> 
     }
 }
 
-fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), ApiError> {
+fn admit<B: HttpBody>(
+    gateway: &Gateway,
+    request: &hyper::Request<B>,
+    client: &Requester,
+) -> Result<(Handshake, Admitted), ApiError> {
     let headers = request.headers();
-    let extensions = request.extensions();
-    let peer = extensions
-        .get::<Peer>()
-        .map(|peer| peer.0.ip())
-        .ok_or_else(ApiError::internal)?;
+    let peer = client.peer.0.ip();
     gateway.auth.check_origin(headers)?;
     let handshake = handshake(request)?;
     if gateway.engine.is_draining() {
@@ -94,7 +110,7 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
     if identity.user.is_none() && !identity.internal {
         return Err(AuthError::Unauthenticated.into());
     }
-    let permit = extensions.get::<Arc<ConnectionPermit>>().cloned();
+    let permit = client.permit.clone();
     if let Some(permit) = &permit {
         permit.note_authenticated();
         gateway.admission.admit_websocket(permit, peer, headers)?;
@@ -110,7 +126,7 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
     ))
 }
 
-fn handshake(request: &Request) -> Result<Handshake, ApiError> {
+fn handshake<B: HttpBody>(request: &hyper::Request<B>) -> Result<Handshake, ApiError> {
     let headers = request.headers();
     if request.method() != Method::GET {
         return Err(ApiError::new(
@@ -229,18 +245,6 @@ fn error_response(error: ApiError) -> Response {
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     response
-}
-
-/// The socket, and the bytes that the client sent right after its handshake.
-async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
-    let upgraded: Upgraded = upgrade.await.ok()?;
-    match upgraded.downcast::<TokioIo<HttpStream>>() {
-        Ok(parts) => Some((parts.io.into_inner().into_socket(), parts.read_buf.to_vec())),
-        Err(_) => {
-            tracing::error!("an upgraded connection is not a TCP socket");
-            None
-        }
-    }
 }
 
 #[cfg(test)]

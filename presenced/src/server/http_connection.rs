@@ -1,6 +1,7 @@
 //! One HTTP connection, served by hyper with every size and time limited, until it is closed or upgraded.
 
-use std::future::{Future, poll_fn};
+use std::convert::Infallible;
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,6 +25,7 @@ use crate::exceeded_limit::Limit;
 
 use super::client_time::client_time;
 use super::http_stream::{HttpExchange, HttpPhase, HttpStream};
+use super::upgrades::{Answered, PendingUpgrade, Requester, Upgrades};
 use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
 /// Longest request head, and most bytes that hyper buffers for a connection.
@@ -52,6 +56,7 @@ impl HttpTimes {
 pub(super) struct HttpServer {
     http: http1::Builder,
     router: Router,
+    upgrades: Option<Upgrades>,
     times: HttpTimes,
     stuck_after: Duration,
     metrics: ServerMetrics,
@@ -70,6 +75,7 @@ impl HttpServer {
         Self {
             http,
             router: serving.router.clone(),
+            upgrades: serving.upgrades.clone(),
             times: HttpTimes {
                 head: limits.handshake_timeout,
                 idle: limits.http_idle_timeout,
@@ -94,6 +100,7 @@ impl HttpServer {
         let evictable = Arc::clone(&permit);
         let responder = Responder {
             router: self.router.clone(),
+            upgrades: self.upgrades.clone(),
             peer: Peer(peer),
             permit,
             exchange: Arc::clone(&exchange),
@@ -146,6 +153,9 @@ impl HttpServer {
                     }
                 }
             }
+            if let Some(pending) = exchange.take_upgrade() {
+                pending.finish().await;
+            }
             drop((handle, evictable));
         }
     }
@@ -154,34 +164,57 @@ impl HttpServer {
 /// What the requests of one connection share.
 struct Responder {
     router: Router,
+    upgrades: Option<Upgrades>,
     peer: Peer,
     permit: Arc<ConnectionPermit>,
     exchange: Arc<HttpExchange>,
 }
 
 impl Responder {
-    fn respond(
-        &self,
-        request: hyper::Request<Incoming>,
-    ) -> impl Future<Output = Result<Response, std::convert::Infallible>> + use<> {
-        let mut request = request.map(Body::new);
+    fn respond(&self, request: hyper::Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let exchange = Arc::clone(&self.exchange);
-        let extensions = request.extensions_mut();
-        extensions.insert(self.peer);
-        extensions.insert(Arc::clone(&self.permit));
-        extensions.insert(match exchange.begin() {
-            0 => RequestOrder::First,
-            _ => RequestOrder::Later,
-        });
-        let response = self.router.clone().call(request);
+        let client = Requester {
+            peer: self.peer,
+            order: match exchange.begin() {
+                0 => RequestOrder::First,
+                _ => RequestOrder::Later,
+            },
+            permit: Some(Arc::clone(&self.permit)),
+        };
+        let answered = match &self.upgrades {
+            Some(upgrades) if upgrades.take(&request) => {
+                Either::Left(ready(Ok(self.upgrade(upgrades, request, &client))))
+            }
+            _ => Either::Right(self.route(request, client)),
+        };
         async move {
-            let mut response = response.await;
+            let mut response = answered.await;
             if let Ok(response) = &mut response {
                 tell_idle_time(response, exchange.idle_time());
             }
             exchange.respond();
             response
         }
+    }
+
+    fn upgrade(&self, upgrades: &Upgrades, mut request: hyper::Request<Incoming>, client: &Requester) -> Response {
+        let Answered { response, start } = (upgrades.answer)(&request, client);
+        if let Some(start) = start {
+            let upgrade = hyper::upgrade::on(&mut request);
+            self.exchange.upgrade(PendingUpgrade { upgrade, start });
+        }
+        response
+    }
+
+    fn route(&self, request: hyper::Request<Incoming>, client: Requester) -> RouteFuture<Infallible> {
+        let mut request = request.map(Body::new);
+        let extensions = request.extensions_mut();
+        extensions.insert(client.peer);
+        extensions.insert(client.order);
+        if let Some(permit) = client.permit {
+            extensions.insert(permit);
+        }
+        self.router.clone().call(request)
     }
 }
 

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::upgrades::PendingUpgrade;
+
 /// Where an HTTP connection is. Only the connection's own task changes it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct HttpExchange {
     /// How long the connection may wait for the next request.
     idle_time: Duration,
@@ -24,6 +27,10 @@ pub(super) struct HttpExchange {
     writes: AtomicU64,
     /// The socket takes no more of the response.
     is_blocked: AtomicBool,
+    /// What is written from now on is kept for who takes the socket over.
+    is_held: AtomicBool,
+    /// What follows once the response to a handshake is made.
+    upgrade: Mutex<Option<PendingUpgrade>>,
 }
 
 /// What an HTTP connection waits for.
@@ -66,6 +73,18 @@ impl HttpExchange {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The response is that to a handshake. It is not sent: whoever takes the socket over sends it with its first frame, in one
+    /// write instead of two.
+    pub(super) fn upgrade(&self, pending: PendingUpgrade) {
+        self.is_held.store(true, Ordering::Relaxed);
+        *self.upgrade.lock() = Some(pending);
+    }
+
+    /// What follows now that HTTP is over.
+    pub(super) fn take_upgrade(&self) -> Option<PendingUpgrade> {
+        self.upgrade.lock().take()
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
@@ -98,20 +117,35 @@ impl HttpExchange {
 }
 
 /// The socket of an HTTP connection.
-#[derive(Debug)]
-pub(crate) struct HttpStream {
+pub(super) struct HttpStream {
     socket: TcpStream,
     exchange: Arc<HttpExchange>,
+    /// What was written and not sent.
+    held: Vec<u8>,
 }
 
 impl HttpStream {
     pub(super) fn new(socket: TcpStream, exchange: Arc<HttpExchange>) -> Self {
-        Self { socket, exchange }
+        Self {
+            socket,
+            exchange,
+            held: Vec::new(),
+        }
     }
 
-    /// The socket, once the connection is upgraded.
-    pub(crate) fn into_socket(self) -> TcpStream {
-        self.socket
+    /// The socket, once the connection is upgraded, and what was written and not sent.
+    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.socket, self.held)
+    }
+
+    /// Keeps what is written, if it is not to be sent.
+    fn hold(&mut self, parts: &[IoSlice<'_>]) -> Option<usize> {
+        if !self.exchange.is_held.load(Ordering::Relaxed) {
+            return None;
+        }
+        let before = self.held.len();
+        parts.iter().for_each(|part| self.held.extend_from_slice(part));
+        Some(self.held.len() - before)
     }
 }
 
@@ -132,6 +166,9 @@ impl AsyncRead for HttpStream {
 
 impl AsyncWrite for HttpStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(held) = self.hold(&[IoSlice::new(bytes)]) {
+            return Poll::Ready(Ok(held));
+        }
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.exchange.note_write(&written);
         written
@@ -142,6 +179,9 @@ impl AsyncWrite for HttpStream {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(held) = self.hold(parts) {
+            return Poll::Ready(Ok(held));
+        }
         let written = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
         self.exchange.note_write(&written);
         written
@@ -162,6 +202,9 @@ impl AsyncWrite for HttpStream {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn is_head(exchange: &HttpExchange) -> bool {
@@ -188,6 +231,29 @@ mod tests {
         exchange.note_read();
         assert!(is_head(&exchange));
         assert_ne!(exchange.phase(), first, "another head, with a time of its own");
+    }
+
+    #[tokio::test]
+    async fn the_response_to_a_handshake_is_not_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let exchange = Arc::new(HttpExchange::new(Duration::ZERO));
+        let mut stream = HttpStream::new(socket, Arc::clone(&exchange));
+        stream.write_all(b"before").await.unwrap();
+        exchange.upgrade(PendingUpgrade {
+            upgrade: hyper::upgrade::on(hyper::Request::new(())),
+            start: Box::new(|_| ()),
+        });
+        stream.write_all(b"101").await.unwrap();
+        let parts = [IoSlice::new(b" Switching"), IoSlice::new(b" Protocols")];
+        assert_eq!(stream.write_vectored(&parts).await.unwrap(), 20);
+        let (socket, held) = stream.into_parts();
+        assert_eq!(held, b"101 Switching Protocols");
+        drop(socket);
+        let mut sent = Vec::new();
+        client.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, b"before");
     }
 
     #[test]

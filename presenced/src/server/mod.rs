@@ -19,6 +19,7 @@ mod problem;
 mod reject;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod upgrades;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,10 +33,10 @@ pub(crate) use admission::Admission;
 pub(crate) use client_time::within_client_time;
 pub(crate) use connection_bounds::ConnectionBounds;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
-pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
-pub(crate) use problem::{ApiError, Exceeded, catching_panics};
+pub(crate) use problem::{ApiError, Exceeded, catching_panics, catching_panics_of};
 
+use self::upgrades::Upgrades;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::vital::{self, VitalTask};
@@ -56,6 +57,8 @@ pub(crate) enum RequestOrder {
 #[derive(Clone)]
 pub(crate) struct Serving {
     pub(crate) router: Router,
+    /// What does not go through the router.
+    pub(crate) upgrades: Option<Upgrades>,
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) limits: Arc<Limits>,

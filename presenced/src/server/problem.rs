@@ -157,6 +157,11 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// [`catching_panics`] for what needs not wait.
+pub(crate) fn catching_panics_of<T: From<Response>>(work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| T::from(ApiError::internal().into_response()))
+}
+
 /// Responds with 500 if `work` panics, so that a bug fails one request instead of closing the connection silently.
 pub(crate) async fn catching_panics(work: impl Future<Output = Response>) -> Response {
     let mut work = pin!(work);

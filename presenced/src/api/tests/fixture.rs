@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::api::middleware::handle_upgrade;
 use crate::api::{
     AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Peers, Readiness, metrics_router, router,
 };
@@ -26,6 +27,7 @@ use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimi
 use crate::exceeded_limit::LimitCounters;
 use crate::server::listen::listen;
 use crate::server::tests::auth;
+use crate::server::upgrades::{Answered, Requester};
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
@@ -138,6 +140,7 @@ impl ApiFixture {
     pub(super) fn serve(&self) -> Server {
         let serving = Serving {
             router: self.router.clone(),
+            upgrades: None,
             connection_limit: Arc::clone(&self.state.connection_limit),
             admission: Arc::clone(&self.state.admission),
             limits: Arc::clone(&self.state.limits),
@@ -176,6 +179,13 @@ impl ApiFixture {
     /// Sends a request, and leaves the body of the response unread.
     pub(super) async fn send(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
         send(&self.router, UNTRUSTED, line, headers, body.into()).await
+    }
+
+    /// Sends a request for an upgrade past the router.
+    pub(super) async fn upgrade(&self, headers: &[(&str, &str)], answer: impl FnOnce() -> Answered) -> Reply {
+        let request = request(UNTRUSTED, "GET /ws", headers, Body::empty());
+        let client = Requester::of(&request).expect("a peer");
+        read(handle_upgrade(&self.state, &request, &client, answer).response).await
     }
 
     /// Sends a request without a body as an internal caller.

@@ -8,4 +8,5 @@ mod metrics;
 mod now;
 mod pages;
 mod requests;
+mod upgrades;
 mod users;

@@ -28,6 +28,13 @@ impl Backlog {
         self.0.get_or_insert_default().bytes.extend_from_slice(frame);
     }
 
+    /// Takes the first bytes that wait.
+    pub(super) fn begin_with(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().bytes = bytes;
+        }
+    }
+
     /// Puts back what the socket did not take, before all that waits.
     pub(super) fn put_back(&mut self, rest: &[u8]) {
         let bytes = &mut self.0.get_or_insert_default().bytes;

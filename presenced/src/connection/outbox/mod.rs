@@ -43,7 +43,7 @@ enum Phase {
 /// Who writes to the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum WriteState {
-    /// No thread, and nothing is unsent.
+    /// No thread, and nothing is unsent but what is held for the first frame.
     #[default]
     Idle,
     /// A thread, outside the lock; others only append to the backlog.
@@ -72,6 +72,8 @@ enum ReadState {
 pub(super) enum Accepted {
     /// Write it: the right to write is the caller's until it calls [`Outbox::written`] or [`Outbox::break_off`].
     WriteNow,
+    /// Write this, which ends with it; the same right.
+    WriteAll(Vec<u8>),
     /// It was appended to what waits.
     Waits,
     /// Nothing is sent any more.
@@ -214,6 +216,11 @@ impl Outbox {
         conflated
     }
 
+    /// Takes bytes that are sent with the first frame, and before it. Nothing has been sent yet.
+    pub(super) fn hold(&mut self, bytes: Vec<u8>) {
+        self.backlog.begin_with(bytes);
+    }
+
     /// Takes a frame to be sent after everything that waits.
     pub(super) fn accept(&mut self, frame: &[u8]) -> Accepted {
         if matches!(self.phase, Phase::Broken | Phase::Closed) {
@@ -221,7 +228,11 @@ impl Outbox {
         }
         if self.writer == WriteState::Idle {
             self.writer = WriteState::Writing { blocked_since: None };
-            return Accepted::WriteNow;
+            if self.backlog.unsent_bytes() == 0 {
+                return Accepted::WriteNow;
+            }
+            self.backlog.append(frame);
+            return Accepted::WriteAll(self.backlog.take_unsent());
         }
         self.backlog.append(frame);
         Accepted::Waits

@@ -29,6 +29,12 @@ struct Sender {
 impl Sender {
     /// The client takes `room` bytes before it must read.
     fn new(room: usize) -> Self {
+        let sender = Self::ungreeted(room);
+        sender.conn.send_greeting("{}");
+        sender
+    }
+
+    fn ungreeted(room: usize) -> Self {
         let clock = Arc::new(Clock::manual(Wall::from_millis(0)));
         let armed = Arc::<Mutex<Vec<Mono>>>::default();
         let arming = Arc::clone(&armed);
@@ -50,7 +56,6 @@ impl Sender {
         };
         let (socket, peer) = memory::pair(room);
         let conn = Connection::new(Socket::Memory(socket), name, None, context);
-        conn.send_greeting("{}");
         Self { conn, peer, armed }
     }
 
@@ -62,6 +67,17 @@ impl Sender {
         let is_conflated = self.conn.mark_dirty(pin, user, 1, &mut ready);
         (is_conflated, !ready.is_empty())
     }
+}
+
+#[test]
+fn the_response_to_a_handshake_leaves_with_the_greeting() {
+    let fixture = Sender::ungreeted(1000);
+    fixture.conn.send_with_next(b"response".to_vec());
+    assert!(fixture.peer.take().is_empty());
+    fixture.conn.send_greeting("{}");
+    assert_eq!(fixture.peer.take(), b"response\x81\x02{}");
+    fixture.conn.send_text("[]");
+    assert_eq!(fixture.peer.take(), b"\x81\x02[]");
 }
 
 #[test]

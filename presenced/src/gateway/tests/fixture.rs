@@ -21,11 +21,16 @@ use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
+use crate::server::{
+    Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen, upgrades::Upgrades,
+};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// What users' tokens are signed with.
 const JWT_KEY: &[u8] = b"a key that is long enough for everybody";
+
+/// Where it is served.
+const PATH: &str = "/ws";
 
 /// The times and limits that tests change.
 pub(super) struct GatewaySettings {
@@ -113,7 +118,11 @@ impl GatewayFixture {
             ping_interval: settings.ping_interval,
         });
         let serving = Serving {
-            router: Router::new().route("/ws", gateway.route()),
+            router: Router::new().route(PATH, gateway.route()),
+            upgrades: Some(Upgrades {
+                path: PATH,
+                answer: gateway.answer(),
+            }),
             connection_limit: Arc::clone(&connection_limit),
             admission,
             limits,

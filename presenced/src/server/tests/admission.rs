@@ -14,8 +14,9 @@ use super::fixture::{DEADLINE, HELLO, ServerFixture, pause, times, within};
 use crate::auth::{Auth, fixture as auth};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
+use crate::server::http_stream::HttpStream;
 use crate::server::problem::ApiError;
-use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Drained, HttpStream, RequestOrder, ServerMetrics};
+use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Drained, RequestOrder, ServerMetrics};
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
@@ -83,8 +84,9 @@ async fn an_upgraded_connection_keeps_its_permit_until_it_ends() {
     let (upgraded, permit) = within(server.upgraded.recv()).await.unwrap();
     let stream = upgraded
         .downcast::<hyper_util::rt::TokioIo<HttpStream>>()
-        .map(|parts| parts.io.into_inner().into_socket());
-    let mut stream = stream.expect("the socket itself");
+        .map(|parts| parts.io.into_inner().into_parts());
+    let (mut stream, unsent) = stream.expect("the socket itself");
+    assert!(unsent.is_empty());
     // Meanwhile other connections are dropped by the time limits of HTTP.
     for _ in 0..4 {
         server.connect().await.until_closed().await;

@@ -75,6 +75,7 @@ impl ServerFixture {
         let connection_limit = ConnectionLimit::new(bounds, metrics.connections.clone());
         let serving = Serving {
             router,
+            upgrades: None,
             connection_limit: Arc::clone(&connection_limit),
             admission: Arc::new(Admission::new(
                 &limits,

@@ -38,6 +38,21 @@ fn an_idle_outbox_holds_no_memory_for_changes_and_snapshots() {
 }
 
 #[test]
+fn held_bytes_precede_the_first_frame() {
+    let mut outbox = Outbox::default();
+    outbox.hold(b"response".to_vec());
+    assert!(!outbox.is_flushed());
+    // Even a ping may come before the greeting.
+    assert_eq!(outbox.accept(b"ping"), Accepted::WriteAll(b"responseping".to_vec()));
+    assert_eq!(outbox.accept_greeting(b"greeting"), Accepted::Waits);
+    let after = outbox.written(b"responseping", 12, || at(0));
+    assert_eq!(after, AfterWrite::Write(b"greeting".to_vec()));
+    outbox.written(b"greeting", 8, || at(0));
+    assert!(outbox.is_flushed() && !outbox.backlog.holds_memory());
+    assert_eq!(outbox.accept(b"frame"), Accepted::WriteNow, "it is sent once");
+}
+
+#[test]
 fn an_outbox_whose_bytes_were_sent_holds_no_memory_for_them() {
     let mut outbox = open();
     assert_eq!(outbox.accept(b"frame"), Accepted::WriteNow);
