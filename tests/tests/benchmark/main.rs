@@ -1,4 +1,4 @@
-//! The benchmark still measures what it is for: each workload runs, small and once, and gives plausible figures of both sides. How
+//! The benchmark still measures what it is for: each workload runs, small and once, and gives plausible figures of the daemon. How
 //! fast anything is says nothing here, nor does it whether a target is met.
 #![expect(
     clippy::panic,
