@@ -277,10 +277,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_byte_and_no_end_is_missed_after_a_short_read() {
         const ALL: usize = 20_000;
         let (socket, mut client) = pair(4096).await;
+        // Each byte is on its way at once, also between a read and what tokio makes of it.
+        client.set_nodelay(true).unwrap();
         let sending = tokio::spawn(async move {
             for number in 0..ALL {
                 client.write_all(&[number as u8]).await.unwrap();

@@ -254,7 +254,7 @@ fn a_session_that_is_refused_leaves_the_place_that_it_claimed() {
 }
 
 #[test]
-fn all_nodes_say_that_who_came_to_one_may_be_missing_while_redis_has_no_room() {
+fn all_nodes_say_stale_while_redis_has_no_room_for_users_of_one() {
     does_no_harm("full", no_room::a_user_comes_while_redis_has_no_room);
     does_no_harm(
         "full, and it dies",

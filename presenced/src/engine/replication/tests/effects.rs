@@ -287,7 +287,7 @@ async fn a_degraded_entry_that_is_read_after_the_row_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_are_stale_while_redis_refuses_users_of_others_and_commands_are_taken() {
+async fn records_are_stale_and_commands_taken_while_additions_are_refused() {
     let node = SharedNode::start().await;
     let (engine, ann) = (&node.engine, user("ann"));
     let said = || {
