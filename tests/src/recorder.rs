@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Stopwatch;
 use crate::daemon::Daemon;
 use crate::lateness::Lateness;
-use crate::wait::{let_time_pass, wait_for, wait_until};
+use crate::wait::{let_time_pass, wait_until, wait_until_right};
 use crate::websocket::{HandshakeHeaders, Socket};
 
 /// How long a recorder waits before it connects again.
@@ -262,9 +262,11 @@ impl Recorders {
     /// Waits until each shows this status of all these users.
     pub async fn all_show<U: AsRef<str>>(&self, users: &[U], status: Status, deadline: Duration) {
         let what = format!("{} users are shown as {status}", users.len());
-        wait_for(&what, deadline, async || {
-            let shows = |user: &U| self.shown(user.as_ref()).iter().all(|shown| *shown == status);
-            users.iter().all(shows).then_some(())
+        wait_until_right(&what, deadline, async || {
+            let shown = users.iter().map(|user| (user.as_ref(), self.shown(user.as_ref())));
+            let mut others = shown.filter(|(_, shown)| shown.iter().any(|shown| *shown != status));
+            let first = others.next()?;
+            Some(format!("{first:?}, and {} others", others.count()))
         })
         .await;
     }

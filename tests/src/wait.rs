@@ -35,6 +35,20 @@ pub async fn wait_for<T>(what: &str, deadline: Duration, mut look: impl AsyncFnM
         .unwrap_or_else(|_| panic!("timeout after {deadline:?}: {what}"))
 }
 
+/// Polls until nothing is wrong, and fails the test after `deadline` with what was wrong last.
+pub async fn wait_until_right(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Option<String>) {
+    let mut wrong = String::new();
+    let waiting = timeout(deadline, async {
+        while let Some(found) = look().await {
+            wrong = found;
+            sleep(POLL_INTERVAL).await;
+        }
+    });
+    if waiting.await.is_err() {
+        panic!("timeout after {deadline:?}: {what}: {wrong}");
+    }
+}
+
 /// Awaits the future, and fails the test after [`DEADLINE`].
 pub async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     within(what, DEADLINE, future).await
@@ -67,9 +81,10 @@ pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     }
 }
 
-/// Awaits the future. Fails the test if that took longer than `limit` as [`timed`] measures it, and [`DEADLINE`] later anyhow.
+/// Awaits the future. Fails the test if that took longer than `limit` as [`timed`] measures it, and twice [`DEADLINE`] later
+/// anyhow: what it waits for fails before, and says what was wrong.
 pub async fn timed_within<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> T {
-    let (done, took) = timed(within(what, limit + DEADLINE, future)).await;
+    let (done, took) = timed(within(what, limit + 2 * DEADLINE, future)).await;
     assert!(took <= limit, "{what}: after {took:?}, not {limit:?}");
     done
 }

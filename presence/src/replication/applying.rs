@@ -133,6 +133,7 @@ impl Partition {
         }
         if command.kind == CommandKind::Forget {
             self.times_left.remove(user);
+            self.publisher.times.remove(user);
         }
         if self.settings.has(Rule::CommandsEndSessions) {
             if (input.own)(user).is_some() {
@@ -309,8 +310,10 @@ impl Partition {
             return;
         };
         let mut state = held.state();
-        let is_forgotten = |command: Command| command.kind == CommandKind::Forget && command.at >= times.last_seen;
-        if state.command.is_some_and(is_forgotten) {
+        let forgotten = state.command.filter(|command| command.kind == CommandKind::Forget);
+        // A session that the command ended may be heard of until its node reads that. Those that began later are in the state.
+        let is_unseen = state.last_seen.is_none() && !state.is_present();
+        if forgotten.is_some_and(|command| is_unseen || command.at >= times.last_seen) {
             return;
         }
         state.last_active = state.last_active.max(times.last_active);

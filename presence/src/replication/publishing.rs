@@ -96,8 +96,7 @@ impl Partition {
         match outcome {
             Outcome::Taken(revision) => {
                 self.publisher.stored.remove(&user);
-                if self.publisher.refused.remove(&user) {
-                    self.publisher.refused.clear();
+                if self.publisher.refused.remove(&user) && self.publisher.refused.is_empty() {
                     self.find_room();
                 }
                 let held = self.replica.get(&user);
@@ -204,7 +203,10 @@ impl Partition {
         self.publisher.wants_probe = false;
         self.publisher.tick_at = now.after(every);
         let mut times = Vec::new();
-        while times.len() < TICK_TIMES_MAX
+        // Those of users who were forgotten meanwhile are taken out once this node has read so.
+        let takes_times = self.reach.is_current() || !self.settings.has(Rule::OfferWhenCurrent);
+        while takes_times
+            && times.len() < TICK_TIMES_MAX
             && let Some((_, moved)) = self.publisher.times.pop_first()
         {
             times.push(moved);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Status;
-use presence::wire::record::Record;
 use presence_tests::Daemon;
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
@@ -16,7 +15,7 @@ use presence_tests::redis_server::RedisServer;
 use presence_tests::report_load;
 use presence_tests::wait::{DEADLINE, let_time_pass, timed, timed_within, wait_until};
 
-use crate::scene::{all_is_well, connect};
+use crate::scene::{all_is_well, all_show_the_same, connect};
 use crate::silence::{Silence, partitions_of_all};
 use crate::stored::all_are_stored;
 
@@ -107,6 +106,13 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     all_is_well(&recorders, &cluster.nodes(), &everybody).await;
     all_are_stored(&cluster, PostgresServer::shared(), &everybody).await;
     stayed_away(&recorders, &pollers, held, both_ended);
+    for node in cluster.nodes() {
+        let eva = node.rest().record("eva").await;
+        assert!(
+            eva.last_seen.is_none() && eva.since.is_none(),
+            "nobody knows of her: {eva:?}"
+        );
+    }
     others.are_current(held).await;
     own.were_stale_once(held, healed).await;
     drop(sockets);
@@ -166,16 +172,4 @@ fn came_once(others: &Recorders, users: &[String], healed: Duration) {
         let changes = others.changes(user, healed);
         assert_eq!(changes.len(), 2, "{changes:?}");
     }
-}
-
-async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
-    wait_until("all nodes show the same", async || {
-        let mut all: Vec<Vec<Record>> = Vec::new();
-        for node in cluster.nodes() {
-            let answer: presence::wire::rest::QueryResponse = node.rest().query(users).await.ok();
-            all.push(answer.users);
-        }
-        (all[0] == all[1] && all[1] == all[2]).then_some(())
-    })
-    .await;
 }

@@ -19,7 +19,7 @@ use presence_tests::wait::{let_time_pass, timed, timed_within, wait_until};
 use presence_tests::{DEADLINE, Daemon, Socket};
 use serde_json::json;
 
-use crate::scene::{all_is_well, named};
+use crate::scene::{all_is_well, named, records};
 
 /// For how long PostgreSQL is away.
 const AWAY: Duration = Duration::from_secs(60);
@@ -86,15 +86,6 @@ async fn rows(postgres: &PostgresServer, prefix: &str) -> BTreeMap<String, Row> 
     let text = postgres.ask(DATABASE, &sql).await;
     let columns = text.lines().map(|line| line.split('|').collect::<Vec<_>>());
     columns.map(|all| (all[0].to_owned(), Row::read(&all[1..]))).collect()
-}
-
-async fn records(node: &Daemon, users: &[String]) -> Vec<Record> {
-    let mut all = Vec::new();
-    for some in users.chunks(1_000) {
-        let answer: QueryResponse = node.rest().query(some).await.ok();
-        all.extend(answer.users);
-    }
-    all
 }
 
 /// Within 5 s nothing of these users is made without the database, and their rows say what REST says.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use presence::Status;
+use presence::wire::record::Record;
+use presence::wire::rest::QueryResponse;
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
 use presence_tests::poller::Poller;
@@ -14,7 +16,7 @@ use presence_tests::postgres_server::PostgresServer;
 use presence_tests::process::{Process, raise_file_limit};
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::{let_time_pass, within};
+use presence_tests::wait::{DEADLINE, let_time_pass, wait_until_right, within};
 use presence_tests::{Daemon, Socket};
 
 use crate::stored::all_are_stored;
@@ -118,6 +120,32 @@ pub(crate) async fn all_is_well(recorders: &Recorders, nodes: &[&Daemon], users:
     let_time_pass(QUIET).await;
     Cluster::is_same_everywhere(nodes, users).await;
     recorders.revisions_grew();
+}
+
+/// Waits until all nodes answer the same of each of these users.
+pub(crate) async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
+    wait_until_right("all nodes show the same", DEADLINE, async || {
+        let [a, b, c] = cluster.nodes();
+        let (a, b, c) = (
+            records(a, users).await,
+            records(b, users).await,
+            records(c, users).await,
+        );
+        let all = a.iter().zip(&b).zip(&c);
+        let differ: Vec<_> = all.filter(|((a, b), c)| a != b || b != c).collect();
+        (!differ.is_empty()).then(|| format!("{differ:#?}"))
+    })
+    .await;
+}
+
+/// What the node answers of these users.
+pub(crate) async fn records(node: &Daemon, users: &[String]) -> Vec<Record> {
+    let mut all = Vec::new();
+    for some in users.chunks(1_000) {
+        let answer: QueryResponse = node.rest().query(some).await.ok();
+        all.extend(answer.users);
+    }
+    all
 }
 
 /// Connects each of the users to the node.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use presence::Status;
 use presence::wire::record::Record;
-use presence::wire::rest::QueryResponse;
 use presence_tests::clock::Stopwatch;
 use presence_tests::cluster::Cluster;
 use presence_tests::lister::Lister;
@@ -13,10 +12,10 @@ use presence_tests::poller::Poller;
 use presence_tests::postgres_server::PostgresServer;
 use presence_tests::recorder::Recorders;
 use presence_tests::redis_server::RedisServer;
-use presence_tests::wait::{DEADLINE, let_time_pass, timed, timed_within, wait_until};
+use presence_tests::wait::{DEADLINE, let_time_pass, timed, timed_within};
 use presence_tests::{Daemon, Socket};
 
-use crate::scene::all_is_well;
+use crate::scene::{all_is_well, all_show_the_same, records};
 use crate::silence::{Silence, partitions_of_all};
 use crate::stored::all_are_stored;
 
@@ -44,11 +43,6 @@ async fn connect(node: &Daemon, users: &[String]) -> Vec<Socket> {
 
 fn named(name: &str) -> Vec<String> {
     (0..EACH).map(|number| format!("{name}-{number}")).collect()
-}
-
-async fn records(node: &Daemon, users: &[String]) -> Vec<Record> {
-    let answer: QueryResponse = node.rest().query(users).await.ok();
-    answer.users
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,19 +110,6 @@ async fn a_node_that_stands_still_past_its_lease_tells_nothing_old() {
     pollers[1..].iter().for_each(never_left);
     is_listed_once(&cluster, &stay).await;
     drop((staying, moved));
-}
-
-async fn all_show_the_same(cluster: &Cluster, users: &[String]) {
-    wait_until("all nodes show the same", async || {
-        let [a, b, c] = cluster.nodes();
-        let shown = [
-            records(a, users).await,
-            records(b, users).await,
-            records(c, users).await,
-        ];
-        (shown[0] == shown[1] && shown[1] == shown[2]).then_some(())
-    })
-    .await;
 }
 
 /// The node that was away is registered once, and has its users once.

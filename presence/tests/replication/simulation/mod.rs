@@ -11,6 +11,7 @@ mod convergence;
 mod database;
 mod deliver;
 mod effects;
+mod forgotten;
 mod graces;
 mod leaving;
 mod no_room;

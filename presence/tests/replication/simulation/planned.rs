@@ -17,7 +17,7 @@ impl World {
         self.end = BEGIN + millis * 1_000;
     }
 
-    fn user(&self, number: usize) -> UserId {
+    pub(super) fn user(&self, number: usize) -> UserId {
         self.users[number].clone()
     }
 
@@ -265,6 +265,12 @@ impl World {
         }
     }
 
+    pub(crate) fn expect_online_or_stale(&mut self, user: usize, node: usize) {
+        if !self.nodes[node].is_stale(0) {
+            self.expect_online(user, node);
+        }
+    }
+
     pub(crate) fn expect_offline(&mut self, user: usize, node: usize) {
         let told = self.nodes[node].told.get(&self.users[user]).cloned();
         if told.as_ref().is_some_and(|told| told.status != Status::Offline) {
@@ -324,6 +330,11 @@ impl World {
     pub(crate) fn kick(&mut self, user: usize, node: usize) {
         let user = self.user(user);
         self.command(&user, node, CommandKind::Kick);
+    }
+
+    pub(crate) fn forget(&mut self, user: usize, node: usize) {
+        let user = self.user(user);
+        self.command(&user, node, CommandKind::Forget);
     }
 
     pub(crate) fn expect_told(&mut self, user: usize, node: usize, status: Status) {

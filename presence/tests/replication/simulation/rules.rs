@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use presence::replication::Rule;
 
 use super::world::World;
-use super::{leaving, no_room, plans, reported, resume};
+use super::{forgotten, leaving, no_room, plans, reported, resume};
 use crate::model::ScriptRule;
 
 /// What is taken out.
@@ -260,6 +260,15 @@ fn all_nodes_say_stale_while_redis_has_no_room_for_users_of_one() {
         "full, and it dies",
         no_room::a_node_dies_whose_user_redis_had_no_room_for,
     );
+    does_no_harm("room for one first", no_room::there_is_room_for_one_user_first);
+    does_no_harm("full, and one starts", no_room::a_node_starts_while_redis_has_no_room);
+}
+
+#[test]
+fn nothing_is_told_of_a_forgotten_user_by_a_node_that_was_cut_off() {
+    does_no_harm("forgotten", forgotten::a_user_is_forgotten_whose_node_is_cut_off);
+    does_no_harm("heard of at once", forgotten::a_user_is_forgotten_and_heard_of_at_once);
+    does_no_harm("back elsewhere", forgotten::a_forgotten_user_comes_back_elsewhere);
 }
 
 #[test]
