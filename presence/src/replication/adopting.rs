@@ -154,8 +154,8 @@ impl Partition {
                 continue;
             }
             self.keep(input, &user, Held::new(revision, &state.encode()));
-            // Nobody offers reports before a lease and 5 s are over. Who is connected comes with the offers of the node.
-            if !self.is_ready && state.contributions.is_empty() {
+            // Nobody offers reports before a lease and 5 s are over, and the node with a user's sessions may come back late.
+            if !self.is_ready {
                 self.replica.tell(&user);
                 self.push(Effect::Show {
                     user,

@@ -1,4 +1,4 @@
-//! Redis comes back empty, one node has died before, and another starts right after.
+//! Redis comes back empty, one node has died before, and another starts right after, before the others are back.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use presence::wire::record::Record;
 use presence::{Status, Wall};
 use presence_tests::clock::wall_now;
 use presence_tests::lister::Lister;
+use presence_tests::proxy::Flow;
 use presence_tests::recorder::{Change, Recorders};
 use presence_tests::{DEADLINE, Daemon};
 use serde_json::json;
@@ -76,12 +77,16 @@ async fn an_empty_redis_and_a_dead_node_take_no_other_users_away() {
     report(&scene.cluster.a, &users.ended[25..], "OFFLINE").await;
     scene.until(began + seconds(11)).await;
     let over = scene.now();
+    // The others come back later than the new node begins.
+    (0..2).for_each(|node| scene.cluster.link(node).set(Flow::Hold));
     scene.cluster.redis().start_again();
     let returned = scene.now();
     scene.until(returned + seconds(1)).await;
     let d = scene.start_further("d").await;
     let lister = Lister::start(scene.recorders.clock(), "d", &d);
     shows_the_living(&d, &users.living()).await;
+    lister.lists_again(scene.recorders.clock()).await;
+    (0..2).for_each(|node| scene.cluster.link(node).set(Flow::Pass));
 
     let nodes = [&scene.cluster.a, &scene.cluster.b, &d];
     are_told(&scene, &users, returned, died).await;

@@ -53,3 +53,22 @@ pub(crate) fn a_user_comes_back_to_a_node_that_starts(world: &mut World) {
     world.plan(15_400, |world| world.join(0, 2));
     world.until(60_000);
 }
+
+/// Redis is emptied while the node with a user is cut off; a node that starts shows the user, whom the database has as present.
+pub(crate) fn a_node_starts_before_the_others_are_back(world: &mut World) {
+    world.plan(3_000, |world| world.join(0, 1));
+    world.plan(5_000, |world| world.kill(0));
+    world.plan(9_990, |world| {
+        for node in 1..3 {
+            world.hold_publisher(node, 5_000);
+            world.hold_follower(node, 5_000);
+        }
+    });
+    world.plan(10_000, World::flush);
+    world.plan(11_000, |world| world.boot_as(0, None, "new".to_owned()));
+    world.plan(12_000, |world| {
+        assert!(world.nodes[0].is_accepting());
+        world.expect_online(0, 0);
+    });
+    world.until(60_000);
+}

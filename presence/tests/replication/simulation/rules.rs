@@ -179,6 +179,11 @@ fn a_node_that_starts_tells_of_who_comes_back() {
 }
 
 #[test]
+fn a_node_that_starts_shows_whom_the_database_has_as_present() {
+    does_no_harm("others are away", leaving::a_node_starts_before_the_others_are_back);
+}
+
+#[test]
 fn a_session_of_a_moment_leaves_when_the_user_was_seen() {
     does_no_harm("short", plans::a_session_ends_before_it_is_offered);
 }
