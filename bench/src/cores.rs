@@ -1,15 +1,32 @@
 //! What the two cores of a run were busy with, by `/proc/stat`.
 
+use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::usage::TICK;
 
-/// The core of servers, and that of the generator; `scripts/bench` starts the latter there.
+/// The core of servers, and that of the generator.
 pub(crate) const SERVERS: usize = 0;
 pub(crate) const GENERATOR: usize = 1;
+
+/// Goes on on the core of the generator: there this program begins anew if it is not there.
+pub(crate) fn move_to_generator() -> Result<()> {
+    let core = GENERATOR.to_string();
+    let status = fs::read_to_string("/proc/self/status")?;
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    if allowed.is_some_and(|allowed| allowed.trim() == core) {
+        return Ok(());
+    }
+    let mut again = Command::new("taskset");
+    again.args(["--cpu-list", &core]).arg(env::current_exe()?);
+    again.args(env::args_os().skip(1));
+    bail!("can't go on on core {core} (taskset): {}", again.exec());
+}
 
 /// The times of a core since the system was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +54,7 @@ fn times(text: &str, core: usize) -> Result<CoreTimes> {
             idle: TICK * (idle + waiting),
             stolen: TICK * *stolen,
         }),
-        _ => anyhow::bail!("/proc/stat has too few times"),
+        _ => bail!("/proc/stat has too few times"),
     }
 }
 

@@ -80,6 +80,7 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     let workloads = named(&arguments.workloads, workloads::ALL, |workload| workload.name)?;
     let builds = common.builds()?;
     let sides = sides(&builds)?;
+    cores::move_to_generator()?;
     let mut scales = arguments.scale.clone();
     scales.sort_unstable_by(f64::total_cmp);
     let mut runs: Vec<Run> = Vec::new();

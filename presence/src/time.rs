@@ -143,40 +143,41 @@ impl Default for Mono {
 
 /// A reading of the system's clock as it is, in milliseconds since the Unix epoch. It may go back, stand still and be wrong.
 /// Tokens are compared with it, and nothing else; it is no time of a record before it went through [`Self::record_time`].
+///
+/// Stored as [`Wall`] is: each connection may have the time at which its token expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct SystemWall(i64);
+pub struct SystemWall(Wall);
 
 impl SystemWall {
-    /// Converts from milliseconds since the Unix epoch.
+    /// Converts from milliseconds since the Unix epoch. `i64::MIN` becomes `i64::MIN + 1`, because of the niche.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        Self(Wall::from_millis(millis))
     }
 
     /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
-        self.0
+        self.0.as_millis()
     }
 
     /// Returns the reading that is later by `by`, saturating.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.after(by))
     }
 
     /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        self.0.since(earlier.0)
     }
 
     /// The record time of something that happens at this reading, or is told at it: not before `told`, the latest time that
     /// was told of the same user, or that stands beside it.
     #[must_use]
     pub fn record_time(self, told: Option<Wall>) -> Wall {
-        let read = Wall::from_millis(self.0);
-        told.map_or(read, |told| told.max(read))
+        told.map_or(self.0, |told| told.max(self.0))
     }
 }
 
@@ -204,7 +205,7 @@ impl Reading {
     /// The clock of records.
     #[must_use]
     pub const fn records(self) -> SystemWall {
-        SystemWall(self.system.0.saturating_add(self.records_ahead))
+        SystemWall::from_millis(self.system.as_millis().saturating_add(self.records_ahead))
     }
 }
 

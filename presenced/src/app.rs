@@ -155,7 +155,7 @@ fn first_auth(config: &Config, data_dir: &DataDir, address: SocketAddr) -> anyho
     Ok(Arc::new(Auth::new(options)))
 }
 
-/// Raises the limit on open files, and gives it.
+/// Raises the limit on open files, makes room for them, and gives it.
 fn enough_files(config: &Config) -> anyhow::Result<u64> {
     let open_files = listen::raise_file_limit();
     let needed = listen::FILES_MIN + cluster::open_files(config);
@@ -163,6 +163,9 @@ fn enough_files(config: &Config) -> anyhow::Result<u64> {
         open_files >= needed,
         "the limit on open files is {open_files}, and {needed} are needed at least: raise it (ulimit -n, LimitNOFILE)"
     );
+    if let Err(error) = listen::reserve_files(open_files) {
+        tracing::debug!(%error, "no room is reserved for open files: it is made as connections come");
+    }
     Ok(open_files)
 }
 

@@ -126,9 +126,18 @@ impl Process {
 
     /// The resident memory in bytes.
     pub fn resident_bytes(self) -> u64 {
+        self.status("VmRSS:") * 1024
+    }
+
+    /// For how many open files its table has room now.
+    pub fn file_slots(self) -> u64 {
+        self.status("FDSize:")
+    }
+
+    fn status(self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// The user and system CPU time of all threads.

@@ -15,6 +15,24 @@ const TOO_SLOW_RETRY: Duration = Duration::from_secs(5);
 /// When a client should reconnect after a bug or a store failure that kept it from being connected.
 const INTERNAL_RETRY: Duration = Duration::from_secs(5);
 
+/// How long a client is to wait before it reconnects, in milliseconds: a third of the size of a `Duration`, of which each
+/// connection has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RetryAfter(u32);
+
+impl RetryAfter {
+    pub(crate) const fn get(self) -> Duration {
+        Duration::from_millis(self.0 as u64)
+    }
+}
+
+impl From<Duration> for RetryAfter {
+    /// Forty-nine days at most.
+    fn from(wait: Duration) -> Self {
+        Self(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX))
+    }
+}
+
 /// Why a connection ends. A connection keeps the first reason it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason {
@@ -37,7 +55,7 @@ pub(crate) enum CloseReason {
     Forgotten,
     /// The daemon stops. Clients reconnect spread over time.
     Draining {
-        retry_after: Duration,
+        retry_after: RetryAfter,
     },
     /// The client broke RFC 6455.
     ProtocolError,
@@ -46,7 +64,7 @@ pub(crate) enum CloseReason {
     MessageTooLong,
     /// The user has as many sessions as one may have.
     TooManySessions {
-        retry_after: Duration,
+        retry_after: RetryAfter,
     },
     /// A bug, or a failure that is no fault of the client.
     Internal,
@@ -86,13 +104,13 @@ impl CloseReason {
         Self::Kicked,
         Self::Forgotten,
         Self::Draining {
-            retry_after: Duration::ZERO,
+            retry_after: RetryAfter(0),
         },
         Self::ProtocolError,
         Self::InvalidUtf8,
         Self::MessageTooLong,
         Self::TooManySessions {
-            retry_after: Duration::ZERO,
+            retry_after: RetryAfter(0),
         },
         Self::Internal,
     ];
@@ -201,7 +219,12 @@ impl CloseReason {
                 "user forgotten by an operator",
                 None,
             ),
-            Self::Draining { retry_after } => (close_code::RESTART, "restart", "server restarting", Some(retry_after)),
+            Self::Draining { retry_after } => (
+                close_code::RESTART,
+                "restart",
+                "server restarting",
+                Some(retry_after.get()),
+            ),
             Self::ProtocolError => (
                 close_code::PROTOCOL_ERROR,
                 "protocol_error",
@@ -219,7 +242,7 @@ impl CloseReason {
                     close_code::TOO_MANY_SESSIONS,
                     "too_many_sessions",
                     text,
-                    Some(retry_after),
+                    Some(retry_after.get()),
                 )
             }
             Self::Internal => (close_code::INTERNAL, "internal", "internal error", Some(INTERNAL_RETRY)),
@@ -254,8 +277,8 @@ mod tests {
     fn table() -> Vec<CloseRow> {
         use CloseReason as R;
         use EndReason::{Closed, Dropped, Kicked, Left, Lost};
-        let draining = R::Draining { retry_after: Duration::from_millis(2300) };
-        let too_many = R::TooManySessions { retry_after: Duration::from_millis(4500) };
+        let draining = R::Draining { retry_after: RetryAfter(2300) };
+        let too_many = R::TooManySessions { retry_after: RetryAfter(4500) };
         let mut rows: Vec<CloseRow> = vec![
             (R::ByClient(None), None, None, None, Closed, ("closed", "none"), None),
             (R::ByClient(Some(1000)), Some(1000), None, None, Closed, ("closed", "1000"), None),
@@ -315,7 +338,7 @@ mod tests {
     #[test]
     fn each_goodbye_has_a_text_of_its_own() {
         let too_many = CloseReason::TooManySessions {
-            retry_after: Duration::ZERO,
+            retry_after: RetryAfter(0),
         };
         for (reason, text) in [
             (CloseReason::TooSlow, "reading too slowly"),

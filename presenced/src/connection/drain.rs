@@ -90,13 +90,15 @@ impl Drain {
     /// Why a connection ends with all others.
     pub(super) fn reason_of(&self, id: SessionId) -> CloseReason {
         CloseReason::Draining {
-            retry_after: self.delay_of(id),
+            retry_after: self.delay_of(id).into(),
         }
     }
 
     /// Why a connection ends that is moved alone: nobody comes back together with it, and it is to be away for a moment only.
-    pub(crate) const fn reason_of_one() -> CloseReason {
-        CloseReason::Draining { retry_after: EARLIEST }
+    pub(crate) fn reason_of_one() -> CloseReason {
+        CloseReason::Draining {
+            retry_after: EARLIEST.into(),
+        }
     }
 
     /// The reconnect delay of a client, spread by its session id, so that no randomness is needed.

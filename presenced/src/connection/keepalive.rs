@@ -268,8 +268,9 @@ impl Connection {
         }
         let outgoing = self.outgoing();
         let demanded = self
-            .keepalive
+            .timing
             .lock()
+            .keepalive
             .demand_answer(now, &outgoing, self.keepalive_options());
         match demanded {
             Demanded::Nothing => return false,
@@ -288,7 +289,11 @@ impl Connection {
             return;
         }
         let outgoing = self.outgoing();
-        let probed = self.keepalive.lock().probe(now, &outgoing, self.keepalive_options());
+        let probed = self
+            .timing
+            .lock()
+            .keepalive
+            .probe(now, &outgoing, self.keepalive_options());
         if let Demanded::Ping(at) = probed {
             self.send_control(Opcode::Ping, b"");
             self.arm(at);
@@ -306,10 +311,10 @@ impl Connection {
         }
         let outgoing = self.outgoing();
         let expires = self.token_deadline(now);
-        let mut keepalive = self.keepalive.lock();
-        keepalive.set_expiry(expires);
-        let due = keepalive.evaluate(now.mono, &outgoing, self.keepalive_options());
-        drop(keepalive);
+        let mut timing = self.timing.lock();
+        timing.keepalive.set_expiry(expires);
+        let due = timing.keepalive.evaluate(now.mono, &outgoing, self.keepalive_options());
+        drop(timing);
         match due {
             Due::Nothing(next) => Some(next),
             Due::Ping(next) => {

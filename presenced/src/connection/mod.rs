@@ -64,15 +64,23 @@ pub(crate) struct Connection {
     wake: Wakeup,
     /// The first reason to close the connection.
     close_reason: OnceLock<CloseReason>,
-    name: SessionName,
+    /// Its public session id: the run of the node, and the number in it.
+    run: u32,
+    session: SessionId,
     pub(crate) watch_list: WatchList,
     /// The deadline that the wheel is armed for, in milliseconds; the wheel's entries for other moments are stale.
     armed: AtomicU64,
-    pub(super) keepalive: Mutex<Keepalive>,
+    pub(super) timing: Mutex<Timing>,
+}
+
+/// What may end a connection at one of its deadlines.
+#[derive(Debug)]
+pub(super) struct Timing {
+    pub(super) keepalive: Keepalive,
     /// When its token expires, if it has one: compared with nothing but the system's clock.
-    token_expires: OnceLock<SystemWall>,
+    token_expires: Option<SystemWall>,
     /// The mark of the credential that authenticated it, if one did.
-    revocation: OnceLock<Revocation>,
+    revocation: Option<Revocation>,
 }
 
 impl Connection {
@@ -92,22 +100,28 @@ impl Connection {
             context,
             wake: Wakeup::default(),
             close_reason: OnceLock::new(),
-            name,
+            run: name.run,
+            session: name.session,
             watch_list: WatchList::default(),
             armed: AtomicU64::new(u64::MAX),
-            keepalive: Mutex::new(Keepalive::new(now, None)),
-            token_expires: OnceLock::new(),
-            revocation: OnceLock::new(),
+            timing: Mutex::new(Timing {
+                keepalive: Keepalive::new(now, None),
+                token_expires: None,
+                revocation: None,
+            }),
         })
     }
 
     pub(crate) fn id(&self) -> SessionId {
-        self.name.session
+        self.session
     }
 
     /// The public session id.
     pub(crate) fn name(&self) -> SessionName {
-        self.name
+        SessionName {
+            run: self.run,
+            session: self.session,
+        }
     }
 
     /// Whose connection it is; none for an observer.
@@ -218,30 +232,33 @@ impl Connection {
     /// The connection ends when its token expires, and at its next deadline after its credential is revoked. Only the first of
     /// each counts.
     pub(crate) fn depend_on(&self, credential: Option<Revocation>, token_expires: Option<SystemWall>) {
-        if let Some(credential) = credential {
-            let _ = self.revocation.set(credential);
-        }
-        if let Some(expires) = token_expires {
-            let _ = self.token_expires.set(expires);
-        }
+        let mut timing = self.timing.lock();
+        let Timing {
+            token_expires: expires,
+            revocation,
+            ..
+        } = &mut *timing;
+        *revocation = revocation.take().or(credential);
+        *expires = expires.or(token_expires);
     }
 
     /// Whether the credential was revoked that it depends on.
     pub(crate) fn is_revoked(&self) -> bool {
-        self.revocation.get().is_some_and(Revocation::is_revoked)
+        let timing = self.timing.lock();
+        timing.revocation.as_ref().is_some_and(Revocation::is_revoked)
     }
 
     /// Begins the keepalive: pings, and the end of the token.
     pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono) {
         let expires = self.token_deadline(self.context.clock.read());
-        *self.keepalive.lock() = Keepalive::new(now, expires);
+        self.timing.lock().keepalive = Keepalive::new(now, expires);
         let next = self.context.keepalive.ping_at(now);
         self.arm(expires.map_or(next, |at| at.min(next)));
     }
 
     /// Bytes arrived; `opened` is since when a message is unfinished, if one is.
     pub(crate) fn note_received(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
-        self.keepalive.lock().on_received(now, opened);
+        self.timing.lock().keepalive.on_received(now, opened);
         if let Some(since) = opened {
             self.arm(since.after(self.context.keepalive.message_timeout));
         }
@@ -249,7 +266,7 @@ impl Connection {
 
     /// The system's clock was set, or the deadlines were moved: when the token expires is estimated anew.
     pub(crate) fn recheck_token(self: &Arc<Self>, now: Reading) {
-        if self.token_expires.get().is_some()
+        if self.timing.lock().token_expires.is_some()
             && let Some(next) = self.on_deadline(now)
         {
             self.arm(next);
@@ -258,7 +275,7 @@ impl Connection {
 
     /// When the token will have expired if neither clock is moved until then; at once if it has.
     pub(super) fn token_deadline(&self, now: Reading) -> Option<Mono> {
-        let expires = self.token_expires.get()?;
+        let expires = self.timing.lock().token_expires?;
         Some(now.mono.after(expires.since(now.system)))
     }
 

@@ -109,7 +109,7 @@ impl Connection {
             AfterWrite::Blocked => {
                 let now = self.context.clock.mono();
                 let outgoing = self.outgoing();
-                self.keepalive.lock().on_blocked(now, &outgoing);
+                self.timing.lock().keepalive.on_blocked(now, &outgoing);
                 let write_timeout = self.context.keepalive.write_timeout;
                 self.arm(now.after(write_timeout.min(UNSENT_CHECK_INTERVAL)));
                 self.wake.notify();

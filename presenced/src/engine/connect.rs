@@ -112,7 +112,7 @@ impl Engine {
         if let Some(conn) = newest {
             self.give_place_back(user, conn.id());
             conn.close_with(CloseReason::TooManySessions {
-                retry_after: ALIVE_RETRY,
+                retry_after: ALIVE_RETRY.into(),
             });
         }
     }

@@ -24,6 +24,10 @@ async fn an_idle_connection_uses_little_memory_and_cpu() {
     const MORE: usize = 1_000;
     let daemon = Daemon::start(&[]).await;
     let process = daemon.process();
+    assert!(
+        process.file_slots() > (FIRST + MORE) as u64,
+        "nobody waits while room is made"
+    );
     // What the first connections alone bring along is not memory of each: stacks of threads, caches of the database.
     let first = ConnectionLoad::watching(daemon.address(), 0..FIRST, 50).await;
     daemon.flushed().await;

@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 
 use super::EFFECTS_AT_ONCE;
 use crate::cluster::{NodeContribution, Shared};
-use crate::connection::close_reason::CloseReason;
+use crate::connection::close_reason::{CloseReason, RetryAfter};
 use crate::engine::Engine;
 use crate::engine::publisher::Publication;
 use crate::engine::users::{LockedEntry, UserState};
@@ -338,7 +338,7 @@ impl Engine {
                 let connections = self.users.find(user).map(|entry| entry.connections().to_vec());
                 for conn in connections.into_iter().flatten() {
                     conn.close_with(CloseReason::Draining {
-                        retry_after: Duration::ZERO,
+                        retry_after: RetryAfter::default(),
                     });
                 }
             }

@@ -1,13 +1,12 @@
 //! What a session asked for and what only takes effect after it has ended.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use presence::{CustomStatus, EndReason};
 
 use super::fixture::user;
 use super::stepped_engine::{Stepped, SteppedClient};
-use crate::connection::close_reason::CloseReason;
+use crate::connection::close_reason::{CloseReason, RetryAfter};
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
@@ -47,7 +46,7 @@ async fn a_forgotten_session_sets_no_status_whatever_closed_it() {
         CloseReason::TooSlow,
         CloseReason::Kicked,
         CloseReason::Draining {
-            retry_after: Duration::ZERO,
+            retry_after: RetryAfter::default(),
         },
     ];
     for reason in reasons {
