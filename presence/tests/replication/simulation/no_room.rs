@@ -1,7 +1,5 @@
 //! Plans of users who come to a node while Redis's memory is full: the others can't know of them, and say so.
 
-use presence::CustomStatus;
-
 use super::world::World;
 
 /// When the user comes.
@@ -56,7 +54,7 @@ pub(crate) fn there_is_room_for_one_user_first(world: &mut World) {
     });
     for at in (24_502..28_500).step_by(2) {
         world.plan(at, |world| {
-            (1..3).for_each(|node| world.expect_online_or_stale(0, node))
+            (1..3).for_each(|node| world.expect_online_or_stale(0, node));
         });
     }
     is_over(world, 36_000);
