@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::Request;
 use axum::http::Uri;
 use axum::http::request::Parts;
@@ -16,6 +17,7 @@ use presence::wire::record::Viewer;
 use super::AppState;
 use crate::auth::{AuthError, CallerIdentity, NODE_HEADER, NodeRequest};
 use crate::engine::Engine;
+use crate::server::upgrades::Requester;
 use crate::server::{ApiError, ConnectionPermit, Peer};
 
 /// An internal caller.
@@ -60,6 +62,25 @@ impl AnyCaller {
         match self {
             Self::Internal => Ok(()),
             Self::User(user) => Ok(engine.pace_lookups(user, ids).await?),
+        }
+    }
+}
+
+impl AnyCaller {
+    /// Who sends a request that does not go through the router.
+    pub(super) fn of(state: &AppState, client: &Requester, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let identity = state.admission.authenticate(client.peer.0.ip(), headers, None)?;
+        if let Some(permit) = &client.permit {
+            permit.note_authenticated();
+        }
+        Self::identified(identity)
+    }
+
+    fn identified(identity: CallerIdentity) -> Result<Self, ApiError> {
+        match (identity.internal, identity.user) {
+            (true, _) => Ok(Self::Internal),
+            (false, Some(user)) => Ok(Self::User(user)),
+            (false, None) => Err(AuthError::Unauthenticated.into()),
         }
     }
 }
@@ -180,11 +201,6 @@ impl FromRequestParts<Arc<AppState>> for AnyCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
-        let identity = identify(parts, state)?;
-        match (identity.internal, identity.user) {
-            (true, _) => Ok(Self::Internal),
-            (false, Some(user)) => Ok(Self::User(user)),
-            (false, None) => Err(AuthError::Unauthenticated.into()),
-        }
+        Self::identified(identify(parts, state)?)
     }
 }

@@ -1,6 +1,8 @@
 //! Middleware around every request: the `Host` check before the handler, security headers after it, metrics of requests and
 //! of exceeded limits, and a response even if the handler panics.
 
+use std::sync::Arc;
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
@@ -8,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use presence::wire::error_code::Code;
 
 use super::cors::Sharing;
-use super::{AppState, SharedState, routes};
+use super::{AppState, SharedState, handlers, routes};
 use crate::clock::Stopwatch;
 use crate::server::upgrades::{Answered, Requester};
 use crate::server::{ApiError, Exceeded, catching_panics, catching_panics_of};
@@ -43,6 +45,21 @@ pub(super) fn handle_upgrade<B>(
     };
     served.finish(state, &mut answered.response);
     answered
+}
+
+/// Serves a request for one record, which does not go through the router: as [`handle_request`] and [`handlers::get_record`].
+pub(super) async fn handle_lookup<B>(state: Arc<AppState>, request: hyper::Request<B>, client: Requester) -> Response {
+    let served = Served::begin(&state, routes::RECORD, &request);
+    let mut response = match check_host(&state, routes::RECORD, &request) {
+        Ok(()) => {
+            let answer = handlers::look_up(&state, &request, &client);
+            let answer = async { answer.await.unwrap_or_else(ApiError::into_response) };
+            catching_panics(answer).await
+        }
+        Err(error) => error.into_response(),
+    };
+    served.finish(&state, &mut response);
+    response
 }
 
 /// A request that is being served, with what its response depends on.

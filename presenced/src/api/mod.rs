@@ -26,6 +26,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post, put};
+use hyper::body::Incoming;
 use presence::wire::error_code::Code;
 use prometheus_client::registry::Registry;
 
@@ -39,6 +40,7 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
 use crate::exceeded_limit::Limit;
+use crate::server::lookups::{FutureResponse, Lookups};
 use crate::server::upgrades::{AnswerUpgrade, Upgrades};
 use crate::server::{Admission, ApiError, ConnectionLimit};
 
@@ -133,6 +135,17 @@ pub(crate) fn upgrades(state: Arc<AppState>, answer: Arc<AnswerUpgrade>) -> Upgr
         move |request: &_, client: &_| middleware::handle_upgrade(&state, request, client, || answer(request, client));
     Upgrades {
         path: routes::WS,
+        answer: Arc::new(answer),
+    }
+}
+
+/// What is answered without the router: `GET` of one record. The router has the route too, for all other methods.
+pub(crate) fn lookups(state: Arc<AppState>) -> Lookups {
+    let answer = move |request: hyper::Request<Incoming>, client| -> FutureResponse {
+        Box::pin(middleware::handle_lookup(Arc::clone(&state), request, client))
+    };
+    Lookups {
+        take: path::is_lookup,
         answer: Arc::new(answer),
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{Method, Uri};
 use presence::wire::error_code::Code;
 use presence::{Source, UserId};
 
-use super::AppState;
+use super::{AppState, routes};
 use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
@@ -16,6 +17,15 @@ use crate::server::ApiError;
 pub(super) const THIRD: usize = 3;
 /// The segment after `/api/user/custom-status/`.
 pub(super) const FOURTH: usize = 4;
+
+/// Whether a request is the `GET` of [`routes::RECORD`]. A path that another route has too is the router's.
+pub(super) fn is_lookup(method: &Method, path: &str) -> bool {
+    let segment = path
+        .strip_prefix(routes::LISTING)
+        .and_then(|rest| rest.strip_prefix('/'));
+    let is_user = |segment: &str| !segment.is_empty() && !segment.contains('/');
+    method == Method::GET && path != routes::QUERY && segment.is_some_and(is_user)
+}
 
 /// The user id in segment number `SEGMENT` of the path, counted from one.
 pub(super) struct PathUser<const SEGMENT: usize>(pub(super) UserId);
@@ -55,8 +65,14 @@ impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathUser<SEGMENT>
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, ApiError> {
+        Self::of(&parts.uri)
+    }
+}
+
+impl<const SEGMENT: usize> PathUser<SEGMENT> {
+    pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
         // A path begins with a slash, so segment 0, before it, is empty.
-        let segment = parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default();
+        let segment = uri.path().split('/').nth(SEGMENT).unwrap_or_default();
         let invalid = |why: String| ApiError::new(Code::InvalidUserId, why);
         let text = percent::decode(segment, Plus::Literal)
             .ok_or_else(|| invalid("user id in the path is not percent-encoded UTF-8".into()))?;

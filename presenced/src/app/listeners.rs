@@ -76,6 +76,7 @@ impl ListenerOptions<'_> {
         };
         let router = api::router(Arc::clone(&state), gateway.route(), metrics_at);
         let upgrades = Some(api::upgrades(Arc::clone(&state), gateway.answer()));
+        let lookups = Some(api::lookups(Arc::clone(&state)));
         #[cfg(feature = "autobahn")]
         let router = router.route("/autobahn", gateway.echo_route());
         let SharedLimits {
@@ -89,6 +90,7 @@ impl ListenerOptions<'_> {
         let serving = Serving {
             router,
             upgrades,
+            lookups,
             connection_limit,
             admission,
             limits,
@@ -263,6 +265,7 @@ fn serve_metrics(
     let serving = Serving {
         router,
         upgrades: None,
+        lookups: None,
         connection_limit,
         ..serving
     };

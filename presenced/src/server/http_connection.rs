@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,6 +26,7 @@ use crate::exceeded_limit::Limit;
 
 use super::client_time::client_time;
 use super::http_stream::{HttpExchange, HttpPhase, HttpStream};
+use super::lookups::Lookups;
 use super::upgrades::{Answered, PendingUpgrade, Requester, Upgrades};
 use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
@@ -51,12 +53,21 @@ impl HttpTimes {
     }
 }
 
+/// Who answers requests.
+#[derive(Clone)]
+struct Handlers {
+    router: Router,
+    upgrades: Option<Upgrades>,
+    lookups: Option<Lookups>,
+    /// What responses tell of the idle time.
+    keep_alive: Option<HeaderValue>,
+}
+
 /// Serves HTTP connections.
 #[derive(Clone)]
 pub(super) struct HttpServer {
     http: http1::Builder,
-    router: Router,
-    upgrades: Option<Upgrades>,
+    handlers: Handlers,
     times: HttpTimes,
     stuck_after: Duration,
     metrics: ServerMetrics,
@@ -74,8 +85,12 @@ impl HttpServer {
             .max_headers(HEADERS_MAX);
         Self {
             http,
-            router: serving.router.clone(),
-            upgrades: serving.upgrades.clone(),
+            handlers: Handlers {
+                router: serving.router.clone(),
+                upgrades: serving.upgrades.clone(),
+                lookups: serving.lookups.clone(),
+                keep_alive: keep_alive(limits.http_idle_timeout),
+            },
             times: HttpTimes {
                 head: limits.handshake_timeout,
                 idle: limits.http_idle_timeout,
@@ -95,12 +110,11 @@ impl HttpServer {
         permit: Arc<ConnectionPermit>,
         mut handle: TaskHandle,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let exchange = Arc::new(HttpExchange::new(self.times.idle));
+        let exchange = Arc::new(HttpExchange::default());
         let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&exchange)));
         let evictable = Arc::clone(&permit);
         let responder = Responder {
-            router: self.router.clone(),
-            upgrades: self.upgrades.clone(),
+            handlers: self.handlers.clone(),
             peer: Peer(peer),
             permit,
             exchange: Arc::clone(&exchange),
@@ -163,8 +177,7 @@ impl HttpServer {
 
 /// What the requests of one connection share.
 struct Responder {
-    router: Router,
-    upgrades: Option<Upgrades>,
+    handlers: Handlers,
     peer: Peer,
     permit: Arc<ConnectionPermit>,
     exchange: Arc<HttpExchange>,
@@ -181,19 +194,24 @@ impl Responder {
             },
             permit: Some(Arc::clone(&self.permit)),
         };
-        let answered = match &self.upgrades {
-            Some(upgrades) if upgrades.take(&request) => {
-                Either::Left(ready(Ok(self.upgrade(upgrades, request, &client))))
-            }
-            _ => Either::Right(self.route(request, client)),
+        let keep_alive = self.handlers.keep_alive.clone();
+        let (upgrades, lookups) = (self.handlers.upgrades.as_ref(), self.handlers.lookups.as_ref());
+        let answered = if let Some(upgrades) = upgrades.filter(|one| one.take(&request)) {
+            Either::Left(ready(self.upgrade(upgrades, request, &client)))
+        } else if let Some(lookups) = lookups.filter(|one| (one.take)(request.method(), request.uri().path())) {
+            Either::Right(Either::Left((lookups.answer)(request, client)))
+        } else {
+            Either::Right(Either::Right(self.route(request, client)))
         };
         async move {
             let mut response = answered.await;
-            if let Ok(response) = &mut response {
-                tell_idle_time(response, exchange.idle_time());
+            if let Some(keep_alive) = keep_alive
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                response.headers_mut().insert(KEEP_ALIVE, keep_alive);
             }
             exchange.respond();
-            response
+            Ok(response)
         }
     }
 
@@ -206,7 +224,7 @@ impl Responder {
         response
     }
 
-    fn route(&self, request: hyper::Request<Incoming>, client: Requester) -> RouteFuture<Infallible> {
+    fn route(&self, request: hyper::Request<Incoming>, client: Requester) -> impl Future<Output = Response> + use<> {
         let mut request = request.map(Body::new);
         let extensions = request.extensions_mut();
         extensions.insert(client.peer);
@@ -214,18 +232,19 @@ impl Responder {
         if let Some(permit) = client.permit {
             extensions.insert(permit);
         }
-        self.router.clone().call(request)
+        let routed: RouteFuture<Infallible> = self.handlers.router.clone().call(request);
+        routed.map(|response| match response {
+            Ok(response) => response,
+        })
     }
 }
 
-/// Tells the client for how long it may use the connection again.
-fn tell_idle_time(response: &mut Response, idle: Duration) {
-    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if let (seconds @ 1.., false) = (idle.as_secs(), is_upgrade)
-        && let Ok(value) = HeaderValue::from_str(&format!("timeout={seconds}"))
-    {
-        response.headers_mut().insert("keep-alive", value);
-    }
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// What tells the client for how long it may use the connection again; none for less than a second.
+fn keep_alive(idle: Duration) -> Option<HeaderValue> {
+    let text = |seconds| HeaderValue::from_str(&format!("timeout={seconds}"));
+    Some(idle.as_secs()).filter(|seconds| *seconds > 0).map(text)?.ok()
 }
 
 /// Returns once a response has neither been read by the client nor followed by another request for `after` at least and

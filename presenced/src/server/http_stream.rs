@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,8 +16,6 @@ use super::upgrades::PendingUpgrade;
 /// Where an HTTP connection is. Only the connection's own task changes it.
 #[derive(Default)]
 pub(super) struct HttpExchange {
-    /// How long the connection may wait for the next request.
-    idle_time: Duration,
     /// Counts up when a request begins and when its response is made, so it is odd while the router works.
     count: AtomicU64,
     /// Bytes of the next request have arrived.
@@ -51,17 +48,6 @@ pub(super) enum HttpPhase {
 }
 
 impl HttpExchange {
-    pub(super) fn new(idle_time: Duration) -> Self {
-        Self {
-            idle_time,
-            ..Self::default()
-        }
-    }
-
-    pub(super) const fn idle_time(&self) -> Duration {
-        self.idle_time
-    }
-
     /// A request head is complete. How many requests and responses there were before.
     pub(super) fn begin(&self) -> u64 {
         self.has_begun.store(false, Ordering::Relaxed);
@@ -217,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_connection_waits_for_heads_and_is_idle_between_them() {
-        let exchange = HttpExchange::new(Duration::ZERO);
+        let exchange = HttpExchange::default();
         assert!(is_head(&exchange), "nothing has arrived, and a head is awaited");
         exchange.note_read();
         let first = exchange.phase();
@@ -238,7 +224,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        let exchange = Arc::new(HttpExchange::new(Duration::ZERO));
+        let exchange = Arc::new(HttpExchange::default());
         let mut stream = HttpStream::new(socket, Arc::clone(&exchange));
         stream.write_all(b"before").await.unwrap();
         exchange.upgrade(PendingUpgrade {
@@ -258,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_response_that_is_being_written_is_not_idle_time() {
-        let exchange = HttpExchange::new(Duration::ZERO);
+        let exchange = HttpExchange::default();
         exchange.begin();
         exchange.respond();
         let made = exchange.phase();

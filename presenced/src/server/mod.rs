@@ -14,6 +14,7 @@ mod connection_limit;
 mod http_connection;
 mod http_stream;
 pub(crate) mod listen;
+pub(crate) mod lookups;
 mod metrics;
 mod problem;
 mod reject;
@@ -36,6 +37,7 @@ pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use problem::{ApiError, Exceeded, catching_panics, catching_panics_of};
 
+use self::lookups::Lookups;
 use self::upgrades::Upgrades;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -59,6 +61,7 @@ pub(crate) struct Serving {
     pub(crate) router: Router,
     /// What does not go through the router.
     pub(crate) upgrades: Option<Upgrades>,
+    pub(crate) lookups: Option<Lookups>,
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) limits: Arc<Limits>,

@@ -27,7 +27,7 @@ pub(super) use end_reports::end_reports;
 pub(super) use explain::explain;
 pub(super) use forget::forget;
 pub(super) use get_custom_status::get_custom_status;
-pub(super) use get_record::get_record;
+pub(super) use get_record::{get_record, look_up};
 pub(super) use health::{health, ready};
 pub(super) use kick::kick;
 pub(super) use list_present::list_present;

@@ -16,9 +16,10 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::api::middleware::handle_upgrade;
+use crate::api::middleware::{handle_lookup, handle_upgrade};
 use crate::api::{
-    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Peers, Readiness, metrics_router, router,
+    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Peers, Readiness, lookups, metrics_router,
+    router,
 };
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
@@ -141,6 +142,7 @@ impl ApiFixture {
         let serving = Serving {
             router: self.router.clone(),
             upgrades: None,
+            lookups: None,
             connection_limit: Arc::clone(&self.state.connection_limit),
             admission: Arc::clone(&self.state.admission),
             limits: Arc::clone(&self.state.limits),
@@ -186,6 +188,15 @@ impl ApiFixture {
         let request = request(UNTRUSTED, "GET /ws", headers, Body::empty());
         let client = Requester::of(&request).expect("a peer");
         read(handle_upgrade(&self.state, &request, &client, answer).response).await
+    }
+
+    /// Sends a request for one record past the router.
+    pub(super) async fn look_up(&self, line: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = request(UNTRUSTED, line, headers, Body::empty());
+        let client = Requester::of(&request).expect("a peer");
+        let lookups = lookups(Arc::clone(&self.state));
+        assert!((lookups.take)(request.method(), request.uri().path()), "{line}");
+        read(handle_lookup(Arc::clone(&self.state), request, client).await).await
     }
 
     /// Sends a request without a body as an internal caller.

@@ -1,6 +1,7 @@
 //! The API without sockets, on a real engine and store.
 
 mod callers;
+mod direct_lookups;
 mod exceeded_limits;
 mod fixture;
 mod lookups;

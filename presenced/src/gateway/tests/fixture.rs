@@ -119,6 +119,7 @@ impl GatewayFixture {
         });
         let serving = Serving {
             router: Router::new().route(PATH, gateway.route()),
+            lookups: None,
             upgrades: Some(Upgrades {
                 path: PATH,
                 answer: gateway.answer(),

@@ -76,6 +76,7 @@ impl ServerFixture {
         let serving = Serving {
             router,
             upgrades: None,
+            lookups: None,
             connection_limit: Arc::clone(&connection_limit),
             admission: Arc::new(Admission::new(
                 &limits,
