@@ -54,9 +54,7 @@ impl AnyCaller {
             Self::User(_) => Viewer::Public,
         }
     }
-}
 
-impl AnyCaller {
     /// Waits until the caller may look at so many ids.
     pub(super) async fn pace(&self, engine: &Engine, ids: usize) -> Result<(), ApiError> {
         match self {
@@ -64,9 +62,7 @@ impl AnyCaller {
             Self::User(user) => Ok(engine.pace_lookups(user, ids).await?),
         }
     }
-}
 
-impl AnyCaller {
     /// Who sends a request that does not go through the router.
     pub(super) fn of(state: &AppState, client: &Requester, headers: &HeaderMap) -> Result<Self, ApiError> {
         let identity = state.admission.authenticate(client.peer.0.ip(), headers, None)?;

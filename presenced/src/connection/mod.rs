@@ -266,9 +266,8 @@ impl Connection {
 
     /// The system's clock was set, or the deadlines were moved: when the token expires is estimated anew.
     pub(crate) fn recheck_token(self: &Arc<Self>, now: Reading) {
-        if self.timing.lock().token_expires.is_some()
-            && let Some(next) = self.on_deadline(now)
-        {
+        let has_token = self.timing.lock().token_expires.is_some();
+        if has_token && let Some(next) = self.on_deadline(now) {
             self.arm(next);
         }
     }

@@ -106,13 +106,7 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     all_is_well(&recorders, &cluster.nodes(), &everybody).await;
     all_are_stored(&cluster, PostgresServer::shared(), &everybody).await;
     stayed_away(&recorders, &pollers, held, both_ended);
-    for node in cluster.nodes() {
-        let eva = node.rest().record("eva").await;
-        assert!(
-            eva.last_seen.is_none() && eva.since.is_none(),
-            "nobody knows of her: {eva:?}"
-        );
-    }
+    nobody_knows_of(&cluster, "eva").await;
     others.are_current(held).await;
     own.were_stale_once(held, healed).await;
     drop(sockets);
@@ -163,6 +157,14 @@ fn stayed_away(recorders: &Recorders, pollers: &[Poller], held: Duration, ended:
     for poller in pollers {
         poller.was_answered_but_for(&[]);
         poller.never(&["dan", "eva"], Status::Online, ended, recorders.now());
+    }
+}
+
+/// Nothing is left of the user anywhere.
+async fn nobody_knows_of(cluster: &Cluster, user: &str) {
+    for node in cluster.nodes() {
+        let record = node.rest().record(user).await;
+        assert!(record.last_seen.is_none() && record.since.is_none(), "{record:?}");
     }
 }
 
