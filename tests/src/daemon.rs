@@ -25,11 +25,12 @@ pub use self::setup::{LogTarget, Setup, is_on_shared_postgres};
 use self::setup::{NODES, state_of};
 use crate::balancer::Balancer;
 use crate::catch_up::catch_up;
+use crate::clock::Stopwatch;
 use crate::postgres_server::PostgresServer;
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::topology::Topology;
-use crate::wait::wait_until;
+use crate::wait::{DEADLINE, wait_until};
 use crate::websocket::{HandshakeHeaders, Socket};
 
 const LOG_LINES_SHOWN: usize = 80;
@@ -146,6 +147,13 @@ impl Daemon {
 
     /// Sends `SIGKILL` and waits for the exit.
     pub fn kill(&mut self) {
+        let killed = Stopwatch::start();
+        self.end();
+        // A test that waits here looks at nothing else: what it waits for meanwhile would seem to be missing.
+        assert!(killed.elapsed() < DEADLINE / 2, "the system was slow to end a process");
+    }
+
+    fn end(&mut self) {
         self.process().kill();
         for node in &mut self.running.take().unwrap().nodes {
             node.kill();
@@ -302,10 +310,14 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        let has_failed = std::thread::panicking();
         if self.running.is_some() {
-            self.kill();
+            if has_failed {
+                eprintln!("--- threads ---\n{}", self.process().threads_by_state());
+            }
+            self.end();
         }
-        if std::thread::panicking() {
+        if has_failed {
             eprintln!(
                 "--- the daemon's log ---\n{}\n--- end of the log ---",
                 self.last_log_lines()

@@ -169,6 +169,22 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
+    /// What each thread does, a line for each: the process, the name, the state, and where in the kernel it waits. A process that
+    /// has ended has none.
+    pub fn threads_by_state(self) -> String {
+        let mut lines = Vec::new();
+        for process in self.each().map(Pid::as_raw_nonzero) {
+            let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+            for thread in threads.into_iter().flatten().flatten() {
+                let read = |file: &str| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+                let status = read("status");
+                let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or("gone");
+                lines.push(format!("{process} {}: {state} {}", read("comm").trim(), read("wchan")));
+            }
+        }
+        lines.join("\n")
+    }
+
     /// The number of threads.
     pub fn threads(self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().count()

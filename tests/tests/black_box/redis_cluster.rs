@@ -1,6 +1,8 @@
 //! Three daemons on a Redis Cluster of three masters, one of which fails and is replaced by its replica, or hands a partition to
 //! another: nobody becomes OFFLINE for it, what may be out of date says so, and the other partitions don't notice.
 
+mod setter;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +19,8 @@ use presence_tests::recorder::Recorders;
 use presence_tests::redis_cluster::{MASTERS, RedisCluster, Replicas};
 use presence_tests::wait::{DEADLINE, Ticker, timed};
 use presence_tests::{Daemon, Socket, wait_until};
-use tokio::task::JoinHandle;
+
+use self::setter::Setter;
 
 const PARTITIONS: usize = 8;
 const USERS: usize = 24;
@@ -241,33 +244,6 @@ async fn a_master_that_fails_is_replaced_without_an_event() {
     scene.recorders.revisions_grew();
 }
 
-/// Sets the custom status of a user again and again over REST, until this is dropped.
-struct Setter(JoinHandle<()>);
-
-impl Setter {
-    fn start(node: &Daemon, user: &str) -> Self {
-        let (rest, user) = (node.rest(), user.to_owned());
-        Self(tokio::spawn(async move {
-            let mut ticker = Ticker::every(Duration::from_millis(50));
-            for custom in ["IDLE", "DO_NOT_DISTURB"].into_iter().cycle() {
-                ticker.next().await;
-                rest.set_custom_status(&user, custom).await.ok::<Record>();
-            }
-        }))
-    }
-
-    /// All were taken so far.
-    fn all_were_taken(&self) {
-        assert!(!self.0.is_finished());
-    }
-}
-
-impl Drop for Setter {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// The keys of a partition, in the order in which they are moved.
 const KEYS: [&str; 5] = ["state", "log", "online", "custom-status", "new-custom-status"];
 
@@ -312,8 +288,7 @@ async fn a_slot_with_keys_moves_to_another_master_without_an_event() {
     scene.until_right(&affected).await;
     let gone = scene.names(&[leaver]);
     scene.recorders.all_show(&gone, Status::Offline, RIGHT_WITHIN).await;
-    setter.all_were_taken();
-    drop(setter);
+    setter.end().await;
     scene.set(busy, "ONLINE", Status::Online).await;
     assert!(scene.recorders.now() - returned <= RIGHT_WITHIN);
 
@@ -377,8 +352,7 @@ async fn users_come_go_and_change_while_masters_fail_over() {
     let gone = scene.names(&left);
     let ((), took) = timed(scene.recorders.all_show(&gone, Status::Offline, DEADLINE)).await;
     assert!(took <= RIGHT_WITHIN, "{took:?}");
-    busy.iter().for_each(Setter::all_were_taken);
-    drop(busy);
+    join_all(busy.into_iter().map(Setter::end)).await;
     for user in 0..3 {
         scene.set(user, "ONLINE", Status::Online).await;
     }
