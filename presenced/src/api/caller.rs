@@ -65,11 +65,8 @@ impl AnyCaller {
 
     /// Who sends a request that does not go through the router.
     pub(super) fn of(state: &AppState, client: &Requester, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let identity = state.admission.authenticate(client.peer.0.ip(), headers, None)?;
-        if let Some(permit) = &client.permit {
-            permit.note_authenticated();
-        }
-        Self::identified(identity)
+        let peer = client.peer.0.ip();
+        Self::identified(authenticate(state, peer, headers, client.permit.as_ref())?)
     }
 
     fn identified(identity: CallerIdentity) -> Result<Self, ApiError> {
@@ -82,8 +79,20 @@ impl AnyCaller {
 }
 
 fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError> {
-    let identity = state.admission.authenticate(peer_of(parts)?, &parts.headers, None)?;
-    note_authenticated(parts);
+    authenticate(state, peer_of(parts)?, &parts.headers, parts.extensions.get())
+}
+
+/// A request that is not from a socket, in tests, has no permit.
+fn authenticate(
+    state: &AppState,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    permit: Option<&Arc<ConnectionPermit>>,
+) -> Result<CallerIdentity, ApiError> {
+    let identity = state.admission.authenticate(peer, headers, None)?;
+    if let Some(permit) = permit {
+        permit.note_authenticated();
+    }
     Ok(identity)
 }
 

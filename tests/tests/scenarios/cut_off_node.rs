@@ -106,7 +106,7 @@ async fn a_node_is_cut_off(flags: &[&str], changes: usize) {
     all_is_well(&recorders, &cluster.nodes(), &everybody).await;
     all_are_stored(&cluster, PostgresServer::shared(), &everybody).await;
     stayed_away(&recorders, &pollers, held, both_ended);
-    nobody_knows_of(&cluster, "eva").await;
+    user_is_unknown_everywhere(&cluster, "eva").await;
     others.are_current(held).await;
     own.were_stale_once(held, healed).await;
     drop(sockets);
@@ -161,7 +161,7 @@ fn stayed_away(recorders: &Recorders, pollers: &[Poller], held: Duration, ended:
 }
 
 /// Nothing is left of the user anywhere.
-async fn nobody_knows_of(cluster: &Cluster, user: &str) {
+async fn user_is_unknown_everywhere(cluster: &Cluster, user: &str) {
     for node in cluster.nodes() {
         let record = node.rest().record(user).await;
         assert!(record.last_seen.is_none() && record.since.is_none(), "{record:?}");
