@@ -290,11 +290,11 @@ impl Daemon {
             .unwrap()
     }
 
-    /// Waits until the write-behind queue is empty.
+    /// Waits until no node has anything left to write, be it held back for some seconds.
     pub async fn flushed(&self) {
         for node in &self.running.as_ref().unwrap().nodes {
             let rest = Rest::new(node.address, self.secret());
-            wait_until("the write-behind queue is empty", async || {
+            wait_until("nothing is left to write", async || {
                 (rest.stats().await.store.pending_writes == 0).then_some(())
             })
             .await;

@@ -210,10 +210,11 @@ impl Publisher {
         self.ends.contains_key(&incarnation) || ended.is_some_and(|(ended, _)| ended == incarnation)
     }
 
-    /// How many users are on their way to the log.
+    /// How many users are on their way to the log, those who are held back too: a crash of this node would lose what happened to
+    /// them.
     pub(super) fn on_the_way(&self) -> usize {
         let under_way = self.under_way.as_ref().map_or(0, |under_way| under_way.users.len());
-        self.pending.len() + self.left_over.len() + self.awaiting.len() + under_way
+        self.pending.len() + self.held_back.len() + self.left_over.len() + self.awaiting.len() + under_way
     }
 
     /// How many users wait, for metrics and tests.
@@ -315,6 +316,16 @@ mod tests {
         publisher.reset(Incarnation(1));
         assert_eq!(publisher.left_over, users(0..3));
         assert!(publisher.pending.is_empty() && publisher.left_over_taken.is_empty());
+    }
+
+    #[test]
+    fn a_user_who_is_held_back_is_on_the_way_and_nobody_waits_for_it() {
+        let publisher = Publisher {
+            held_back: users(0..2),
+            ..Publisher::default()
+        };
+        assert_eq!(publisher.on_the_way(), 2);
+        assert!(!users(0..2).iter().any(|user| publisher.is_waiting_for(user)));
     }
 
     #[test]

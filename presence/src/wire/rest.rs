@@ -315,7 +315,7 @@ pub struct StoreStats {
     /// The failure that persists; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Users whose status or times wait for the write-behind.
+    /// Users whose status or times wait for the write-behind, or in a cluster for the log.
     pub pending_writes: u64,
     /// The server of a PostgreSQL database, as it was when a connection was last made; absent for SQLite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
