@@ -21,18 +21,23 @@ impl Text {
             since_epoch.rem_euclid(MILLIS_PER_DAY),
         );
         let (year, month, day) = date_of(day);
+        // Within a day, and the year has four digits: all of it fits, and divides faster than 64 bits.
+        let [year, month, day, millis] =
+            [year, month, day, millis].map(|number| u32::try_from(number).unwrap_or_default());
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        for (at, digits, number) in [
-            (0, 4, year),
-            (5, 2, month),
-            (8, 2, day),
-            (11, 2, millis / 3_600_000),
-            (14, 2, millis / 60_000 % 60),
-            (17, 2, millis / 1_000 % 60),
-            (20, 3, millis % 1_000),
+        for (at, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, millis / 3_600_000),
+            (14, millis / 60_000 % 60),
+            (17, millis / 1_000 % 60),
+            (20, millis % 1_000 / 10),
         ] {
-            put(&mut text[at..at + digits], number);
+            text[at..at + 2].copy_from_slice(&[digit(number / 10), digit(number)]);
         }
+        text[22] = digit(millis);
         Self(text)
     }
 
@@ -62,12 +67,9 @@ fn date_of(day: i64) -> (i64, i64, i64) {
     (400 * era + year + next_year, month, day)
 }
 
-/// Writes the decimal digits of a number that has as many at most.
-fn put(digits: &mut [u8], mut number: i64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-    }
+/// The last decimal digit of a number.
+fn digit(number: u32) -> u8 {
+    b"0123456789"[(number % 10) as usize]
 }
 
 #[cfg(test)]

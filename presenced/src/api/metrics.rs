@@ -17,6 +17,13 @@ const BUCKETS_SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
 ];
 
+/// The call that is made most, when it succeeds.
+const LOOKUP: CallLabels = CallLabels {
+    method: "GET",
+    route: routes::RECORD,
+    status: "2xx",
+};
+
 /// Status classes that every call may have.
 const USUAL_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
 
@@ -37,15 +44,26 @@ struct RouteLabels {
 pub(crate) struct ApiMetrics {
     requests: Family<CallLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    /// Those of [`LOOKUP`], which are looked up for no request.
+    lookups: (Counter, Histogram),
     limits: LimitCounters,
 }
 
 impl ApiMetrics {
     /// The counters of limits are shared with the gateway.
     pub(crate) fn register(registry: &mut Registry, limits: LimitCounters) -> Self {
+        let requests: Family<CallLabels, Counter> = Family::default();
+        let new: fn() -> Histogram = || Histogram::new(BUCKETS_SECONDS);
+        let seconds = Family::new_with_constructor(new);
+        let CallLabels { method, route, .. } = LOOKUP;
+        let lookups = (
+            requests.get_or_create(&LOOKUP).clone(),
+            seconds.get_or_create(&RouteLabels { method, route }).clone(),
+        );
         let metrics = Self {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS_SECONDS)),
+            requests,
+            seconds,
+            lookups,
             limits,
         };
         registry.register(
@@ -74,7 +92,13 @@ impl ApiMetrics {
 
     pub(super) fn count(&self, method: &Method, route: &'static str, status: StatusCode, took: Duration) {
         let (method, status) = (method_label(method), class(status));
-        self.requests.get_or_create(&CallLabels { method, route, status }).inc();
+        let labels = CallLabels { method, route, status };
+        if labels == LOOKUP {
+            self.lookups.0.inc();
+            self.lookups.1.observe(took.as_secs_f64());
+            return;
+        }
+        self.requests.get_or_create(&labels).inc();
         self.seconds
             .get_or_create(&RouteLabels { method, route })
             .observe(took.as_secs_f64());

@@ -20,11 +20,18 @@ pub(super) const FOURTH: usize = 4;
 
 /// Whether a request is the `GET` of [`routes::RECORD`]. A path that another route has too is the router's.
 pub(super) fn is_lookup(method: &Method, path: &str) -> bool {
-    let segment = path
-        .strip_prefix(routes::LISTING)
-        .and_then(|rest| rest.strip_prefix('/'));
-    let is_user = |segment: &str| !segment.is_empty() && !segment.contains('/');
-    method == Method::GET && path != routes::QUERY && segment.is_some_and(is_user)
+    let is_user = |segment: &str| !segment.is_empty() && !segment.bytes().any(|byte| byte == b'/');
+    method == Method::GET && path != routes::QUERY && looked_up(path).is_some_and(is_user)
+}
+
+/// What follows `/api/presence/`.
+fn looked_up(path: &str) -> Option<&str> {
+    path.strip_prefix(routes::LISTING)?.strip_prefix('/')
+}
+
+/// The user of a request that [`is_lookup`].
+pub(super) fn user_of_lookup(uri: &Uri) -> Result<UserId, ApiError> {
+    user_in(looked_up(uri.path()).unwrap_or_default())
 }
 
 /// The user id in segment number `SEGMENT` of the path, counted from one.
@@ -65,17 +72,14 @@ impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathUser<SEGMENT>
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, ApiError> {
-        Self::of(&parts.uri)
+        // A path begins with a slash, so segment 0, before it, is empty.
+        user_in(parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default()).map(Self)
     }
 }
 
-impl<const SEGMENT: usize> PathUser<SEGMENT> {
-    pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
-        // A path begins with a slash, so segment 0, before it, is empty.
-        let segment = uri.path().split('/').nth(SEGMENT).unwrap_or_default();
-        let invalid = |why: String| ApiError::new(Code::InvalidUserId, why);
-        let text = percent::decode(segment, Plus::Literal)
-            .ok_or_else(|| invalid("user id in the path is not percent-encoded UTF-8".into()))?;
-        UserId::new(&text).map(Self).map_err(|why| invalid(why.to_string()))
-    }
+fn user_in(segment: &str) -> Result<UserId, ApiError> {
+    let invalid = |why: String| ApiError::new(Code::InvalidUserId, why);
+    let text = percent::decode(segment, Plus::Literal)
+        .ok_or_else(|| invalid("user id in the path is not percent-encoded UTF-8".into()))?;
+    UserId::new(&text).map_err(|why| invalid(why.to_string()))
 }

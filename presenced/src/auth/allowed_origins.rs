@@ -14,6 +14,8 @@ pub(super) struct Pages {
     allowed: Vec<Origin>,
     /// Those of the bound address.
     own: Vec<Origin>,
+    /// Those as they stand in `Host`, as nearly all clients write them: they need not be parsed.
+    own_hosts: Vec<String>,
     /// Bound to a loopback address, so only names of this machine lead here.
     loopback: bool,
 }
@@ -32,12 +34,21 @@ impl Pages {
         }
         Self {
             allowed,
+            own_hosts: hosts.iter().map(|host| format!("{host}:{}", listen.port())).collect(),
             own: hosts
                 .into_iter()
                 .map(|host| Origin::http(host, listen.port()))
                 .collect(),
             loopback,
         }
+    }
+
+    /// Whether there is one `Host`, and it is this server's as it is usually written. If not, it may be right all the same.
+    pub(super) fn has_own_host(&self, headers: &HeaderMap) -> bool {
+        let Given::Once(given) = Given::of(headers, &header::HOST) else {
+            return false;
+        };
+        self.own_hosts.iter().any(|own| own.as_bytes() == given.as_bytes())
     }
 
     pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {

@@ -10,6 +10,15 @@ static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The addresses, the last one first; none for an entry that is not an address.
 pub(super) fn addresses(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let is_one = |name: &HeaderName| *name == FORWARDED_FOR || *name == header::FORWARDED || *name == REAL_IP;
+    let found = match headers.keys().any(is_one) {
+        true => found(headers),
+        false => Vec::new(),
+    };
+    found.into_iter().rev()
+}
+
+fn found(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = |name: &HeaderName| -> Vec<&[u8]> {
         let values = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
         values.filter(|value| !value.is_empty()).collect()
@@ -25,7 +34,7 @@ pub(super) fn addresses(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAd
     if found.is_empty() {
         found = split(lines(&REAL_IP), address);
     }
-    found.into_iter().rev()
+    found
 }
 
 /// The entries of a line, split at the commas outside of quotes.

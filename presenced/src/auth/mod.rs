@@ -148,8 +148,12 @@ impl Given<'_> {
         }
     }
 
+    /// Looks at all headers in turn: a request has few, and that is quicker than to compute the hash of the name.
     fn of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Given<'a> {
-        let mut values = headers.get_all(name).iter();
+        let mut values = headers
+            .iter()
+            .filter(|(other, _)| *other == name)
+            .map(|(_, value)| value);
         match (values.next(), values.next()) {
             (None, _) => Given::Absent,
             (Some(value), None) => Given::Once(value),
@@ -290,6 +294,11 @@ impl Auth {
 
     pub(crate) fn is_trusted_proxy(&self, addr: IpAddr) -> bool {
         self.checks().proxies.trust(addr)
+    }
+
+    /// Whether the request has one `Host`, which [`Self::check_host`] accepts. It may accept others.
+    pub(crate) fn has_own_host(&self, headers: &HeaderMap) -> bool {
+        self.checks().pages.has_own_host(headers)
     }
 
     /// On a loopback listener, rejects requests whose `Host` is not a name of this server (DNS rebinding).

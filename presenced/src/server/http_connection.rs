@@ -1,11 +1,11 @@
 //! One HTTP connection, served by hyper with every size and time limited, until it is closed or upgraded.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{self, Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use crate::clock::Stopwatch;
 use crate::exceeded_limit::Limit;
 
 use super::client_time::client_time;
@@ -50,6 +51,43 @@ impl HttpTimes {
             HttpPhase::Idle { .. } => Some(self.idle),
             HttpPhase::Response => None,
         }
+    }
+}
+
+/// Until when the phase of an HTTP connection may last, and when its timer ends, by a stopwatch. A timer that ends before is left
+/// alone, and another one is set when it has ended: timers for each request would be a twentieth of its cost.
+#[derive(Debug)]
+struct PhaseLimit {
+    over_at: Option<Duration>,
+    timer_ends: Duration,
+}
+
+impl PhaseLimit {
+    /// The limit of the first phase, for which a timer is set.
+    const fn new(limit: Duration) -> Self {
+        Self {
+            over_at: Some(limit),
+            timer_ends: limit,
+        }
+    }
+
+    /// A phase of this length begins. The time for which another timer is to be set now.
+    fn begin(&mut self, limit: Option<Duration>, now: Duration) -> Option<Duration> {
+        self.over_at = limit.map(|limit| now + limit);
+        let is_early = |over_at: &Duration| *over_at < self.timer_ends;
+        self.timer_ends = self.over_at.filter(is_early)?;
+        limit
+    }
+
+    const fn applies(&self) -> bool {
+        self.over_at.is_some()
+    }
+
+    /// The timer has ended. The time for which another one is to be set; none if it was that of the phase.
+    fn time_left(&mut self, now: Duration) -> Option<Duration> {
+        let over_at = self.over_at.filter(|over_at| *over_at > self.timer_ends)?;
+        self.timer_ends = over_at;
+        Some(over_at.saturating_sub(now))
     }
 }
 
@@ -126,6 +164,8 @@ impl HttpServer {
             let mut http = pin!(http.with_upgrades());
             let mut stuck = pin!(stuck(&exchange, stuck_after));
             let mut phase = exchange.phase();
+            let watch = Stopwatch::start();
+            let mut limit = PhaseLimit::new(times.head);
             let mut late = pin!(client_time(times.head));
             let mut draining = false;
             loop {
@@ -137,12 +177,18 @@ impl HttpServer {
                     // Only what hyper does above changes the phase.
                     if phase != exchange.phase() {
                         phase = exchange.phase();
-                        late.set(client_time(times.limit_of(phase).unwrap_or_default()));
+                        if let Some(time) = limit.begin(times.limit_of(phase), watch.elapsed()) {
+                            late.set(client_time(time));
+                        }
                     }
-                    match times.limit_of(phase) {
-                        Some(_) => late.as_mut().poll(context),
-                        None => Poll::Pending,
+                    while limit.applies() {
+                        ready!(late.as_mut().poll(context));
+                        match limit.time_left(watch.elapsed()) {
+                            Some(time) => late.set(client_time(time)),
+                            None => return Poll::Ready(()),
+                        }
                     }
+                    Poll::Pending
                 });
                 tokio::select! {
                     // What has arrived is read before its time is judged.
@@ -197,7 +243,7 @@ impl Responder {
         let keep_alive = self.handlers.keep_alive.clone();
         let (upgrades, lookups) = (self.handlers.upgrades.as_ref(), self.handlers.lookups.as_ref());
         let answered = if let Some(upgrades) = upgrades.filter(|one| one.take(&request)) {
-            Either::Left(ready(self.upgrade(upgrades, request, &client)))
+            Either::Left(future::ready(self.upgrade(upgrades, request, &client)))
         } else if let Some(lookups) = lookups.filter(|one| (one.take)(request.method(), request.uri().path())) {
             Either::Right(Either::Left((lookups.answer)(request, client)))
         } else {
@@ -258,5 +304,45 @@ async fn stuck(exchange: &HttpExchange, after: Duration) {
             return;
         }
         seen = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_phase_with_an_earlier_limit_than_the_timer_has_another_timer() {
+        let mut limit = PhaseLimit::new(at(75));
+        assert_eq!(limit.begin(Some(at(5)), at(10)), Some(at(5)));
+        assert_eq!(limit.time_left(at(15)), None, "over");
+    }
+
+    #[test]
+    fn a_timer_that_ends_before_the_limit_is_followed_by_another() {
+        let mut limit = PhaseLimit::new(at(5));
+        for now in 1..5 {
+            assert_eq!(limit.begin(Some(at(75)), at(now)), None, "idle");
+            assert_eq!(limit.begin(Some(at(5)), at(now)), None, "a head");
+        }
+        // Set at 0 s; the head began at 4 s.
+        assert_eq!(limit.time_left(at(5)), Some(at(4)));
+        assert_eq!(limit.time_left(at(9)), None, "over");
+    }
+
+    #[test]
+    fn nothing_is_late_while_no_limit_applies() {
+        let mut limit = PhaseLimit::new(at(5));
+        assert_eq!(limit.begin(None, at(1)), None);
+        assert!(!limit.applies());
+        // Long after the timer has ended.
+        assert_eq!(limit.begin(Some(at(5)), at(60)), None);
+        assert!(limit.applies());
+        assert_eq!(limit.time_left(at(60)), Some(at(5)));
+        assert_eq!(limit.time_left(at(65)), None, "over");
     }
 }

@@ -7,7 +7,7 @@ use presence::UserId;
 
 use super::record_response;
 use crate::api::caller::AnyCaller;
-use crate::api::path::{PathUser, THIRD};
+use crate::api::path::{PathUser, THIRD, user_of_lookup};
 use crate::api::{AppState, SharedState};
 use crate::server::ApiError;
 use crate::server::upgrades::Requester;
@@ -27,7 +27,7 @@ pub(in crate::api) async fn look_up<B>(
     client: &Requester,
 ) -> Result<Response, ApiError> {
     let reader = AnyCaller::of(state, client, request.headers())?;
-    let PathUser(user) = PathUser::<THIRD>::of(request.uri())?;
+    let user = user_of_lookup(request.uri())?;
     read(state, &reader, &user).await
 }
 

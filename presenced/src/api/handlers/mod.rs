@@ -17,8 +17,9 @@ mod set_custom_status;
 mod stats;
 
 use axum::Json;
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use presence::wire::record::Record;
 use presence::wire::rest::RecordResponse;
 
@@ -48,6 +49,8 @@ type HandlerResult<T> = Result<Json<T>, ApiError>;
 fn record_response(clock: &Clock, record: Record) -> Response {
     let now = clock.record_time(record.latest_time());
     let json = RecordResponse { now, record }.encode();
-    let content_type = [(header::CONTENT_TYPE, "application/json")];
-    (content_type, json).into_response()
+    let mut response = Response::new(Body::from(json));
+    let content_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
 }

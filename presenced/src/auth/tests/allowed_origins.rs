@@ -14,8 +14,10 @@ fn listening(listen: &str, allowed: &[&str]) -> Auth {
 }
 
 fn host(auth: &Auth, host: &[u8]) -> Result<(), Code> {
-    auth.check_host(&headers(&[("host", host)]))
-        .map_err(|error| error.code())
+    let headers = headers(&[("host", host)]);
+    let checked = auth.check_host(&headers).map_err(|error| error.code());
+    assert!(checked.is_ok() || !auth.has_own_host(&headers), "accepted unparsed");
+    checked
 }
 
 fn origin(auth: &Auth, origin: &[u8]) -> Result<(), Code> {
@@ -120,6 +122,18 @@ fn a_missing_or_repeated_host_is_rejected() {
     for lines in [&[][..], &[host, host]] {
         let checked = auth.check_host(&headers(lines)).map_err(|error| error.code());
         assert_eq!(checked, Err(Code::InvalidHeader));
+    }
+}
+
+#[test]
+fn a_host_as_clients_usually_write_it_is_not_parsed() {
+    let is_own = |listen, lines: &[HeaderLine<'_>]| listening(listen, &[]).has_own_host(&headers(lines));
+    let own: [HeaderLine<'_>; 2] = [("host", b"127.0.0.1:7420"), ("host", b"localhost:7420")];
+    assert!(own.iter().all(|line| is_own("127.0.0.1:7420", &[*line])));
+    assert!(is_own("[::1]:7420", &[("host", b"[::1]:7420")]));
+    assert!(!is_own("127.0.0.1:7420", &own), "two");
+    for others in [&b"localhost:7421"[..], b"localhost", b"evil.example:7420"] {
+        assert!(!is_own("127.0.0.1:7420", &[("host", others)]));
     }
 }
 
