@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::future::{self, Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -77,6 +77,24 @@ impl PhaseLimit {
         let is_early = |over_at: &Duration| *over_at < self.timer_ends;
         self.timer_ends = self.over_at.filter(is_early)?;
         limit
+    }
+
+    /// Ready when the phase is over, by this timer, or others that take its place.
+    fn poll<T: Future<Output = ()>>(
+        &mut self,
+        watch: Stopwatch,
+        mut timer: Pin<&mut T>,
+        set: impl Fn(Duration) -> T,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        while self.applies() {
+            ready!(timer.as_mut().poll(context));
+            match self.time_left(watch.elapsed()) {
+                Some(time) => timer.set(set(time)),
+                None => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     const fn applies(&self) -> bool {
@@ -181,14 +199,7 @@ impl HttpServer {
                             late.set(client_time(time));
                         }
                     }
-                    while limit.applies() {
-                        ready!(late.as_mut().poll(context));
-                        match limit.time_left(watch.elapsed()) {
-                            Some(time) => late.set(client_time(time)),
-                            None => return Poll::Ready(()),
-                        }
-                    }
-                    Poll::Pending
+                    limit.poll(watch, late.as_mut(), client_time, context)
                 });
                 tokio::select! {
                     // What has arrived is read before its time is judged.

@@ -13,10 +13,10 @@ use presence::wire::server_message::frame::{self as message, SnapshotHeader};
 use presence::{Revision, UserId};
 
 use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
-use crate::connection::Connection;
 use crate::connection::frame::{self, Opcode};
 use crate::connection::outbox::{DeliveryResult, DeliveryTurn, Rest, Snapshot};
 use crate::connection::user_pin::{UserPin, UserRef};
+use crate::connection::{Connection, FETCHED_AT_ONCE};
 use crate::engine::Engine;
 use crate::engine::users::{LockedEntry, SHARDS};
 
@@ -45,10 +45,14 @@ impl<'a> Delivery<'a> {
             updates: UpdateList::default(),
             near: 0,
         };
-        for conn in connections {
-            let turn = conn.outbox().lock().begin_turn();
-            if let Some(turn) = turn {
-                delivery.take_turn(&conn, turn);
+        let mut connections = connections.into_iter();
+        while let Some(group) = connections.as_slice().chunks(FETCHED_AT_ONCE).next() {
+            Connection::fetch(group);
+            for conn in connections.by_ref().take(FETCHED_AT_ONCE) {
+                let turn = conn.outbox().lock().begin_turn();
+                if let Some(turn) = turn {
+                    delivery.take_turn(&conn, turn);
+                }
             }
         }
         let lag = engine.clock.elapsed().saturating_sub(since);

@@ -36,7 +36,7 @@ pub(super) struct EncodedUpdate {
     /// While a batch is served, a slot may pass to another user.
     user: UserId,
     revision: Revision,
-    json: Box<str>,
+    json: String,
     /// The latest of the times in it.
     latest: Option<Wall>,
     /// The finished event that carries this alone, with the cursor in it.
@@ -52,7 +52,7 @@ impl EncodedUpdate {
                 Update::Record(record) => record.latest_time(),
                 Update::Removed(_) => None,
             },
-            json: update.encode().into(),
+            json: update.encode(),
             event: RefCell::default(),
         })
     }
@@ -107,12 +107,12 @@ impl EncodeCache {
 impl EncodeCache {
     fn keep(&mut self, key: (UserRef, Viewer), encoded: &Rc<EncodedUpdate>) {
         if let Some(outdated) = self.updates.remove(&key) {
-            self.bytes -= outdated.json.len();
+            self.bytes -= outdated.json.capacity();
         }
-        if self.bytes + encoded.json.len() > CACHE_MAX_BYTES {
+        if self.bytes + encoded.json.capacity() > CACHE_MAX_BYTES {
             *self = Self::default();
         }
-        self.bytes += encoded.json.len();
+        self.bytes += encoded.json.capacity();
         self.updates.insert(key, Rc::clone(encoded));
     }
 }
@@ -176,7 +176,7 @@ impl UpdateList {
     }
 
     pub(super) fn texts(&self) -> Vec<&str> {
-        self.list.iter().map(|update| &*update.json).collect()
+        self.list.iter().map(|update| update.json.as_str()).collect()
     }
 
     /// The latest of the times in it.

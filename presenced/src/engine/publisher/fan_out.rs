@@ -6,7 +6,7 @@ use presence::{Audience, Now};
 
 use super::changes::NewChange;
 use super::{Publisher, Publishing};
-use crate::connection::Connection;
+use crate::connection::{Connection, FETCHED_AT_ONCE};
 use crate::engine::users::LockedEntry;
 
 impl Publisher {
@@ -38,8 +38,11 @@ impl Publisher {
         if audience > Audience::Observers {
             entry.connections().iter().for_each(&mut mark);
             let is_public = audience == Audience::Everyone;
-            let watchers = entry.watchers().filter(|watcher| is_public || watcher.user().is_none());
-            watchers.for_each(&mut mark);
+            for group in entry.watchers().chunks(FETCHED_AT_ONCE) {
+                Connection::fetch(group);
+                let watchers = group.iter().filter(|watcher| is_public || watcher.user().is_none());
+                watchers.for_each(&mut mark);
+            }
         }
         self.observers.read().iter().for_each(&mut mark);
         (ready, conflated)

@@ -81,8 +81,8 @@ impl Entry {
         &self.connections
     }
 
-    pub(in crate::engine) fn watchers(&self) -> impl Iterator<Item = &Arc<Connection>> {
-        self.watchers.iter()
+    pub(in crate::engine) fn watchers(&self) -> &[Arc<Connection>] {
+        self.watchers.connections()
     }
 
     pub(in crate::engine) fn add_connection(&mut self, conn: &Arc<Connection>) {

@@ -146,7 +146,7 @@ impl Users {
             let shard = shard.lock();
             let mut audience = Vec::new();
             for (_, entry) in shard.everyone() {
-                let observers = entry.watchers().filter(|watcher| watcher.user().is_none());
+                let observers = entry.watchers().iter().filter(|watcher| watcher.user().is_none());
                 audience.extend(entry.connections().iter().chain(observers).map(Arc::clone));
             }
             audience
