@@ -221,8 +221,9 @@ impl Engine {
 
     /// Delivers until the ready queue is closed.
     fn run_delivery(&self) {
+        let mut delivery = Delivery::new(self);
         while let Some((connections, since)) = self.ready.take() {
-            Delivery::serve(self, connections, since);
+            delivery.serve(connections, since);
             self.users.sweep();
         }
     }

@@ -23,7 +23,7 @@ use crate::engine::users::{LockedEntry, SHARDS};
 /// How many users of a shard are read for one step of a snapshot of everyone.
 const STEP_USERS: usize = 128;
 
-/// One batch of connections that are served, and what stays the same meanwhile.
+/// Serves batch after batch of connections, with what stays the same during one.
 pub(in crate::engine) struct Delivery<'a> {
     engine: &'a Engine,
     /// Every change up to this revision had been marked before the batch began.
@@ -36,22 +36,28 @@ pub(in crate::engine) struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// Serves these connections; the first has waited since then (time since the start of the process).
-    pub(in crate::engine) fn serve(engine: &'a Engine, connections: Vec<Arc<Connection>>, since: Duration) {
-        let mut delivery = Self {
+    pub(in crate::engine) fn new(engine: &'a Engine) -> Self {
+        Self {
             engine,
-            complete_to: engine.complete_to(),
+            complete_to: 0,
             cache: EncodeCache::default(),
             updates: UpdateList::default(),
             near: 0,
-        };
+        }
+    }
+
+    /// Serves these connections; the first has waited since then (time since the start of the process).
+    pub(in crate::engine) fn serve(&mut self, connections: Vec<Arc<Connection>>, since: Duration) {
+        let engine = self.engine;
+        self.complete_to = engine.complete_to();
+        self.cache.begin_batch();
         let mut connections = connections.into_iter();
         while let Some(group) = connections.as_slice().chunks(FETCHED_AT_ONCE).next() {
             Connection::fetch(group);
             for conn in connections.by_ref().take(FETCHED_AT_ONCE) {
                 let turn = conn.outbox().lock().begin_turn();
                 if let Some(turn) = turn {
-                    delivery.take_turn(&conn, turn);
+                    self.take_turn(&conn, turn);
                 }
             }
         }

@@ -1,6 +1,7 @@
-//! Encoded records. A record is encoded once per batch of deliveries and kind of viewer, however many watch it.
+//! Encoded records. A record is encoded once for each kind of viewer, however many watch it, and not again in later batches of
+//! deliveries while it is the same.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -23,6 +24,9 @@ const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 /// snapshots would keep every record of every snapshot, though nobody else gets most of them. With the events made of them
 /// and what keeps track of them, a batch takes three times as much.
 const CACHE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of encoded records that are kept from one batch to the next: of a thousand users, whom many come to watch. What keeps track
+/// of them takes twice as much again.
+const KEPT_MAX_BYTES: usize = 256 * 1024;
 
 /// In a snapshot from the start, a removed user is one never seen; to a client that knew it, it is a removal.
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -33,28 +37,38 @@ pub(super) enum Moment {
 
 /// One encoded update.
 pub(super) struct EncodedUpdate {
-    /// While a batch is served, a slot may pass to another user.
-    user: UserId,
-    revision: Revision,
+    update: Update,
     json: String,
-    /// The latest of the times in it.
-    latest: Option<Wall>,
-    /// The finished event that carries this alone, with the cursor in it.
+    /// The batch in which it was last found to be so.
+    batch: Cell<u64>,
+    /// The finished event that carries this alone, with the cursor and the time in it, in this batch.
     event: RefCell<Option<(Cursor, Rc<[u8]>)>>,
 }
 
 impl EncodedUpdate {
-    fn new(revision: Revision, update: &Update) -> Rc<Self> {
+    fn new(update: Update) -> Rc<Self> {
         Rc::new(Self {
-            user: update.user_id().clone(),
-            revision,
-            latest: match update {
-                Update::Record(record) => record.latest_time(),
-                Update::Removed(_) => None,
-            },
             json: update.encode(),
+            update,
+            batch: Cell::default(),
             event: RefCell::default(),
         })
+    }
+
+    /// It is so in this batch too.
+    fn renew(&self, batch: u64) {
+        if self.batch.replace(batch) != batch {
+            // It tells the time.
+            self.event.take();
+        }
+    }
+
+    /// The latest of the times in it.
+    fn latest_time(&self) -> Option<Wall> {
+        match &self.update {
+            Update::Record(record) => record.latest_time(),
+            Update::Removed(_) => None,
+        }
     }
 
     /// The removal of a user.
@@ -64,13 +78,15 @@ impl EncodedUpdate {
             revision,
             removed: true,
         };
-        Self::new(revision, &Update::Removed(removed))
+        Self::new(Update::Removed(removed))
     }
 }
 
-/// The records that were encoded in one batch of deliveries, for those to whom they go as well.
+/// The records that were encoded in one batch of deliveries, for those to whom they go as well, and some of earlier ones.
 #[derive(Default)]
 pub(super) struct EncodeCache {
+    /// Counts the batches.
+    batch: u64,
     updates: HashMap<(UserRef, Viewer), Rc<EncodedUpdate>>,
     /// Bytes of the encoded records.
     bytes: usize,
@@ -94,23 +110,46 @@ impl EncodeCache {
         let revision = cluster.told(entry.state.profile().revision());
         let key = (entry.at(), viewer);
         let known = self.updates.get(&key);
-        if let Some(known) = known.filter(|known| known.user == *entry.user() && known.revision == revision) {
+        // While a batch is served, a slot may pass to another user.
+        let is_now = |known: &&Rc<EncodedUpdate>| {
+            let (user, batch) = (known.update.user_id(), known.batch.get());
+            batch == self.batch && user == entry.user() && known.update.revision() == revision
+        };
+        if let Some(known) = known.filter(is_now) {
             return Rc::clone(known);
         }
-        let record = entry.state.record(entry.user(), cluster, viewer);
-        let encoded = EncodedUpdate::new(revision, &Update::Record(record));
-        self.keep(key, &encoded);
+        // Times and sessions may have changed without a new revision.
+        let update = Update::Record(entry.state.record(entry.user(), cluster, viewer));
+        let encoded = match known.filter(|known| known.update == update) {
+            Some(known) => Rc::clone(known),
+            None => {
+                let encoded = EncodedUpdate::new(update);
+                self.keep(key, &encoded);
+                encoded
+            }
+        };
+        encoded.renew(self.batch);
         encoded
     }
-}
 
-impl EncodeCache {
+    /// Another batch begins.
+    pub(super) fn begin_batch(&mut self) {
+        if self.bytes > KEPT_MAX_BYTES {
+            self.clear();
+        }
+        self.batch += 1;
+    }
+
+    fn clear(&mut self) {
+        (self.updates, self.bytes) = Default::default();
+    }
+
     fn keep(&mut self, key: (UserRef, Viewer), encoded: &Rc<EncodedUpdate>) {
         if let Some(outdated) = self.updates.remove(&key) {
             self.bytes -= outdated.json.capacity();
         }
         if self.bytes + encoded.json.capacity() > CACHE_MAX_BYTES {
-            *self = Self::default();
+            self.clear();
         }
         self.bytes += encoded.json.capacity();
         self.updates.insert(key, Rc::clone(encoded));
@@ -181,7 +220,7 @@ impl UpdateList {
 
     /// The latest of the times in it.
     pub(super) fn latest_time(&self) -> Option<Wall> {
-        self.list.iter().filter_map(|update| update.latest).max()
+        self.list.iter().filter_map(|update| update.latest_time()).max()
     }
 
     /// Whether the longest record there can be might not fit any more.
@@ -219,7 +258,7 @@ mod tests {
     use crate::engine::tests::stepped_engine::{Stepped, SteppedClient};
 
     /// The record of a user as it is encoded for a connection.
-    fn json(cache: &mut EncodeCache, stepped: &Stepped, name: &str, client: &SteppedClient) -> Box<str> {
+    fn json(cache: &mut EncodeCache, stepped: &Stepped, name: &str, client: &SteppedClient) -> String {
         let entry = stepped.engine.users.find(&UserId::new(name).expect("a user id"));
         let entry = entry.expect("in memory");
         let encoded = cache.encode(&stepped.engine.cluster, &entry, &client.conn, Moment::Event);
@@ -252,12 +291,57 @@ mod tests {
         assert!(before.contains("ONLINE") && after.contains("IDLE"), "{before} {after}");
     }
 
+    #[tokio::test]
+    async fn a_user_that_is_the_same_in_the_next_batch_is_not_encoded_again() {
+        let stepped = Stepped::new().await;
+        let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
+        let mut cache = EncodeCache::default();
+        let mut encode = |is_next: bool| {
+            if is_next {
+                cache.begin_batch();
+            }
+            let entry = stepped.engine.users.find(&UserId::new("ann").expect("a user id"));
+            let entry = entry.expect("in memory");
+            cache.encode(&stepped.engine.cluster, &entry, &bob.conn, Moment::Event)
+        };
+        let first = encode(true);
+        let mut updates = UpdateList::default();
+        updates.push(Rc::clone(&first), None);
+        let _ = updates.event(stepped.engine.publisher.cursor(1), &stepped.clock);
+        assert!(Rc::ptr_eq(&first, &encode(false)) && first.event.borrow().is_some());
+        assert!(Rc::ptr_eq(&first, &encode(true)));
+        assert!(first.event.borrow().is_none(), "it has the time of its batch");
+        // Heard of, without a new revision.
+        stepped.clock.advance(std::time::Duration::from_secs(60));
+        stepped.engine.activity(&ann.conn).expect("a session");
+        let later = encode(true);
+        assert_eq!(later.update.revision(), first.update.revision());
+        assert!(
+            !Rc::ptr_eq(&first, &later) && later.json != first.json,
+            "{}",
+            later.json
+        );
+    }
+
+    #[test]
+    fn a_few_encoded_records_are_kept_for_the_next_batch() {
+        let mut cache = EncodeCache::default();
+        let encoded = EncodedUpdate::removal(UserId::new("ann").expect("a user id"), Revision::new(1));
+        for slot in 0..=KEPT_MAX_BYTES / encoded.json.capacity() {
+            cache.begin_batch();
+            assert_eq!(cache.updates.len(), slot, "kept");
+            cache.keep((UserRef::new(0, slot), Viewer::Public), &encoded);
+        }
+        cache.begin_batch();
+        assert_eq!((cache.updates.len(), cache.bytes), (0, 0), "too many");
+    }
+
     #[test]
     fn a_batch_keeps_a_bounded_number_of_bytes() {
         let mut cache = EncodeCache::default();
         let user = UserId::new("ann").expect("a user id");
         let encoded = EncodedUpdate::removal(user, Revision::new(1));
-        let length = encoded.json.len();
+        let length = encoded.json.capacity();
         let kept = |cache: &EncodeCache| cache.updates.len() * length;
         for slot in 0..CACHE_MAX_BYTES / length {
             cache.keep((UserRef::new(0, slot), Viewer::Public), &encoded);

@@ -202,13 +202,13 @@ impl Stepped {
             if ready.is_empty() {
                 return;
             }
-            Delivery::serve(&self.engine, ready, self.clock.elapsed());
+            Delivery::new(&self.engine).serve(ready, self.clock.elapsed());
         }
     }
 
     /// One turn of everyone in the ready queue.
     pub(in crate::engine) fn deliver_batch(&self) {
-        Delivery::serve(&self.engine, self.engine.ready.try_take(), self.clock.elapsed());
+        Delivery::new(&self.engine).serve(self.engine.ready.try_take(), self.clock.elapsed());
     }
 
     /// Writes everything that waits. Whether the store let it.

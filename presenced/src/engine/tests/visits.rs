@@ -318,7 +318,7 @@ async fn passes_over_everyone_look_at_a_bounded_number_of_users_in_a_step() {
             break;
         }
         let [users, listed, ..] = visits(engine);
-        Delivery::serve(engine, ready, crowd.stepped.clock.elapsed());
+        Delivery::new(engine).serve(ready, crowd.stepped.clock.elapsed());
         observer.read_all();
         let [users_after, listed_after, ..] = visits(engine);
         let looked_at = users_after - users + listed_after - listed;
