@@ -1,0 +1,50 @@
+//! What the derived schemas can't tell: a field of an answer that may be absent is never null. Those that are null instead are
+//! marked as required.
+
+use serde_json::{Map, Value};
+
+/// Takes `null` out of the types of all fields that are not required.
+pub(super) fn make_optional_fields_non_null(document: &mut Value) {
+    let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") else {
+        return;
+    };
+    for schema in schemas.values_mut().filter_map(Value::as_object_mut) {
+        let required = schema.get("required").cloned().unwrap_or_default();
+        let is_required = |name: &str| {
+            required
+                .as_array()
+                .is_some_and(|names| names.iter().any(|one| one == name))
+        };
+        let Some(Value::Object(fields)) = schema.get_mut("properties") else {
+            continue;
+        };
+        for (name, field) in fields.iter_mut() {
+            if let (false, Value::Object(field)) = (is_required(name), field) {
+                remove_null(field);
+            }
+        }
+    }
+}
+
+fn remove_null(field: &mut Map<String, Value>) {
+    let types = field.get_mut("type").and_then(Value::as_array_mut);
+    if let Some([one]) = types.map(|types| {
+        types.retain(|one| one != "null");
+        types.as_slice()
+    }) {
+        let one = one.clone();
+        field.insert("type".into(), one);
+    }
+    let Some(Value::Array(mut choices)) = field.remove("oneOf") else {
+        return;
+    };
+    choices.retain(|choice| choice["type"] != "null");
+    match choices.pop() {
+        Some(Value::Object(only)) if choices.is_empty() => field.extend(only),
+        Some(last) => {
+            choices.push(last);
+            field.insert("oneOf".into(), choices.into());
+        }
+        None => {}
+    }
+}
