@@ -29,6 +29,7 @@ Who is here, which status they chose, and when they were last active.
 
 Bodies are JSON objects in UTF-8, not compressed; the content type is ignored. Unknown fields and unknown query parameters are \
 ignored, a duplicate key or parameter is an error. Ids in paths are percent-encoded. A path with `GET` also answers `HEAD`. \
+Pages of allowed origins may make the calls whose responses have `access-control-allow-origin`; those answer the preflight, `OPTIONS`, too. \
 Later versions may add fields, error codes and calls.
 
 An error is a problem document (RFC 9457) with a stable `code`. A request with a malformed head is answered 400 without a body, one \

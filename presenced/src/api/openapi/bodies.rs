@@ -15,6 +15,9 @@ use super::parameters::source_schema;
 pub(super) const CUSTOM_STATUS: &str = "SetCustomStatus";
 pub(super) const REPORT: &str = "Report";
 pub(super) const QUERY: &str = "Query";
+/// The schemas of requests.
+pub(super) const NAMES: [&str; 3] = [CUSTOM_STATUS, REPORT, QUERY];
+
 /// The record of one user, with the server's clock.
 pub(super) struct RecordAndNow;
 

@@ -54,7 +54,8 @@ impl Call {
             path,
             operation: OperationBuilder::new()
                 .operation_id(Some(id))
-                .securities(Some(security::requirements(caller))),
+                .securities(Some(security::requirements(caller)))
+                .parameters(Some(security::parameters(caller))),
             errors: BTreeMap::new(),
             success: Vec::new(),
             is_for_pages,

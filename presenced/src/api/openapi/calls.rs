@@ -1,4 +1,5 @@
 //! All calls of the router, a description each. User ids that equal a fixed segment of another route are calls of their own.
+//! `HEAD` and the preflights of browsers are not listed.
 
 use axum::http::StatusCode;
 use presence::wire::error_code::Code;
@@ -31,7 +32,6 @@ pub(super) fn all(limits: &Limits) -> Vec<Call> {
         cluster(),
         probes(),
         vec![websocket()],
-        preflights(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -257,19 +257,4 @@ fn websocket() -> Call {
     parameters::handshake()
         .into_iter()
         .fold(call, |call, parameter| call.parameter(parameter, &[]))
-}
-
-/// What a browser asks before a page of another origin makes a call.
-fn preflights() -> Vec<Call> {
-    let preflight = |path, id| {
-        Call::new(HttpMethod::Options, path, id, Caller::Anyone)
-            .describe(USERS, "Preflight of a browser", "")
-            .errors(&[Code::Forbidden])
-            .response(StatusCode::NO_CONTENT, responses::preflight())
-    };
-    vec![
-        preflight(routes::CUSTOM_STATUS, "preflightCustomStatus"),
-        preflight(routes::QUERY, "preflightQuery"),
-        preflight(routes::RECORD, "preflightPresence").parameter(parameters::user(), &[Code::NotFound]),
-    ]
 }

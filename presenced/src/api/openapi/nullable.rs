@@ -1,14 +1,19 @@
 //! What the derived schemas can't tell: a field of an answer that may be absent is never null. Those that are null instead are
-//! marked as required.
+//! marked as required. In requests null counts as absent.
 
 use serde_json::{Map, Value};
+
+use super::bodies;
 
 /// Takes `null` out of the types of all fields that are not required.
 pub(super) fn make_optional_fields_non_null(document: &mut Value) {
     let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") else {
         return;
     };
-    for schema in schemas.values_mut().filter_map(Value::as_object_mut) {
+    let answers = schemas
+        .iter_mut()
+        .filter(|(name, _)| !bodies::NAMES.contains(&name.as_str()));
+    for schema in answers.filter_map(|(_, schema)| schema.as_object_mut()) {
         let required = schema.get("required").cloned().unwrap_or_default();
         let is_required = |name: &str| {
             required

@@ -18,6 +18,33 @@ pub(super) fn user() -> Parameter {
     path("userId", "The user, percent-encoded.", schema)
 }
 
+/// The headers with which an internal caller names the user on whose behalf it calls.
+pub(super) fn acting_user() -> [Parameter; 2] {
+    let limits = format!("1 to {USER_ID_MAX_BYTES} bytes of UTF-8");
+    let raw = format!(
+        "The user, {limits} as they are; most HTTP libraries can send ASCII alone. A call on behalf of a user needs it or \
+         `x-user-id-encoded`, and not both. Empty, it counts as absent. Beside a token it names the same user."
+    );
+    let encoded = format!("The user, {limits}, percent-encoded. Only beside the internal secret or a token.");
+    [
+        header(
+            "x-user-id",
+            &raw,
+            Required::False,
+            text().max_length(Some(USER_ID_MAX_BYTES)),
+        ),
+        header(
+            "x-user-id-encoded",
+            &encoded,
+            Required::False,
+            // Each byte may take three.
+            text()
+                .max_length(Some(3 * USER_ID_MAX_BYTES))
+                .pattern(Some("^(?:[!-$&-~]|%[0-9A-Fa-f]{2})*$")),
+        ),
+    ]
+}
+
 pub(super) fn source() -> Parameter {
     path(
         "source",

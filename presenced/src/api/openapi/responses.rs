@@ -42,15 +42,6 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
             ),
         ),
         (
-            "AllowMethods",
-            sometimes("The methods that a page of an allowed origin may use.", text()),
-        ),
-        (
-            "AllowHeaders",
-            sometimes("The headers that a page of an allowed origin may send.", text()),
-        ),
-        ("MaxAge", sometimes("For how many seconds this holds.", constant("600"))),
-        (
             "VaryAccept",
             always("The format depends on `Accept`.", constant("accept")),
         ),
@@ -98,18 +89,6 @@ pub(super) fn switching_protocols() -> Response {
         .header_ref("sec-websocket-accept", header("WebSocketAccept"))
         .header_ref("sec-websocket-protocol", header("WebSocketProtocol"))
         .build()
-}
-
-/// What a page may send, for its browser.
-pub(super) fn preflight() -> Response {
-    usual(
-        "What a page of the origin may send; without the headers if the request has no origin.",
-        true,
-    )
-    .header_ref("access-control-allow-methods", header("AllowMethods"))
-    .header_ref("access-control-allow-headers", header("AllowHeaders"))
-    .header_ref("access-control-max-age", header("MaxAge"))
-    .build()
 }
 
 /// The error with this code alone.

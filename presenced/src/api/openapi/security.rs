@@ -1,9 +1,12 @@
 //! Who may make a call: the credentials of each kind of caller, and the errors of those who may not.
 
 use presence::wire::error_code::Code;
+use utoipa::openapi::path::Parameter;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
+
+use super::parameters;
 
 /// The kinds of caller, as the extractors of [`crate::api::caller`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,40 +27,34 @@ pub(super) enum Caller {
 
 const SECRET: &str = "internalSecret";
 const TOKEN: &str = "userToken";
-const USER: &str = "userId";
-const ENCODED_USER: &str = "userIdEncoded";
+const USER: &str = "trustedUserId";
 const NODE: &str = "nodeToken";
 
-pub(super) fn schemes() -> [(&'static str, SecurityScheme); 5] {
-    let header = |name: &str, description: &str| {
-        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
-    };
+pub(super) fn schemes() -> [(&'static str, SecurityScheme); 4] {
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "A JWT of at most 16 KiB, signed with HS256, RS256, ES256 or EdDSA as the configured key says. `sub` is the user id, \
+             `exp` is required.",
+        ));
     [
-        (SECRET, header("x-secret-token", "The internal secret, for back ends and operators.")),
         (
-            TOKEN,
-            SecurityScheme::Http(
-                HttpBuilder::new()
-                    .scheme(HttpAuthScheme::Bearer)
-                    .bearer_format("JWT")
-                    .description(Some(
-                        "A JWT of at most 16 KiB, signed with HS256, RS256, ES256 or EdDSA as the configured key says. `sub` is the user \
-                         id, `exp` is required.",
-                    ))
-                    .build(),
+            SECRET,
+            header(
+                "x-secret-token",
+                "The internal secret, for back ends and operators. `x-user-id` or `x-user-id-encoded` beside it names the user \
+                 on whose behalf they call.",
             ),
         ),
+        (TOKEN, SecurityScheme::Http(token.build())),
         (
             USER,
             header(
                 "x-user-id",
-                "The user id in raw UTF-8: beside the internal secret, or alone from an address that the operator trusts (by default \
-                 loopback, for development).",
+                "The user id alone: from an address that the operator trusts, by default loopback, for development and for proxies \
+                 that authenticate users.",
             ),
-        ),
-        (
-            ENCODED_USER,
-            header("x-user-id-encoded", "The user id in percent-encoded UTF-8, beside the internal secret."),
         ),
         (
             NODE,
@@ -69,21 +66,28 @@ pub(super) fn schemes() -> [(&'static str, SecurityScheme); 5] {
     ]
 }
 
-/// The credentials of a caller: each list is an alternative.
+fn header(name: &str, description: &str) -> SecurityScheme {
+    SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
+}
+
+/// The credentials of a caller, one of which is needed.
 pub(super) fn requirements(caller: Caller) -> Vec<SecurityRequirement> {
-    let alternatives: &[&[&str]] = match caller {
+    let alternatives: &[&str] = match caller {
         Caller::Probe | Caller::Anyone => &[],
-        Caller::Internal => &[&[SECRET]],
-        Caller::InternalOrNode => &[&[SECRET], &[NODE]],
-        Caller::InternalFor => &[&[SECRET, USER], &[SECRET, ENCODED_USER]],
-        Caller::User => &[&[TOKEN], &[SECRET, USER], &[SECRET, ENCODED_USER], &[USER]],
-        Caller::Any => &[&[TOKEN], &[SECRET], &[SECRET, USER], &[SECRET, ENCODED_USER], &[USER]],
+        Caller::Internal | Caller::InternalFor => &[SECRET],
+        Caller::InternalOrNode => &[SECRET, NODE],
+        Caller::User | Caller::Any => &[TOKEN, SECRET, USER],
     };
-    let requirement = |names: &&[&str]| {
-        let none = SecurityRequirement::default();
-        names.iter().fold(none, |all, name| all.add(*name, [""; 0]))
-    };
+    let requirement = |name: &&str| SecurityRequirement::new(*name, [""; 0]);
     alternatives.iter().map(requirement).collect()
+}
+
+/// The headers with which an internal caller names a user.
+pub(super) fn parameters(caller: Caller) -> Vec<Parameter> {
+    match caller {
+        Caller::InternalFor | Caller::User | Caller::Any => parameters::acting_user().into(),
+        Caller::Probe | Caller::Anyone | Caller::Internal | Caller::InternalOrNode => Vec::new(),
+    }
 }
 
 /// The codes of requests that come from somebody else.
