@@ -9,8 +9,6 @@ mod nullable;
 mod parameters;
 mod responses;
 mod security;
-#[cfg(test)]
-mod tests;
 
 use axum::body::Bytes;
 use presence::wire::error_code::Code;

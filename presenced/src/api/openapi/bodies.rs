@@ -88,9 +88,10 @@ fn custom_status() -> RefOr<Schema> {
 }
 
 fn report() -> RefOr<Schema> {
-    let update = nullable(Type::Boolean)
-        .default(Some(false.into()))
-        .description(Some("Whether last active becomes the moment of the request."));
+    // Generators of clients take a field with a default for one that is always there.
+    let update = nullable(Type::Boolean).description(Some(
+        "Whether last active becomes the moment of the request; it does not if this is absent.",
+    ));
     let ttl = nullable(Type::Integer)
         .minimum(Some(1))
         .maximum(Some(REPORT_TTL_MAX_SECONDS))
