@@ -9,7 +9,7 @@ use utoipa::openapi::path::{Operation, OperationBuilder, Parameter};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::{HttpMethod, RefOr, Response, Schema};
 
-use super::security::Caller;
+use super::security::CallerKind;
 use super::{responses, security};
 use crate::api::routes;
 
@@ -47,7 +47,7 @@ pub(super) struct Call {
 
 impl Call {
     /// `id` names the call in generated clients.
-    pub(super) fn new(method: HttpMethod, path: &'static str, id: &str, caller: Caller) -> Self {
+    pub(super) fn new(method: HttpMethod, path: &'static str, id: &str, caller: CallerKind) -> Self {
         let is_for_pages = routes::methods_of_pages(path).is_some();
         let call = Self {
             method,

@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::bodies::{self, RecordAndNow};
 use super::call::{Call, OPERATORS, PROBES, USERS, WEBSOCKET};
-use super::security::Caller;
+use super::security::CallerKind;
 use super::{parameters, responses};
 use crate::api::routes;
 use crate::config::limits::Limits;
@@ -45,17 +45,22 @@ fn custom_statuses(limits: &Limits) -> Vec<Call> {
     );
     let example = json!({ "customStatus": "IDLE" });
     vec![
-        Call::new(HttpMethod::Put, routes::CUSTOM_STATUS, "setCustomStatus", Caller::User)
-            .describe(USERS, "Sets the custom status", &description)
-            .body(bodies::of(bodies::CUSTOM_STATUS, limits.body_bytes, example))
-            .errors(&[Code::InvalidCustomStatus, Code::RateLimited])
-            .errors(&OF_DURABLE_CHANGES)
-            .answers::<RecordAndNow>("The record with the custom status."),
+        Call::new(
+            HttpMethod::Put,
+            routes::CUSTOM_STATUS,
+            "setCustomStatus",
+            CallerKind::User,
+        )
+        .describe(USERS, "Sets the custom status", &description)
+        .body(bodies::of(bodies::CUSTOM_STATUS, limits.body_bytes, example))
+        .errors(&[Code::InvalidCustomStatus, Code::RateLimited])
+        .errors(&OF_DURABLE_CHANGES)
+        .answers::<RecordAndNow>("The record with the custom status."),
         Call::new(
             HttpMethod::Get,
             routes::CUSTOM_STATUS_OF,
             "getCustomStatus",
-            Caller::Internal,
+            CallerKind::Internal,
         )
         .describe(
             OPERATORS,
@@ -74,12 +79,17 @@ fn report(limits: &Limits) -> Call {
         limits.reports_per_user
     );
     let example = json!({ "status": "ONLINE", "source": "mobile-push", "ttlSeconds": 60 });
-    Call::new(HttpMethod::Put, routes::REPORT, "reportSession", Caller::InternalFor)
-        .describe(OPERATORS, "Reports a session of an outside gateway", &description)
-        .body(bodies::of(bodies::REPORT, limits.body_bytes, example))
-        .errors(&[Code::TooMany])
-        .errors(&OF_DURABLE_CHANGES)
-        .answers::<RecordAndNow>("The record with the report.")
+    Call::new(
+        HttpMethod::Put,
+        routes::REPORT,
+        "reportSession",
+        CallerKind::InternalFor,
+    )
+    .describe(OPERATORS, "Reports a session of an outside gateway", &description)
+    .body(bodies::of(bodies::REPORT, limits.body_bytes, example))
+    .errors(&[Code::TooMany])
+    .errors(&OF_DURABLE_CHANGES)
+    .answers::<RecordAndNow>("The record with the report.")
 }
 
 fn records(limits: &Limits) -> Vec<Call> {
@@ -92,7 +102,7 @@ fn records(limits: &Limits) -> Vec<Call> {
         rate.burst
     );
     let read = |path, id, user| {
-        Call::new(HttpMethod::Get, path, id, Caller::Any)
+        Call::new(HttpMethod::Get, path, id, CallerKind::Any)
             .describe(USERS, user, &description)
             .errors(&[Code::RateLimited, Code::StoreUnavailable])
             .answers::<RecordAndNow>("The record; OFFLINE with null times for a user who was never seen.")
@@ -104,7 +114,7 @@ fn records(limits: &Limits) -> Vec<Call> {
             "getPresenceOfQuery",
             "Reads the record of the user `query`",
         ),
-        Call::new(HttpMethod::Post, routes::QUERY, "queryPresence", Caller::Any)
+        Call::new(HttpMethod::Post, routes::QUERY, "queryPresence", CallerKind::Any)
             .describe(USERS, "Reads several records", &description)
             .body(bodies::of(bodies::QUERY, limits.query_bytes, example))
             .errors(&[Code::RateLimited, Code::StoreUnavailable])
@@ -115,7 +125,7 @@ fn records(limits: &Limits) -> Vec<Call> {
 
 fn presence() -> Vec<Call> {
     vec![
-        Call::new(HttpMethod::Get, routes::LISTING, "listPresence", Caller::Internal)
+        Call::new(HttpMethod::Get, routes::LISTING, "listPresence", CallerKind::Internal)
             .describe(
                 OPERATORS,
                 "Lists present users",
@@ -130,14 +140,14 @@ fn presence() -> Vec<Call> {
             HttpMethod::Get,
             routes::EXPLAIN,
             "explainPresence",
-            Caller::InternalOrNode,
+            CallerKind::InternalOrNode,
         )
         .describe(OPERATORS, "Explains a status and what changes it next", "")
         .parameter(parameters::user(), &OF_PATH)
         .parameter(parameters::scope(), &[Code::InvalidValue])
         .errors(&[Code::StoreUnavailable])
         .answers::<Explain>("Sessions, grace period, custom status and timers."),
-        Call::new(HttpMethod::Get, routes::STATS, "getStats", Caller::Internal)
+        Call::new(HttpMethod::Get, routes::STATS, "getStats", CallerKind::Internal)
             .describe(OPERATORS, "Returns statistics", "")
             .answers::<Stats>("Figures of the daemon."),
     ]
@@ -145,7 +155,7 @@ fn presence() -> Vec<Call> {
 
 fn removals() -> Vec<Call> {
     let forget = |path, id, summary| {
-        Call::new(HttpMethod::Delete, path, id, Caller::Internal)
+        Call::new(HttpMethod::Delete, path, id, CallerKind::Internal)
             .describe(
                 OPERATORS,
                 summary,
@@ -155,7 +165,7 @@ fn removals() -> Vec<Call> {
             .answers::<EndedSessions>("How many sessions were ended.")
     };
     vec![
-        Call::new(HttpMethod::Delete, routes::SESSIONS, "kick", Caller::Internal)
+        Call::new(HttpMethod::Delete, routes::SESSIONS, "kick", CallerKind::Internal)
             .describe(
                 OPERATORS,
                 "Ends all sessions of a user",
@@ -171,22 +181,27 @@ fn removals() -> Vec<Call> {
             "Forgets the user `custom-status`",
         ),
         forget(routes::REPORT, "forgetRealtime", "Forgets the user `realtime`"),
-        Call::new(HttpMethod::Delete, routes::REPORTS_OF, "endReports", Caller::Internal)
-            .describe(
-                OPERATORS,
-                "Ends all reports of a gateway",
-                "A page at a time: call again until `next` is null.",
-            )
-            .parameter(parameters::source(), &[Code::InvalidValue, Code::NotFound])
-            .parameter(parameters::cursor(), &[])
-            .errors(&OF_DURABLE_CHANGES)
-            .answers::<EndedReports>("How many reports this call ended."),
+        Call::new(
+            HttpMethod::Delete,
+            routes::REPORTS_OF,
+            "endReports",
+            CallerKind::Internal,
+        )
+        .describe(
+            OPERATORS,
+            "Ends all reports of a gateway",
+            "A page at a time: call again until `next` is null.",
+        )
+        .parameter(parameters::source(), &[Code::InvalidValue, Code::NotFound])
+        .parameter(parameters::cursor(), &[])
+        .errors(&OF_DURABLE_CHANGES)
+        .answers::<EndedReports>("How many reports this call ended."),
     ]
 }
 
 fn cluster() -> Vec<Call> {
     let drain = |method, id, summary| {
-        Call::new(method, routes::DRAIN, id, Caller::Internal)
+        Call::new(method, routes::DRAIN, id, CallerKind::Internal)
             .describe(
                 OPERATORS,
                 summary,
@@ -202,7 +217,7 @@ fn cluster() -> Vec<Call> {
             .answers::<NodesResponse>("The nodes of the cluster.")
     };
     vec![
-        Call::new(HttpMethod::Get, routes::NODES, "listNodes", Caller::InternalOrNode)
+        Call::new(HttpMethod::Get, routes::NODES, "listNodes", CallerKind::InternalOrNode)
             .describe(
                 OPERATORS,
                 "Lists the nodes of the cluster",
@@ -224,24 +239,24 @@ fn probes() -> Vec<Call> {
     let not_ready = "Service Unavailable: `problems` says why, or `at_capacity`.";
     let document = ObjectBuilder::new().schema_type(Type::Object);
     vec![
-        Call::new(HttpMethod::Get, routes::HEALTH, "health", Caller::Probe)
+        Call::new(HttpMethod::Get, routes::HEALTH, "health", CallerKind::Probe)
             .describe(PROBES, "Liveness", "200 while the process answers.")
             .answers::<Health>("The process answers."),
-        Call::new(HttpMethod::Get, routes::READY, "ready", Caller::Probe)
+        Call::new(HttpMethod::Get, routes::READY, "ready", CallerKind::Probe)
             .describe(PROBES, "Readiness", "")
             .answers::<Health>("The daemon serves clients.")
             .response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 responses::json(not_ready, health, false),
             ),
-        Call::new(HttpMethod::Get, routes::METRICS, "metrics", Caller::Probe)
+        Call::new(HttpMethod::Get, routes::METRICS, "metrics", CallerKind::Probe)
             .describe(
                 PROBES,
                 "Metrics for Prometheus",
                 "The operator may have moved it to another address.",
             )
             .response(StatusCode::OK, responses::metrics()),
-        Call::new(HttpMethod::Get, routes::OPENAPI, "openapi", Caller::Anyone)
+        Call::new(HttpMethod::Get, routes::OPENAPI, "openapi", CallerKind::Anyone)
             .describe(PROBES, "This document", "")
             .response(StatusCode::OK, responses::json("The document.", document, false)),
     ]
@@ -250,7 +265,7 @@ fn probes() -> Vec<Call> {
 fn websocket() -> Call {
     let description =
         "With the internal secret and no user: the connection of an observer. A request must not have a body.";
-    let call = Call::new(HttpMethod::Get, routes::WS, "connect", Caller::Any)
+    let call = Call::new(HttpMethod::Get, routes::WS, "connect", CallerKind::Any)
         .describe(WEBSOCKET, "Opens a WebSocket", description)
         .errors(&[Code::UpgradeRequired, Code::InvalidValue, Code::Draining])
         .response(StatusCode::SWITCHING_PROTOCOLS, responses::switching_protocols());

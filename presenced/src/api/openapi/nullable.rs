@@ -31,25 +31,21 @@ pub(super) fn make_optional_fields_non_null(document: &mut Value) {
     }
 }
 
+/// A type may be one of two, or the schema one of two alternatives.
 fn remove_null(field: &mut Map<String, Value>) {
-    let types = field.get_mut("type").and_then(Value::as_array_mut);
-    if let Some([one]) = types.map(|types| {
+    if let Some(Value::Array(types)) = field.get_mut("type") {
         types.retain(|one| one != "null");
-        types.as_slice()
-    }) {
-        let one = one.clone();
-        field.insert("type".into(), one);
-    }
-    let Some(Value::Array(mut choices)) = field.remove("oneOf") else {
-        return;
-    };
-    choices.retain(|choice| choice["type"] != "null");
-    match choices.pop() {
-        Some(Value::Object(only)) if choices.is_empty() => field.extend(only),
-        Some(last) => {
-            choices.push(last);
-            field.insert("oneOf".into(), choices.into());
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            field.insert("type".into(), one);
         }
-        None => {}
+    }
+    if let Some(Value::Array(alternatives)) = field.get_mut("oneOf") {
+        alternatives.retain(|alternative| alternative["type"] != "null");
+        if let [Value::Object(one)] = alternatives.as_slice() {
+            let one = one.clone();
+            field.remove("oneOf");
+            field.extend(one);
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::parameters;
 
 /// The kinds of caller, as the extractors of [`crate::api::caller`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(super) enum CallerKind {
     /// No credential is read, and any `Host` will do.
     Probe,
     /// No credential is read.
@@ -71,37 +71,37 @@ fn header(name: &str, description: &str) -> SecurityScheme {
 }
 
 /// The credentials of a caller, one of which is needed.
-pub(super) fn requirements(caller: Caller) -> Vec<SecurityRequirement> {
+pub(super) fn requirements(caller: CallerKind) -> Vec<SecurityRequirement> {
     let alternatives: &[&str] = match caller {
-        Caller::Probe | Caller::Anyone => &[],
-        Caller::Internal | Caller::InternalFor => &[SECRET],
-        Caller::InternalOrNode => &[SECRET, NODE],
-        Caller::User | Caller::Any => &[TOKEN, SECRET, USER],
+        CallerKind::Probe | CallerKind::Anyone => &[],
+        CallerKind::Internal | CallerKind::InternalFor => &[SECRET],
+        CallerKind::InternalOrNode => &[SECRET, NODE],
+        CallerKind::User | CallerKind::Any => &[TOKEN, SECRET, USER],
     };
     let requirement = |name: &&str| SecurityRequirement::new(*name, [""; 0]);
     alternatives.iter().map(requirement).collect()
 }
 
 /// The headers with which an internal caller names a user.
-pub(super) fn parameters(caller: Caller) -> Vec<Parameter> {
+pub(super) fn parameters(caller: CallerKind) -> Vec<Parameter> {
     match caller {
-        Caller::InternalFor | Caller::User | Caller::Any => parameters::acting_user().into(),
-        Caller::Probe | Caller::Anyone | Caller::Internal | Caller::InternalOrNode => Vec::new(),
+        CallerKind::InternalFor | CallerKind::User | CallerKind::Any => parameters::acting_user().into(),
+        CallerKind::Probe | CallerKind::Anyone | CallerKind::Internal | CallerKind::InternalOrNode => Vec::new(),
     }
 }
 
 /// The codes of requests that come from somebody else.
-pub(super) const fn errors(caller: Caller) -> &'static [Code] {
+pub(super) const fn errors(caller: CallerKind) -> &'static [Code] {
     match caller {
-        Caller::Probe => &[],
-        Caller::Anyone => &[Code::MisdirectedRequest],
-        Caller::Internal | Caller::InternalOrNode | Caller::Any => &[
+        CallerKind::Probe => &[],
+        CallerKind::Anyone => &[Code::MisdirectedRequest],
+        CallerKind::Internal | CallerKind::InternalOrNode | CallerKind::Any => &[
             Code::InvalidUserId,
             Code::Unauthenticated,
             Code::Forbidden,
             Code::MisdirectedRequest,
         ],
-        Caller::InternalFor | Caller::User => &[
+        CallerKind::InternalFor | CallerKind::User => &[
             Code::InvalidUserId,
             Code::MissingUser,
             Code::Unauthenticated,
