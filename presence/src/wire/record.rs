@@ -36,7 +36,7 @@ pub struct Record {
     /// When the service last received anything from the user; null if never.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub last_seen: Option<Wall>,
-    /// When the user was last active; null if never. Never later than `last_seen`.
+    /// When the user was last active; null if never. Never later than last seen.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub last_active: Option<Wall>,
     /// The version of the record; grows with each published change.
