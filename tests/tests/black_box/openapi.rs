@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use presence_tests::binaries::repository;
 use presence_tests::jwt::{claims, hs256};
+use presence_tests::raw_client::Response;
 use presence_tests::rest::send;
 use presence_tests::wait::within;
-use presence_tests::{Daemon, file_lock};
+use presence_tests::{Daemon, RawClient, file_lock};
 use reqwest::Method;
+use serde_json::Value;
 
 /// So that thousands of calls of one user, from one address and with wrong credentials, are served. Loopback is not trusted, so that
 /// `x-user-id` alone is no credential.
@@ -86,13 +88,74 @@ async fn schemathesis_finds_nothing_with_the_token_of_a_user() {
     compare(&daemon, "user.toml", ("PRESENCED_TOKEN", token)).await;
 }
 
+/// A value of the document; a reference is followed.
+fn at(document: &Value, pointer: &str) -> Value {
+    let value = document.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+    match value["$ref"].as_str() {
+        Some(reference) => at(document, reference.trim_start_matches('#')),
+        None => value.clone(),
+    }
+}
+
+/// Fails the test unless the response to `GET /ws` has a status and headers of the document.
+fn assert_documented(document: &Value, response: &Response) {
+    let headers = format!("/paths/~1ws/get/responses/{}/headers", response.status);
+    for name in at(document, &headers).as_object().unwrap().keys() {
+        let documented = at(document, &format!("{headers}/{name}"));
+        let sent = response.header(name);
+        assert!(
+            sent.is_some() || documented["required"] != true,
+            "{name}: {}",
+            response.head
+        );
+        let values = documented["schema"]["enum"].as_array();
+        let fits = |sent| values.is_none_or(|values| values.iter().any(|value| value == sent));
+        assert!(sent.is_none_or(fits), "{name}: {}", response.head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_handshake_is_answered_as_documented() {
+    let daemon = Daemon::start(&[]).await;
+    let document = send(daemon.rest().request(Method::GET, "/openapi.json")).await;
+    let document = document.ok::<Value>();
+    let parameters = document.pointer("/paths/~1ws/get/parameters").unwrap();
+    let required = parameters.as_array().unwrap().iter();
+    let headers: Vec<(&str, String)> = required
+        .filter(|parameter| parameter["required"] == true)
+        .map(|parameter| {
+            let constant = parameter["schema"]["enum"][0].as_str();
+            // The one without a constant is the key.
+            let value = constant.unwrap_or("dGhlIHNhbXBsZSBub25jZQ==");
+            (parameter["name"].as_str().unwrap(), value.to_owned())
+        })
+        .collect();
+    for (left_out, status) in [
+        (None, 101),
+        (Some("Connection"), 426),
+        (Some("Upgrade"), 426),
+        (Some("Sec-WebSocket-Version"), 426),
+        (Some("Sec-WebSocket-Key"), 400),
+    ] {
+        let mut request = "GET /ws HTTP/1.1\r\nhost: localhost\r\nx-user-id: alice\r\n".to_owned();
+        for (name, value) in headers.iter().filter(|(name, _)| Some(*name) != left_out) {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut client = RawClient::connect(daemon.address()).await;
+        client.send(format!("{request}\r\n")).await;
+        let response = client.response().await;
+        assert_eq!(response.status, status, "without {left_out:?}: {}", response.head);
+        assert_documented(&document, &response);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typescript_program_type_checks_against_the_document() {
     let daemon = Daemon::start(&[]).await;
     let directory = tempfile::tempdir().unwrap();
     let document = send(daemon.rest().request(Method::GET, "/openapi.json")).await;
     let [file, program] = ["openapi.json", "client.ts"].map(|name| directory.path().join(name));
-    std::fs::write(&file, document.ok::<serde_json::Value>().to_string()).unwrap();
+    std::fs::write(&file, document.ok::<Value>().to_string()).unwrap();
     std::fs::copy(repository().join("tests/openapi/client.ts"), program).unwrap();
     let home = directory.path().to_str().unwrap();
     said(&run(directory.path(), &["types", file.to_str().unwrap(), home], &[]).await);
