@@ -21,6 +21,7 @@ use utoipa::openapi::{
 
 use self::call::Call;
 use crate::config::limits::Limits;
+use crate::server::ConnectionBounds;
 
 const DESCRIPTION: &str = "\
 Who is here, which status they chose, and when they were last active.
@@ -45,8 +46,8 @@ const TAGS: [(&str, &str); 4] = [
     (call::WEBSOCKET, "The connection of a user or an observer."),
 ];
 
-/// The document as JSON. `max_connections` is the connection limit of the daemon, which the settings may leave open.
-pub(super) fn document(limits: &Limits, max_connections: usize) -> Bytes {
+/// The document as JSON. `connections` are the bounds in effect, which the settings may leave open.
+pub(super) fn document(limits: &Limits, connections: ConnectionBounds) -> Bytes {
     let calls = calls::all(limits);
     let document = OpenApi::builder()
         .openapi(OpenApiVersion::Version31)
@@ -63,7 +64,7 @@ pub(super) fn document(limits: &Limits, max_connections: usize) -> Bytes {
                 ))
                 .extensions(Some(Extensions::from_iter([(
                     "x-limits",
-                    limits::of(limits, max_connections),
+                    limits::of(limits, connections),
                 )]))),
         )
         .servers(Some([ServerBuilder::new().url("/").build()]))

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::api::answers::{ANSWERS_INTERNAL, ANSWERS_PER_USER};
 use crate::config::limits::Limits;
-use crate::server::{HEAD_MAX_BYTES, HEADERS_MAX};
+use crate::server::{ConnectionBounds, HEAD_MAX_BYTES, HEADERS_MAX};
 
 /// Names each limit, so that one that is added has to be listed.
-pub(super) fn of(limits: &Limits, max_connections: usize) -> Value {
+pub(super) fn of(limits: &Limits, connections: ConnectionBounds) -> Value {
     let Limits {
         message_bytes,
         body_bytes,
@@ -33,12 +33,20 @@ pub(super) fn of(limits: &Limits, max_connections: usize) -> Value {
         write_timeout,
         handshakes,
         failed_logins,
+        // Those that are in effect are `connections`.
         max_connections: _,
-        // Shares of the connection limit, which is resolved when the daemon starts.
         kept_for_websockets: _,
         connections_per_address: _,
         unauthenticated_connections: _,
     } = limits;
+    let ConnectionBounds {
+        max,
+        kept_for_websockets,
+        per_address,
+        unauthenticated,
+        // The same as the time for a head.
+        unauthenticated_age: _,
+    } = connections;
     json!({
         "userIdBytes": USER_ID_MAX_BYTES,
         "sourceBytes": SOURCE_MAX_BYTES,
@@ -56,7 +64,10 @@ pub(super) fn of(limits: &Limits, max_connections: usize) -> Value {
         "messageBytes": message_bytes,
         "messageSeconds": seconds(*message_timeout),
         "unacknowledgedSeconds": seconds(*write_timeout),
-        "connections": max_connections,
+        "connections": max,
+        "connectionsForWebSocketsAlone": kept_for_websockets,
+        "connectionsPerAddress": per_address,
+        "connectionsUnauthenticated": unauthenticated,
         "connectionsPerUser": sessions_per_user,
         "reportsPerUser": reports_per_user,
         "watchedPerConnection": watched_per_connection,

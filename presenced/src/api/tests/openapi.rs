@@ -9,6 +9,7 @@ use crate::api::openapi::document;
 use crate::api::routes;
 
 use crate::config::limits::Limits;
+use crate::server::ConnectionBounds;
 
 /// Codes of WebSocket messages that no HTTP response has.
 const OF_MESSAGES: [&str; 5] = [
@@ -20,7 +21,7 @@ const OF_MESSAGES: [&str; 5] = [
 ];
 
 fn parsed(limits: &Limits) -> Value {
-    serde_json::from_slice(&document(limits, 100)).expect("JSON")
+    serde_json::from_slice(&document(limits, ConnectionBounds::of(limits, 100))).expect("JSON")
 }
 
 /// The object at this place.
@@ -172,6 +173,7 @@ fn the_document_states_the_limits_of_this_daemon() {
     assert_eq!(listed["queryBodyBytes"], 54_321);
     assert_eq!(listed["reportsPerUser"], 17);
     assert_eq!(listed["connections"], 100);
+    assert_eq!(listed["connectionsPerAddress"], 32);
     let description =
         |path: &str, method: &str| document["paths"][path][method]["requestBody"]["description"].to_string();
     assert!(description(routes::CUSTOM_STATUS, "put").contains("12345 bytes"));
