@@ -39,14 +39,6 @@ pub(super) fn of(limits: &Limits, connections: ConnectionBounds) -> Value {
         connections_per_address: _,
         unauthenticated_connections: _,
     } = limits;
-    let ConnectionBounds {
-        max,
-        kept_for_websockets,
-        per_address,
-        unauthenticated,
-        // The same as the time for a head.
-        unauthenticated_age: _,
-    } = connections;
     json!({
         "userIdBytes": USER_ID_MAX_BYTES,
         "sourceBytes": SOURCE_MAX_BYTES,
@@ -64,10 +56,7 @@ pub(super) fn of(limits: &Limits, connections: ConnectionBounds) -> Value {
         "messageBytes": message_bytes,
         "messageSeconds": seconds(*message_timeout),
         "unacknowledgedSeconds": seconds(*write_timeout),
-        "connections": max,
-        "connectionsForWebSocketsAlone": kept_for_websockets,
-        "connectionsPerAddress": per_address,
-        "connectionsUnauthenticated": unauthenticated,
+        "connections": of_connections(connections),
         "connectionsPerUser": sessions_per_user,
         "reportsPerUser": reports_per_user,
         "watchedPerConnection": watched_per_connection,
@@ -79,6 +68,23 @@ pub(super) fn of(limits: &Limits, connections: ConnectionBounds) -> Value {
         "malformedMessagesOfConnection": window(*bad_messages),
         "handshakesOfAddress": bucket(*handshakes),
         "failedLoginsOfAddress": window(*failed_logins),
+    })
+}
+
+fn of_connections(bounds: ConnectionBounds) -> Value {
+    let ConnectionBounds {
+        max,
+        kept_for_websockets,
+        per_address,
+        unauthenticated,
+        // The same as the time for a head.
+        unauthenticated_age: _,
+    } = bounds;
+    json!({
+        "all": max,
+        "keptForWebSockets": kept_for_websockets,
+        "perAddress": per_address,
+        "unauthenticated": unauthenticated,
     })
 }
 

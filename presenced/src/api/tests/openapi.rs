@@ -172,8 +172,8 @@ fn the_document_states_the_limits_of_this_daemon() {
     assert_eq!(listed["bodyBytes"], 12_345);
     assert_eq!(listed["queryBodyBytes"], 54_321);
     assert_eq!(listed["reportsPerUser"], 17);
-    assert_eq!(listed["connections"], 100);
-    assert_eq!(listed["connectionsPerAddress"], 32);
+    assert_eq!(listed["connections"]["all"], 100);
+    assert_eq!(listed["connections"]["perAddress"], 32);
     let description =
         |path: &str, method: &str| document["paths"][path][method]["requestBody"]["description"].to_string();
     assert!(description(routes::CUSTOM_STATUS, "put").contains("12345 bytes"));
