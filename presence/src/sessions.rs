@@ -22,6 +22,7 @@ pub struct SessionId(pub u64);
 
 /// What is known of the activity of a session, or of several together. On the wire: the variant in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Activity {
     /// No activity was ever reported.
@@ -47,6 +48,7 @@ impl Activity {
 
 /// Why a connection counts as idle. On the wire: the variant in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum IdleCause {
     /// The client said that the user went away.

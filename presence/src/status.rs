@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The status of a user as others see it. On the wire: the variant in upper snake case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Present; no custom status, report or idleness says otherwise.
@@ -38,6 +39,7 @@ impl Status {
 
 /// The status that the user wants to be shown as while present. Durable; it makes nobody present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CustomStatus {
     /// Shown as the sessions and reports say: `ONLINE` or `IDLE`, or `DO_NOT_DISTURB` if a report says so.
@@ -63,6 +65,7 @@ impl CustomStatus {
 
 /// The author of a change of custom status. On the wire and on disk: the variant in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Actor {
     /// The user: the change counts as activity and moves last active.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An error code. On the wire: the variant in snake case, whose meaning never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Code {

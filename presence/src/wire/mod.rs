@@ -6,6 +6,8 @@ pub mod close_code;
 pub mod error_code;
 pub mod record;
 pub mod rest;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod server_message;
 pub mod strict;
 

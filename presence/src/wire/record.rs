@@ -23,6 +23,7 @@ pub enum Viewer {
 
 /// The presence record of one user. Fields that the viewer may not see are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The user of the record.
@@ -30,10 +31,13 @@ pub struct Record {
     /// The status as others see it.
     pub status: Status,
     /// When the status last changed; null for a user never seen.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub since: Option<Wall>,
     /// When the service last received anything from the user; null if never.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub last_seen: Option<Wall>,
-    /// When the user was last active; null if never. Never later than `last_seen`.
+    /// When the user was last active; null if never. Never later than last seen.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub last_active: Option<Wall>,
     /// The version of the record; grows with each published change.
     pub revision: Revision,

@@ -24,6 +24,7 @@ pub const PAGE_MAX_RECORDS: usize = 1000;
 
 /// An error response, `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Always `about:blank`: `code` identifies the kind of error.
     #[serde(rename = "type")]
@@ -61,6 +62,7 @@ fn string_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 
 /// `GET /api/user/custom-status/{userId}`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CustomStatusResponse {
     /// The custom status; ONLINE if none was ever set.
@@ -77,6 +79,7 @@ pub struct Query {
 
 /// `POST /api/presence/query`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueryResponse {
     /// The server's wall clock.
     pub now: Wall,
@@ -96,6 +99,7 @@ impl QueryResponse {
 
 /// The number of present users by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {
     /// Users with the status ONLINE.
     #[serde(rename = "ONLINE")]
@@ -128,12 +132,14 @@ impl Counts {
 
 /// `GET /api/presence`, response: one page of the present users, ordered by user id byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The server's wall clock.
     pub now: Wall,
     /// The records of this page.
     pub users: Vec<Record>,
     /// The cursor of the next page; null on the last page.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<String>,
     /// All present users by status, whatever the filter.
     pub counts: Counts,
@@ -187,6 +193,7 @@ impl RecordResponse {
 
 /// `DELETE /api/presence/{userId}/sessions` and `DELETE /api/user/{userId}`, response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EndedSessions {
     /// The number of connections and reports that were ended.
     pub ended: u64,
@@ -194,15 +201,18 @@ pub struct EndedSessions {
 
 /// `DELETE /api/reports/{source}`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EndedReports {
     /// The number of reports that this call ended.
     pub ended: u64,
     /// The cursor of the next call; null if all reports of the source are ended.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<String>,
 }
 
 /// `GET /api/stats`, response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     /// The server's wall clock.
@@ -225,11 +235,13 @@ pub struct Stats {
     pub store: StoreStats,
     /// Stalls of the process since its start.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub stalls: StallStats,
     /// Limits of the process.
     pub limits: LimitStats,
     /// Whether a proxy in front is named (`trusted-proxy`).
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub proxy_named: bool,
     /// The last reload of secrets, keys and settings; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,6 +253,7 @@ pub struct Stats {
 
 /// The last reload of secrets, keys and settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReloadStats {
     /// When it was done.
@@ -255,6 +268,7 @@ pub struct ReloadStats {
 
 /// The numbers of sessions and subscriptions of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionStats {
     /// Connections of users.
@@ -273,6 +287,7 @@ pub struct SessionStats {
 
 /// Rates and delivery lag over the last ten seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RateStats {
     /// Published changes per second.
@@ -283,14 +298,17 @@ pub struct RateStats {
     pub connects_per_second: f64,
     /// The mean time from a change to the write that carries it to its watchers, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub delivery_lag_seconds: f64,
     /// The longest such time, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub delivery_lag_max_seconds: f64,
 }
 
 /// Times the process did not run for over a second: it was stopped, or the machine had no time for it.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StallStats {
     /// How many there were.
@@ -306,6 +324,7 @@ pub struct StallStats {
 
 /// The state of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
     /// The kind of database: `sqlite` or `postgres`.
@@ -324,6 +343,7 @@ pub struct StoreStats {
 
 /// What a PostgreSQL server tells of itself. Settings that an engine of another make does not have are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresInfo {
     /// The version, as the server names it.
@@ -347,6 +367,7 @@ pub struct PostgresInfo {
 
 /// Limits of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LimitStats {
     /// The most connections that the daemon accepts.
@@ -357,6 +378,7 @@ pub struct LimitStats {
 
 /// `GET /healthz` and `GET /readyz`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// Whether there is no problem.
     pub ok: bool,

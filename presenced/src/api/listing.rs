@@ -12,7 +12,7 @@ use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
 /// Records on a page by default.
-const PAGE_DEFAULT_RECORDS: usize = 100;
+pub(super) const PAGE_DEFAULT_RECORDS: usize = 100;
 
 /// Parses the query string. Unknown parameters are ignored; a duplicate one is an error.
 pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {

@@ -11,6 +11,7 @@ mod listing;
 mod metrics;
 mod middleware;
 mod nodes;
+mod openapi;
 mod path;
 mod peers;
 mod readiness;
@@ -18,10 +19,11 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -62,6 +64,8 @@ pub(crate) struct AppState {
     pub(crate) metrics: ApiMetrics,
     /// All metrics of the daemon, for `/metrics`.
     pub(crate) registry: Arc<Registry>,
+    /// The OpenAPI document, once it was asked for.
+    pub(crate) openapi: OnceLock<Bytes>,
 }
 
 /// Facts about this node for `/api/stats`; they don't change while the daemon runs.
@@ -115,7 +119,8 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(routes::NODES, get(handlers::nodes))
         .route(routes::DRAIN, put(handlers::drain_node).delete(handlers::cancel_drain))
         .route(routes::HEALTH, get(handlers::health))
-        .route(routes::READY, get(handlers::ready));
+        .route(routes::READY, get(handlers::ready))
+        .route(routes::OPENAPI, get(handlers::get_openapi));
     let router = match metrics_at {
         MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape_metrics)),
         MetricsAt::OwnListener => router,

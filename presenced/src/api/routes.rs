@@ -16,9 +16,10 @@ pub(super) const DRAIN: &str = "/api/nodes/{node}/drain";
 pub(super) const HEALTH: &str = "/healthz";
 pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
+pub(super) const OPENAPI: &str = "/openapi.json";
 pub(super) const WS: &str = "/ws";
 
-const ALL: [&str; 17] = [
+const ALL: [&str; 18] = [
     CUSTOM_STATUS,
     CUSTOM_STATUS_OF,
     REPORT,
@@ -35,11 +36,12 @@ const ALL: [&str; 17] = [
     HEALTH,
     READY,
     METRICS,
+    OPENAPI,
     WS,
 ];
 
 /// All calls: method and path. Preflights, and user ids that equal a fixed segment, are not listed.
-pub(super) const CALLS: [(&str, &str); 19] = [
+pub(super) const CALLS: [(&str, &str); 20] = [
     ("PUT", CUSTOM_STATUS),
     ("GET", CUSTOM_STATUS_OF),
     ("PUT", REPORT),
@@ -58,6 +60,7 @@ pub(super) const CALLS: [(&str, &str); 19] = [
     ("GET", HEALTH),
     ("GET", READY),
     ("GET", METRICS),
+    ("GET", OPENAPI),
     ("GET", WS),
 ];
 

@@ -177,6 +177,7 @@ impl ListenerOptions<'_> {
             node_info,
             metrics: ApiMetrics::register(&mut registry, shared.exceeded.clone()),
             registry: Arc::new(registry),
+            openapi: std::sync::OnceLock::new(),
         })
     }
 }

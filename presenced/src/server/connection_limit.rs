@@ -117,6 +117,10 @@ impl ConnectionLimit {
         self.bounds.max
     }
 
+    pub(crate) const fn bounds(&self) -> ConnectionBounds {
+        self.bounds
+    }
+
     #[cfg(test)]
     pub(crate) fn open(&self) -> usize {
         self.places.lock().open

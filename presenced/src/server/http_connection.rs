@@ -32,9 +32,9 @@ use super::upgrades::{Answered, PendingUpgrade, Requester, Upgrades};
 use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
 /// Longest request head, and most bytes that hyper buffers for a connection.
-const BUFFER_MAX_BYTES: usize = 16 * 1024;
+pub(crate) const BUFFER_MAX_BYTES: usize = 16 * 1024;
 /// Most headers of a request.
-const HEADERS_MAX: usize = 64;
+pub(crate) const HEADERS_MAX: usize = 64;
 
 /// How long an HTTP connection may wait for its client.
 #[derive(Debug, Clone, Copy)]

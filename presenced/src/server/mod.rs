@@ -34,6 +34,7 @@ pub(crate) use admission::Admission;
 pub(crate) use client_time::within_client_time;
 pub(crate) use connection_bounds::ConnectionBounds;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub(crate) use http_connection::{BUFFER_MAX_BYTES as HEAD_MAX_BYTES, HEADERS_MAX};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use problem::{ApiError, Exceeded, catching_panics, catching_panics_of};
 

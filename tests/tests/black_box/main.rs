@@ -33,6 +33,7 @@ mod keepalive;
 mod limits;
 mod load;
 mod observability;
+mod openapi;
 mod postgres;
 mod presencectl;
 mod readme;

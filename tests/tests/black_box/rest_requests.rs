@@ -285,7 +285,7 @@ async fn unknown_paths_and_methods_have_error_codes() {
         "/api/presence/",
         "/api/user/alice/x",
         "/api/presence/a/b",
-        "/openapi.json",
+        "/openapi.yaml",
         "/favicon.ico",
         "//",
         "/api//presence",

@@ -6,6 +6,7 @@ use crate::time::Wall;
 
 /// `GET /api/nodes`, response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodesResponse {
     /// The server's wall clock.
@@ -22,6 +23,7 @@ pub struct NodesResponse {
 
 /// What is wrong with a node that was asked by another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NodeErrorCode {
     /// A version wrote its address that the asking node can't read.
@@ -48,6 +50,7 @@ pub enum NodeErrorCode {
 
 /// A node of the cluster.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStats {
     /// The name of the node; its incarnation if a version wrote it that the answering node can't read.
@@ -56,16 +59,20 @@ pub struct NodeStats {
     pub incarnation: String,
     /// Where the other nodes reach its API, host and port: the advertised address, else the bound one; null if that can't be
     /// read.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub address: Option<String>,
     /// The version of its program; null if that can't be read.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub version: Option<String>,
     /// Its open connections, as of its last tick.
     pub connections: u64,
     /// How many it takes, as of its last tick.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub capacity: u64,
     /// Whether it moves its clients to other nodes, and takes no new ones.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub draining: bool,
     /// Seconds since its last tick was read, in the partition where that is the longest; absent of a node alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,6 +144,7 @@ impl NodeStats {
 
 /// The cluster as a node sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStats {
     /// Into how many partitions the users are split.
@@ -149,6 +157,7 @@ pub struct ClusterStats {
     pub nodes: Vec<NodeStats>,
     /// The server of Redis, or the masters of a Redis Cluster; empty before the first look at them.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub redis: Vec<RedisStats>,
 }
 
@@ -184,6 +193,7 @@ impl ClusterStats {
 
 /// A server of Redis as a node sees it. The node looks at it every few seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RedisStats {
     /// Host and port, or the path of a socket.
@@ -212,6 +222,7 @@ pub struct RedisStats {
 
 /// What a server of Redis tells of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RedisInfo {
     /// The kind of server: `redis`, or as it names itself, such as `valkey`.
@@ -277,6 +288,7 @@ impl RedisInfo {
 
 /// What a server of Redis keeps on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Persistence {
     /// Nothing: it is empty after a restart.
@@ -291,6 +303,7 @@ pub enum Persistence {
 
 /// A replica of a server of Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicaStats {
     /// Host and port.

@@ -10,6 +10,7 @@ use crate::user_id::UserId;
 
 /// `GET /api/presence/{userId}/explain`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Explain {
     /// The server's wall clock.
@@ -31,6 +32,7 @@ pub struct Explain {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<ExplainNode>,
     /// The grace period of lost sessions; null if there is none.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub grace: Option<ExplainGrace>,
     /// The custom status.
     pub choice: ExplainPreference,
@@ -40,6 +42,7 @@ pub struct Explain {
 
 /// What the user's sessions on one other node add up to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainNode {
     /// The name of the node.
@@ -49,6 +52,7 @@ pub struct ExplainNode {
     /// Whether they count as idle.
     pub idle: bool,
     /// The grace period of sessions that were lost there, or of all of them if the node is gone; null if there is none.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub grace: Option<ExplainGrace>,
     /// Why its connections are not among the sessions, for people: the node did not tell them. Absent if it did, or has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,17 +61,20 @@ pub struct ExplainNode {
 
 /// One session of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainSession {
     /// The session id: of a report `report:` and its source.
     pub session_id: String,
     /// The node that holds the connection; null for a report.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub node: Option<String>,
     /// When the session started.
     pub since: Wall,
     /// When the server last received anything from the session.
     pub last_heard: Wall,
     /// When the session last reported activity; null if it never did.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub last_active: Option<Wall>,
     /// Whether the session counts as idle.
     pub idle: bool,
@@ -102,6 +109,7 @@ pub struct ExplainSession {
 
 /// Whether what a report says counts. It keeps the user present in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReportCounts {
     /// What it says counts.
@@ -114,6 +122,7 @@ pub enum ReportCounts {
 
 /// The grace period of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExplainGrace {
     /// When the grace period ends.
     pub until: Wall,
@@ -126,13 +135,16 @@ pub struct ExplainGrace {
 
 /// The custom status of an explanation, with who set it and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainPreference {
     /// The custom status; ONLINE if none was ever set.
     pub custom_status: CustomStatus,
     /// When the custom status was set; null if never.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub set_at: Option<Wall>,
     /// The author of the custom status; null if it was never set.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub set_by: Option<Actor>,
     /// Until when a custom status that the user set by a request counts like an active session; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +153,7 @@ pub struct ExplainPreference {
 
 /// A timer that will change the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExplainNext {
     /// When the timer fires.
     pub at: Wall,

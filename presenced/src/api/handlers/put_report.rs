@@ -7,6 +7,7 @@ use axum::response::Response;
 use presence::report::REPORT_TTL_MAX_SECONDS;
 use presence::{ReportInput, Source};
 use serde::Deserialize;
+use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::record_response;
@@ -49,17 +50,24 @@ fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
             .parse()
             .map_err(|_| body::invalid("source", "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -"))?,
     };
-    let ttl = match body::optional::<u64>(fields.ttl_seconds, "ttlSeconds")? {
-        None => None,
-        Some(seconds) if (1..=REPORT_TTL_MAX_SECONDS).contains(&seconds) => Some(Duration::from_secs(seconds)),
-        Some(_) => return Err(body::invalid("ttlSeconds", "must be a number from 1 to 86400")),
-    };
+    let ttl = body::optional::<Number>(fields.ttl_seconds, "ttlSeconds")?;
     Ok(ReportInput {
         source,
         status,
-        ttl,
+        ttl: ttl.map(|number| parse_ttl(&number)).transpose()?,
         update_last_active: body::optional(fields.update_last_active, "updateLastActive")?.unwrap_or_default(),
     })
+}
+
+/// Some libraries write whole numbers with a fraction, `60.0`, which is the same number (JSON Schema, section 6.1.1).
+fn parse_ttl(number: &Number) -> Result<Duration, ApiError> {
+    let whole = |seconds: &f64| seconds.fract() == 0.0;
+    let seconds = number.as_f64().filter(whole).map(Duration::try_from_secs_f64);
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(REPORT_TTL_MAX_SECONDS);
+    match seconds {
+        Some(Ok(ttl)) if allowed.contains(&ttl) => Ok(ttl),
+        _ => Err(body::invalid("ttlSeconds", "must be a whole number from 1 to 86400")),
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +102,9 @@ mod tests {
     fn ttl_and_source_have_exact_bounds() {
         for (ttl, good) in [(0, false), (1, true), (86_399, true), (86_400, true), (86_401, false)] {
             assert_eq!(with(&format!(r#","ttlSeconds":{ttl}"#)).is_ok(), good, "{ttl}");
+            assert_eq!(with(&format!(r#","ttlSeconds":{ttl}.0"#)).is_ok(), good, "{ttl}.0");
         }
+        assert_eq!(with(r#","ttlSeconds":6e1"#).unwrap().ttl, Some(Duration::from_secs(60)));
         for (length, good) in [(0, false), (1, true), (63, true), (64, true), (65, false)] {
             let source = "s".repeat(length);
             assert_eq!(with(&format!(r#","source":"{source}""#)).is_ok(), good, "{length}");
@@ -110,6 +120,8 @@ mod tests {
             r#","ttlSeconds":"60""#,
             r#","ttlSeconds":1.5"#,
             r#","ttlSeconds":-1"#,
+            r#","ttlSeconds":-1.0"#,
+            r#","ttlSeconds":1e300"#,
             r#","updateLastActive":"true""#,
             r#","updateLastActive":1"#,
         ] {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -127,6 +127,7 @@ impl ApiFixture {
             },
             metrics,
             registry: Arc::new(registry),
+            openapi: OnceLock::new(),
         });
         let ws = get(|| async { "upgraded" });
         Self {

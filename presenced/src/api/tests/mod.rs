@@ -7,6 +7,7 @@ mod fixture;
 mod lookups;
 mod metrics;
 mod now;
+mod openapi;
 mod pages;
 mod requests;
 mod upgrades;

@@ -1,7 +1,7 @@
 //! Encoded records. A record is encoded once for each kind of viewer, however many watch it, and not again in later batches of
 //! deliveries while it is the same.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -39,10 +39,16 @@ pub(super) enum Moment {
 pub(super) struct EncodedUpdate {
     update: Update,
     json: String,
-    /// The batch in which it was last found to be so.
-    batch: Cell<u64>,
-    /// The finished event that carries this alone, with the cursor and the time in it, in this batch.
-    event: RefCell<Option<(Cursor, Rc<[u8]>)>>,
+    in_batch: RefCell<InBatch>,
+}
+
+/// What is so of an encoded update in one batch.
+#[derive(Default)]
+struct InBatch {
+    /// The last batch in which the user was found to be as it says.
+    number: u64,
+    /// The finished event that carries this update alone, with the cursor and the time in it.
+    event: Option<(Cursor, Rc<[u8]>)>,
 }
 
 impl EncodedUpdate {
@@ -50,16 +56,18 @@ impl EncodedUpdate {
         Rc::new(Self {
             json: update.encode(),
             update,
-            batch: Cell::default(),
-            event: RefCell::default(),
+            in_batch: RefCell::default(),
         })
     }
 
-    /// It is so in this batch too.
+    /// It is so in this batch too. An event of an earlier one tells another time.
     fn renew(&self, batch: u64) {
-        if self.batch.replace(batch) != batch {
-            // It tells the time.
-            self.event.take();
+        let mut in_batch = self.in_batch.borrow_mut();
+        if in_batch.number != batch {
+            *in_batch = InBatch {
+                number: batch,
+                event: None,
+            };
         }
     }
 
@@ -112,7 +120,7 @@ impl EncodeCache {
         let known = self.updates.get(&key);
         // While a batch is served, a slot may pass to another user.
         let is_now = |known: &&Rc<EncodedUpdate>| {
-            let (user, batch) = (known.update.user_id(), known.batch.get());
+            let (user, batch) = (known.update.user_id(), known.in_batch.borrow().number);
             batch == self.batch && user == entry.user() && known.update.revision() == revision
         };
         if let Some(known) = known.filter(is_now) {
@@ -238,7 +246,7 @@ impl UpdateList {
         match self.list.as_slice() {
             [] => EncodedFrame::Nothing,
             [only] => {
-                let mut event = only.event.borrow_mut();
+                let event = &mut only.in_batch.borrow_mut().event;
                 let known = event.as_ref().filter(|(told, _)| *told == cursor);
                 if let Some((_, frame)) = known {
                     return EncodedFrame::Shared(Rc::clone(frame));
@@ -308,9 +316,9 @@ mod tests {
         let mut updates = UpdateList::default();
         updates.push(Rc::clone(&first), None);
         let _ = updates.event(stepped.engine.publisher.cursor(1), &stepped.clock);
-        assert!(Rc::ptr_eq(&first, &encode(false)) && first.event.borrow().is_some());
+        assert!(Rc::ptr_eq(&first, &encode(false)) && first.in_batch.borrow().event.is_some());
         assert!(Rc::ptr_eq(&first, &encode(true)));
-        assert!(first.event.borrow().is_none(), "it has the time of its batch");
+        assert!(first.in_batch.borrow().event.is_none(), "it has the time of its batch");
         // Heard of, without a new revision.
         stepped.clock.advance(std::time::Duration::from_secs(60));
         stepped.engine.activity(&ann.conn).expect("a session");
