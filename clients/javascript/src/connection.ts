@@ -201,18 +201,20 @@ export class Connection {
     const ending: Ending = { code, goodbye: this.#goodbye, openMs, failures: this.#failures };
     const decision = decide(ending, this.#env.random);
     this.close(CLOSE_TO_RECONNECT);
-    if (!("stop" in decision)) {
-      this.#failures += 1;
-      this.#wait(decision.afterMs, decision.fixed);
-    }
+    const attempt = this.#attempt;
     if (wasOpen) this.#handlers.onClose();
     this.#handlers.onState("stop" in decision ? { status: "stopped", reason: decision.stop } : { status: "waiting" });
+    if ("stop" in decision || attempt !== this.#attempt) return; // closed by a handler
+    this.#failures += 1;
+    this.#wait(decision.afterMs, decision.fixed);
   }
 
   #wait(millis: number, isFixed: boolean): void {
     this.#phase = "waiting";
     this.#isDelayFixed = isFixed;
-    this.#deadline.set(millis, () => void this.#connect());
+    // Without a timer, which would be late in a background tab.
+    if (millis === 0) void this.#connect();
+    else this.#deadline.set(millis, () => void this.#connect());
   }
 
   /** Ends for good, and says so. */

@@ -25,7 +25,11 @@ export type SetStatus = (customStatus: CustomStatus) => Promise<OwnRecord>;
 interface Choice {
   readonly customStatus: CustomStatus;
   readonly giveUpAt: number;
-  readonly callers: { resolve: (own: OwnRecord) => void; reject: (error: PresenceError) => void }[];
+}
+
+interface Caller {
+  readonly resolve: (own: OwnRecord) => void;
+  readonly reject: (error: PresenceError) => void;
 }
 
 /** A choice is not made long after the user has seen it fail. */
@@ -43,6 +47,8 @@ export class OwnStatusStore extends Value<OwnStatus> {
   #record: OwnRecord | undefined;
   /** The newest choice that is not acknowledged. */
   #choice: Choice | undefined;
+  /** Those who wait for the newest choice, or for an older one that was never sent. */
+  readonly #callers: Caller[] = [];
   #isRunning = false;
   #isClosed = false;
 
@@ -72,7 +78,8 @@ export class OwnStatusStore extends Value<OwnStatus> {
         reject(new PresenceError("stopped"));
         return;
       }
-      this.#choice = { customStatus, giveUpAt: this.#env.now() + GIVE_UP_MS, callers: [{ resolve, reject }] };
+      this.#choice = { customStatus, giveUpAt: this.#env.now() + GIVE_UP_MS };
+      this.#callers.push({ resolve, reject });
       this.#show();
       this.onOpen(); // a choice that waits for a connection is superseded
       if (!this.#isRunning) void this.#run();
@@ -81,34 +88,33 @@ export class OwnStatusStore extends Value<OwnStatus> {
 
   close(): void {
     this.#isClosed = true;
-    this.#endPause?.();
+    this.#endPause?.(); // the next attempt finds it closed
   }
 
   /** One attempt at a time, so that the newest choice is the last one that the server hears. */
   async #run(): Promise<void> {
     this.#isRunning = true;
-    let superseded: Choice | undefined;
     while (this.#choice) {
       const choice: Choice = this.#choice;
-      if (superseded && superseded !== choice) choice.callers.push(...superseded.callers);
-      superseded = undefined;
+      const callers = this.#callers.splice(0);
       try {
+        if (this.#isClosed) throw new PresenceError("stopped");
         const own = await this.#setStatus(choice.customStatus);
         if (this.#choice === choice) this.#choice = undefined;
         if (own.revision >= (this.#record?.revision ?? 0)) this.#record = Object.freeze(own);
         this.#show();
-        for (const { resolve } of choice.callers) resolve(own);
+        for (const { resolve } of callers) resolve(own);
       } catch (cause) {
-        const error = cause instanceof PresenceError ? cause : new PresenceError("internal", String(cause), undefined, { cause });
+        const error = cause instanceof PresenceError ? cause : new PresenceError("token_failed", String(cause));
         const pauseMs = this.#pauseMs(error, choice);
         if (pauseMs !== undefined) {
-          await this.#wait(pauseMs, error.code === "disconnected");
-          superseded = choice;
-          if (!this.#isClosed) continue;
+          this.#callers.unshift(...callers);
+          if (!this.#isClosed) await this.#wait(pauseMs, error.code === "disconnected");
+          continue;
         }
         if (this.#choice === choice) this.#choice = undefined;
         this.#show();
-        for (const { reject } of choice.callers) reject(this.#isClosed ? new PresenceError("stopped") : error);
+        for (const { reject } of callers) reject(error);
       }
     }
     this.#isRunning = false;
@@ -118,7 +124,7 @@ export class OwnStatusStore extends Value<OwnStatus> {
     const isRetried = error.code === "rate_limited" || error.code === "disconnected";
     const pauseMs = error.code === "disconnected" ? RETRY_MS : (error.retryAfterMs ?? RATE_LIMIT_MS);
     const isInTime = this.#env.now() + pauseMs < choice.giveUpAt || this.#choice !== choice;
-    return isRetried && isInTime && !this.#isClosed ? pauseMs : undefined;
+    return isRetried && isInTime ? pauseMs : undefined;
   }
 
   #wait(millis: number, isForConnection: boolean): Promise<void> {
