@@ -27,6 +27,8 @@ interface Waiting {
 const ASK_INTERVAL_MS = 5000;
 /** Answering takes a few milliseconds; a leader may be busy for longer. */
 const ANSWER_TIMEOUT_MS = 1500;
+/** One follower is the first to take the place of a silent leader; the others hear of it. */
+const SEIZE_JITTER_MS = 1000;
 
 export class TabFollower implements Link {
   readonly #env: Environment;
@@ -149,7 +151,7 @@ export class TabFollower implements Link {
     if (this.#isAsking) return;
     this.#isAsking = true;
     this.#start.post({ type: "ask" });
-    this.#deadline.setForAnswer(ANSWER_TIMEOUT_MS, () => {
+    this.#deadline.setForAnswer(ANSWER_TIMEOUT_MS + this.#env.random() * SEIZE_JITTER_MS, () => {
       this.#isAsking = false;
       this.#start.onSilence();
     });

@@ -99,6 +99,7 @@ export class TabGroup implements Link {
     this.#link = undefined;
     this.#election.withdraw();
     this.#channel?.close();
+    this.#channel = undefined;
   }
 
   #receive(message: TabMessage): void {

@@ -84,10 +84,10 @@ export class FakeBrowser {
     const own = new Set<LockRequest>();
     const channels = new Set<FakeChannel>();
     const suspended = { value: false };
-    const seed = ++tabs / 1000;
+    const chance = (++tabs * 0.37) % 1;
     return {
       suspended,
-      random: () => 0.5 + seed,
+      random: () => chance,
       locks: { request: (name, options, callback) => this.#request(own, name, options, callback) },
       openChannel: (name) => {
         const channel = new FakeChannel(name, this.#time, this.#channels, suspended);
@@ -96,6 +96,7 @@ export class FakeBrowser {
       },
       /** The tab is gone: its locks are free. */
       crash: () => {
+        suspended.value = true;
         for (const channel of channels) channel.close();
         for (const request of own) this.#leave(request);
       },
@@ -168,6 +169,8 @@ class FakeChannel implements ChannelLike {
   readonly #time: FakeTime;
   readonly #all: Set<FakeChannel>;
   readonly #suspended: { value: boolean };
+  readonly #backlog: unknown[] = [];
+  #isPolling = false;
 
   constructor(name: string, time: FakeTime, all: Set<FakeChannel>, suspended: { value: boolean }) {
     this.name = name;
@@ -178,6 +181,7 @@ class FakeChannel implements ChannelLike {
   }
 
   postMessage(message: unknown): void {
+    if (!this.#all.has(this) && this.#suspended.value) return; // the tab has crashed
     if (!this.#all.has(this)) throw new DOMException("closed", "InvalidStateError");
     const data: unknown = structuredClone(message);
     for (const channel of this.#all) {
@@ -193,9 +197,24 @@ class FakeChannel implements ChannelLike {
   }
 
   #deliver(data: unknown): void {
-    if (!this.#all.has(this)) return;
-    // A suspended page gets its messages when it runs again.
-    if (this.#suspended.value) this.#time.setTimeout(() => { this.#deliver(data); }, 100, false);
-    else this.onmessage?.({ data } as MessageEvent);
+    this.#backlog.push(data);
+    this.#drain();
+  }
+
+  /** A suspended page gets its messages, in order, when it runs again. */
+  #drain(): void {
+    if (this.#suspended.value && this.#all.has(this)) {
+      if (!this.#isPolling)
+        this.#time.setTimeout(() => {
+          this.#isPolling = false;
+          this.#drain();
+        }, 50, false);
+      this.#isPolling = true;
+      return;
+    }
+    const data = this.#backlog.shift();
+    if (data === undefined || !this.#all.has(this)) return;
+    this.onmessage?.({ data } as MessageEvent);
+    this.#drain();
   }
 }
