@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const BINARY = process.env["PRESENCED_BIN"] ?? "../../target/debug/presenced";
+const { PRESENCED_BIN = "../../target/debug/presenced", ...environment } = process.env;
 
 export interface PresenceAnswer {
   readonly userId: string;
@@ -40,8 +40,12 @@ export class Daemon {
 
   async startAgain(): Promise<void> {
     const flags = ["--listen", `127.0.0.1:${this.port}`, "--data-dir", this.#directory, ...this.#flags];
-    this.#process = spawn(BINARY, flags, { stdio: "ignore" });
-    await waitFor(async () => (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok, 20_000);
+    this.#process = spawn(PRESENCED_BIN, flags, { stdio: "ignore", env: environment });
+    const daemon = this.#process;
+    await waitFor(async () => {
+      if (daemon.exitCode !== null) throw new Error(`the daemon has ended with ${daemon.exitCode}`);
+      return (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok;
+    });
   }
 
   /** Ends in order, or as a crash does. */

@@ -1,4 +1,4 @@
-// The package as it is built, in Node.js, against a real daemon.
+// The client in Node.js against a real daemon.
 
 import { afterEach, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -38,6 +38,7 @@ test("two users see each other come, change and leave", async () => {
   const daemon = await start();
   const bob = await live(daemon, "bob");
   const shown = statuses(bob, "ann");
+  await waitFor(() => bob.get("ann")?.status === "OFFLINE");
   const ann = await live(daemon, "ann");
   await waitFor(() => bob.get("ann")?.status === "ONLINE");
   await ann.updateCustomStatus("DO_NOT_DISTURB");
@@ -69,6 +70,7 @@ test("tokens of 2 s cause no event, and idleness comes in time although nothing 
   const daemon = await start();
   const bob = await live(daemon, "bob");
   const shown = statuses(bob, "ann");
+  await waitFor(() => bob.get("ann")?.status === "OFFLINE");
   const ann = await live(daemon, "ann", { seconds: 2, idleAfterMs: 8000 });
   const startedAt = performance.now();
   ann.reportActivity();
