@@ -73,6 +73,18 @@ async function expectCurrent(ann: Page, bob: Page): Promise<void> {
   await waitFor(sees(ann, "bob", "IDLE"));
 }
 
+/**
+ * Freezes or thaws a page. Headless Chromium deems every page visible, and fires no event when it freezes such a page:
+ * the test fires it.
+ */
+async function setFrozen(page: Page, isFrozen: boolean): Promise<void> {
+  const cdp = await page.context().newCDPSession(page);
+  const fire = (type: string) => page.evaluate((name) => document.dispatchEvent(new Event(name)), type);
+  if (isFrozen) await fire("freeze");
+  await cdp.send("Page.setWebLifecycleState", { state: isFrozen ? "frozen" : "active" });
+  if (!isFrozen) await fire("resume");
+}
+
 test("two people see each other change, and leave when the tab is closed", async () => {
   const { ann, bob } = await two();
   await expectCurrent(ann, bob);
@@ -97,23 +109,22 @@ test("a reload, and back and forward, are no event for others", async () => {
 });
 
 test("a page that was frozen and thawed shows what happened meanwhile", async () => {
-  const { ann, bob, annContext } = await two();
-  const cdp = await annContext.newCDPSession(ann);
-  await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
+  const { ann, bob } = await two();
+  await setFrozen(ann, true);
   await bob.evaluate(() => client.updateCustomStatus("DO_NOT_DISTURB").then(() => undefined));
   await waitFor(async () => (await daemon.presence("bob")).status === "DO_NOT_DISTURB");
-  await cdp.send("Page.setWebLifecycleState", { state: "active" });
+  await setFrozen(ann, false);
   await waitFor(sees(ann, "bob", "DO_NOT_DISTURB"));
   expect(await shownTo(bob)).toEqual(["ONLINE"]);
 });
 
 test.each(["SIGTERM", "SIGKILL"] as const)("%s and a start of the daemon are no event, and nothing is out of date", async (signal) => {
   const { ann, bob } = await two();
+  const before = [await shownTo(ann), await shownTo(bob)];
   await daemon.stop(signal);
   await daemon.startAgain();
   await waitFor(async () => (await isLive(ann)()) && (await isLive(bob)()), 30_000);
-  expect(await shownTo(bob)).toEqual(["ONLINE"]);
-  expect(await shownTo(ann)).toEqual(["ONLINE"]);
+  expect([await shownTo(ann), await shownTo(bob)]).toEqual(before);
   await expectCurrent(ann, bob);
 });
 
@@ -125,9 +136,7 @@ test("20 s offline are no event, and nothing is out of date afterwards", async (
   await annContext.setOffline(false);
   await waitFor(isLive(ann), 30_000);
   await expectCurrent(ann, bob);
-  const seen = await shownTo(bob);
-  console.log("shown during 20 s offline:", seen.join(" "), "states:", (await ann.evaluate(() => states)).join(" "));
-  expect(seen).not.toContain(undefined);
+  expect(await shownTo(bob)).toEqual(["ONLINE", "DO_NOT_DISTURB"]);
 });
 
 test("tokens of 5 s for half a minute: idle in time, last active is the last input, no event", async () => {
@@ -195,13 +204,12 @@ test("when the tab that has the connection is frozen another takes over within a
   const leader = await visit(context, { user: "ann", watch: "bob", share: true });
   const follower = await visit(context, { user: "ann", watch: "bob", share: true });
   await waitFor(sees(bob, "ann", "ONLINE"));
-  const cdp = await context.newCDPSession(leader);
-  await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
+  await setFrozen(leader, true);
   const frozenAt = performance.now();
   await waitFor(async () => (await follower.evaluate(() => states)).filter((state) => state === "live").length >= 2);
   expect(performance.now() - frozenAt).toBeLessThan(1000);
   expect((await daemon.presence("ann")).sessions).toBe(1);
-  await cdp.send("Page.setWebLifecycleState", { state: "active" });
+  await setFrozen(leader, false);
   await bob.evaluate(() => client.updateCustomStatus("IDLE").then(() => undefined));
   for (const tab of [leader, follower]) await waitFor(sees(tab, "bob", "IDLE"));
   expect((await daemon.presence("ann")).sessions).toBe(1);
