@@ -143,6 +143,15 @@ describe("activity", () => {
     expect(reports(setup)).toEqual(["active"]);
   });
 
+  test("hiding the page is no input", async () => {
+    const setup = await live();
+    await setup.time.advance(200_000);
+    setup.env.document.visibilityState = "hidden";
+    setup.env.document.dispatch("visibilitychange");
+    await setup.time.advance(100_500);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+  });
+
   test("throttled timers make the user idle a minute late at most", async () => {
     const setup = await live();
     setup.time.throttleMs = 60_000;

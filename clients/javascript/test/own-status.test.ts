@@ -63,6 +63,17 @@ describe("over the connection", () => {
     expect(client.own.getSnapshot()).toMatchObject({ customStatus: "ONLINE", isPending: false });
   });
 
+  test("a choice during another one's way to the server is sent after it", async () => {
+    const { time, client, server } = await live();
+    server.setStatusDelayMs = 500;
+    const first = outcome(client.updateCustomStatus("IDLE"));
+    await time.advance(100);
+    const second = outcome(client.updateCustomStatus("DO_NOT_DISTURB"));
+    await time.advance(2000);
+    expect([first.value, second.value]).toEqual(["done", "done"]);
+    expect(server.messages("setStatus").map(({ customStatus }) => customStatus)).toEqual(["IDLE", "DO_NOT_DISTURB"]);
+  });
+
   test("a change from another device is shown, but not over a choice that is pending", async () => {
     const { time, client, server } = await live();
     server.set("me", { customStatus: "IDLE" });

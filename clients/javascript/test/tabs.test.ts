@@ -138,6 +138,16 @@ describe("many tabs", () => {
     expect(reports().at(-1)).toBe("active");
   });
 
+  test("opening one more tab is activity", async () => {
+    const { time, server, open, openAll } = browser();
+    await openAll(2);
+    await time.advance(310_000);
+    expect(server.messages("activity").at(-1)).toEqual({ type: "activity", idle: true });
+    open();
+    await time.advance(200);
+    expect(server.messages("activity").at(-1)).toEqual({ type: "activity" });
+  });
+
   test("tabs of different users don't share a connection", async () => {
     const { time, server, open } = browser();
     const tabs = [open({ user: "ann" }), open({ user: "bob" }), open({ user: "ann" })];

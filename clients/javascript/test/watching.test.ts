@@ -105,6 +105,28 @@ describe("watching", () => {
     expect(client.get("bob")?.status).toBe("OFFLINE");
   });
 
+  test("a snapshot is taken as it is, also at lower revisions than before", async () => {
+    const { time, client, server, status } = await live();
+    server.set("bob", { status: "ONLINE" });
+    client.watch(["bob"], () => undefined);
+    await time.advance(50);
+    server.restore("IDLE");
+    server.restart(false);
+    await time.advance(20);
+    await time.until(() => status() === "live");
+    expect(client.get("bob")?.status).toBe("IDLE");
+  });
+
+  test("a watch that another callback has ended is not called any more", async () => {
+    const { time, client } = await live();
+    let calls = 0;
+    const ends: (() => void)[] = [];
+    client.watch(["bob"], () => { ends[0]?.(); });
+    ends.push(client.watch(["bob"], () => (calls += 1)));
+    await time.advance(50);
+    expect(calls).toBe(0);
+  });
+
   test("a forgotten user is undefined, and comes back if it connects again", async () => {
     const { time, client, server } = await live();
     server.set("bob", { status: "ONLINE" });
@@ -199,6 +221,19 @@ describe("resuming", () => {
     expect(fresh).not.toHaveProperty("since");
     expect(client.get("b")?.status).toBe("ONLINE");
     expect(client.get("c")).toBeDefined();
+  });
+
+  test("a snapshot that was cut is asked for anew, and its cursor is not used", async () => {
+    const { time, client, server, status, socket } = await live();
+    let isCut = false;
+    client.watch(ids(7), () => {
+      if (!isCut) socket().end(1006);
+      isCut = true;
+    });
+    await time.advance(50);
+    await time.until(() => status() === "live");
+    expect(server.messages("watch").length).toBe(2);
+    expect(server.messages("watch")[1]).not.toHaveProperty("since");
   });
 
   test("all parts of a long list name the same cursor", async () => {
@@ -352,6 +387,16 @@ describe("the server's clock", () => {
     ]);
     expect(client.lastSeenAgo({ lastSeen: null } as PresenceRecord)).toBeUndefined();
     await time.advance(60_000);
+    expect(Math.abs((client.serverNow() ?? 0) - Date.parse(server.now()))).toBeLessThan(20);
+  });
+
+  test("is not put back by a message that travelled for long", async () => {
+    const { time, client, server } = await live();
+    client.watch(["bob"], () => undefined);
+    await time.advance(50);
+    server.latencyMs = 5000;
+    server.set("bob", { status: "ONLINE" });
+    await time.advance(6000);
     expect(Math.abs((client.serverNow() ?? 0) - Date.parse(server.now()))).toBeLessThan(20);
   });
 

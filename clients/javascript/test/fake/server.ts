@@ -75,6 +75,11 @@ export class FakeServer {
     for (const connection of this.connections) connection.onChange(userId);
   }
 
+  /** A backup is restored: all records are as given, at lower revisions than before. */
+  restore(status: Status): void {
+    for (const [index, profile] of [...this.#profiles.values()].entries()) Object.assign(profile, { status, revision: index + 1 });
+  }
+
   /** What a watcher must know. */
   record(userId: string): AnyRecord {
     const { status, revision, removed } = this.#profile(userId);
@@ -158,7 +163,7 @@ export class FakeSocket implements WebSocketLike {
     const message = JSON.parse(data) as ClientMessage;
     if (Buffer.byteLength(data) > 16 * 1024) this.goodbye(1009, "message_too_long");
     this.#later(() => {
-      if (this.readyState !== 1) return;
+      if (this.readyState !== 1 || this.#server.isUnreachable) return;
       this.#limit();
       this.#server.received.push({ at: this.#server.time.now(), message });
       this.#handle(message);

@@ -51,9 +51,10 @@ export class FakeTime {
     this.#now = end;
   }
 
-  /** Time passes and nothing runs: the computer sleeps, or the process is stopped. */
+  /** Time passes and nothing runs: the computer sleeps, or the process is stopped. Late timers then run before what the network brought. */
   sleep(millis: number): void {
     this.#now += millis;
+    for (const timer of this.#timers) if (!timer.isPage) timer.at = Math.max(timer.at, this.#now + 50);
   }
 
   /** Advances until a condition holds. */
