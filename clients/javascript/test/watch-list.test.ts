@@ -76,7 +76,10 @@ test("a user whose watch ends before the first cursor of a connection can't be r
   list.onDisconnected();
   list.watch(["a"]);
   list.onConnected();
-  expect([list.next(4), list.next(5)].map(sinceOf)).toEqual(["old", undefined]);
+  expect([list.next(4), list.next(5)]).toEqual([
+    { type: "watch", id: 4, userIds: ["b"], since: "old" },
+    { type: "watch", id: 5, userIds: ["a"] },
+  ]);
 });
 
 test("what a connection did not complete is not covered by its cursor", () => {
