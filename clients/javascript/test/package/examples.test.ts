@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { transform } from "esbuild";
-import { act, createElement, type ComponentType } from "react";
+import { createElement, type ComponentType } from "react";
 import { createRoot } from "react-dom/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -55,20 +55,14 @@ test("the example of Node.js", async () => {
 test("the example of React", async () => {
   const { code } = await transform(blocks("jsx")[0] ?? "", { loader: "jsx", jsx: "automatic" });
   writeFileSync(`${DIRECTORY}/in-react.mjs`, code);
-  const globals = { WebSocket, fetchToken: () => "token", IS_REACT_ACT_ENVIRONMENT: true };
+  const globals = { WebSocket, fetchToken: () => "token" };
   Object.assign(globalThis, globals);
   const { App } = (await import(`${process.cwd()}/${DIRECTORY}/in-react.mjs`)) as { App: ComponentType };
   const container = document.createElement("div");
   const root = createRoot(container);
-  await act(() => {
-    root.render(createElement(App));
-    return Promise.resolve();
-  });
-  await expect.poll(() => act(() => Promise.resolve(container.innerHTML))).toContain('<span class="ONLINE">bob</span><p>2 here</p>');
-  await act(() => {
-    root.unmount();
-    return Promise.resolve();
-  });
+  root.render(createElement(App));
+  await expect.poll(() => container.innerHTML).toContain('<span class="ONLINE">bob</span><p>2 here</p>');
+  root.unmount();
 });
 
 test("the example of a gateway", async () => {
