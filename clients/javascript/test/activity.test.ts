@@ -1,0 +1,176 @@
+import { describe, expect, test } from "vitest";
+import { FakeServer } from "./fake/server.ts";
+import { pageEnvironment } from "./fake/environment.ts";
+import { FakeTime } from "./fake/time.ts";
+import { live, type Setup } from "./harness.ts";
+
+const IDLE_AFTER_MS = 300_000;
+
+/** What was reported, as `active` or `idle`. */
+const reports = ({ server }: Setup) => server.messages("activity").map(({ idle }) => (idle ? "idle" : "active"));
+
+async function reconnect(setup: Setup): Promise<void> {
+  const { time, server, socket, status } = setup;
+  socket().goodbye(4001, "expired", 0);
+  await time.until(() => server.connections.size === 0);
+  await time.advance(20);
+  await time.until(() => status() === "live");
+  await time.advance(20);
+}
+
+describe("activity", () => {
+  test("opening a visible page is activity", async () => {
+    const setup = await live();
+    await setup.time.advance(20);
+    expect(reports(setup)).toEqual(["active"]);
+  });
+
+  test("a page opened in the background is idle until it is seen", async () => {
+    const time = new FakeTime();
+    const server = new FakeServer(time);
+    const env = pageEnvironment(time, server);
+    env.document.visibilityState = "hidden";
+    const setup = await live({ server, env });
+    await time.advance(20);
+    expect(reports(setup)).toEqual(["idle"]);
+    env.document.visibilityState = "visible";
+    env.document.dispatch("visibilitychange");
+    await time.advance(20);
+    expect(reports(setup)).toEqual(["idle", "active"]);
+  });
+
+  test("inputs are reported every 30 s at most", async () => {
+    const setup = await live();
+    for (let moves = 0; moves < 3000; moves += 1) {
+      setup.env.document.dispatch("pointermove");
+      await setup.time.advance(50);
+    }
+    const times = setup.server.received.filter(({ message }) => message.type === "activity").map(({ at }) => at);
+    expect(times.length).toBe(5);
+    for (const [index, at] of times.entries()) if (index > 0) expect(at - (times[index - 1] ?? 0)).toBeGreaterThanOrEqual(30_000);
+  });
+
+  test("an untouched visible page is idle after the time, counted from the last input", async () => {
+    const setup = await live();
+    await setup.time.advance(17_000);
+    setup.env.document.dispatch("keydown");
+    await setup.time.advance(IDLE_AFTER_MS - 50);
+    expect(reports(setup)).toEqual(["active"]);
+    await setup.time.advance(100);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+    await setup.time.advance(IDLE_AFTER_MS * 3);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+    setup.env.document.dispatch("keydown");
+    await setup.time.advance(20);
+    expect(reports(setup)).toEqual(["active", "idle", "active"]);
+  });
+
+  test("is idle in time although tokens expire every 5 s, and no reconnect is activity", async () => {
+    const setup = await live();
+    for (let second = 0; second < 400; second += 5) {
+      await setup.time.advance(4900);
+      await reconnect(setup);
+    }
+    const made = setup.server.received.filter(({ message }) => message.type === "activity");
+    expect(made.filter(({ message }) => !("idle" in message)).length).toBe(1);
+    const idleAt = made.find(({ message }) => "idle" in message)?.at ?? 0;
+    expect(idleAt - 1000).toBeGreaterThanOrEqual(IDLE_AFTER_MS);
+    expect(idleAt - 1000).toBeLessThan(IDLE_AFTER_MS + 50);
+  });
+
+  test("who is away says so at once after each reconnect", async () => {
+    const setup = await live();
+    await setup.time.advance(IDLE_AFTER_MS + 100);
+    for (let times = 0; times < 3; times += 1) await reconnect(setup);
+    expect(reports(setup)).toEqual(["active", "idle", "idle", "idle", "idle"]);
+    const types = setup.server.received.map(({ message }) => message.type);
+    expect(types.slice(-2)).toEqual(["resume", "activity"]);
+  });
+
+  test("an input while disconnected is reported after the reconnect, unless it is long ago", async () => {
+    for (const [waitMs, expected] of [[10_000, ["active", "active"]], [40_000, ["active"]]] as const) {
+      const setup = await live();
+      await setup.time.advance(60_000);
+      setup.server.isDown = true;
+      setup.socket().end(1006);
+      await setup.time.advance(100);
+      setup.env.document.dispatch("keydown");
+      await setup.time.advance(waitMs);
+      setup.server.isDown = false;
+      await setup.time.until(() => setup.status() === "live");
+      expect(reports(setup)).toEqual(expected);
+    }
+  });
+
+  test("after a reconnect the user is active beside an idle device if the last input is recent enough", async () => {
+    const setup = await live();
+    await setup.time.advance(100_000);
+    await reconnect(setup);
+    expect(reports(setup)).toEqual(["active"]);
+    setup.server.set("me", { status: "IDLE" });
+    await setup.time.advance(50);
+    expect(reports(setup)).toEqual(["active", "active"]);
+  });
+
+  test("a custom status IDLE is not taken for idleness", async () => {
+    const setup = await live();
+    await setup.time.advance(100_000);
+    await reconnect(setup);
+    setup.server.set("me", { status: "IDLE", customStatus: "IDLE" });
+    await setup.time.advance(50);
+    expect(reports(setup)).toEqual(["active"]);
+  });
+
+  test("a server that calls the user idle earlier is believed until the next input", async () => {
+    const setup = await live();
+    await setup.time.advance(60_000);
+    setup.server.set("me", { status: "IDLE" });
+    await setup.time.advance(50);
+    await reconnect(setup);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+    setup.env.document.dispatch("keydown");
+    await setup.time.advance(50);
+    expect(reports(setup)).toEqual(["active", "idle", "active"]);
+  });
+
+  test("a storm of visibility changes is one report", async () => {
+    const setup = await live();
+    for (let turn = 0; turn < 500; turn += 1) {
+      setup.env.document.visibilityState = turn % 2 ? "visible" : "hidden";
+      setup.env.document.dispatch("visibilitychange");
+      await setup.time.advance(20);
+    }
+    expect(reports(setup)).toEqual(["active"]);
+  });
+
+  test("hiding the page is no input", async () => {
+    const setup = await live();
+    await setup.time.advance(200_000);
+    setup.env.document.visibilityState = "hidden";
+    setup.env.document.dispatch("visibilitychange");
+    await setup.time.advance(100_500);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+  });
+
+  test("throttled timers make the user idle a minute late at most", async () => {
+    const setup = await live();
+    setup.time.throttleMs = 60_000;
+    await setup.time.advance(IDLE_AFTER_MS + 61_000);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+  });
+
+  test("outside of a page nothing is reported unless the application says so", async () => {
+    const setup = await live({ isNode: true });
+    await setup.time.advance(IDLE_AFTER_MS * 2);
+    expect(reports(setup)).toEqual([]);
+    setup.client.reportActivity();
+    await setup.time.advance(IDLE_AFTER_MS + 100);
+    expect(reports(setup)).toEqual(["active", "idle"]);
+  });
+
+  test("idleness can be switched off", async () => {
+    const setup = await live({ idleAfterMs: Infinity });
+    await setup.time.advance(IDLE_AFTER_MS * 10);
+    expect(reports(setup)).toEqual(["active"]);
+  });
+});
