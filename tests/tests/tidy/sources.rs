@@ -83,7 +83,9 @@ fn collect(dir: &Path, wanted: &str, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-        if path.is_dir() && !path.ends_with("target") && !is_hidden {
+        // What was built or installed.
+        let is_made = path.ends_with("target") || path.ends_with("node_modules");
+        if path.is_dir() && !is_made && !is_hidden {
             collect(&path, wanted, files);
         } else if path.extension().is_some_and(|extension| extension == wanted) {
             files.push(path);
