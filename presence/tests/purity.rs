@@ -24,8 +24,10 @@ const BANNED: [(&str, &str); 15] = [
     ("std::thread", "no threads"),
 ];
 
-/// The whole of `[dependencies]`: serde and little else.
-const DEPENDENCIES: [&str; 4] = ["serde", "serde_json", "jiff", "thiserror"];
+/// The whole of `[dependencies]`: serde and little else. [`OPTIONAL`] are there with a feature alone.
+const DEPENDENCIES: [&str; 5] = ["serde", "serde_json", "jiff", "thiserror", "utoipa"];
+/// Schemas of the wire types, for the daemon's description of its API.
+const OPTIONAL: [&str; 1] = ["utoipa"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,7 +75,13 @@ fn the_manifest_has_only_the_listed_dependencies() {
     let sections: Vec<&str> = manifest.lines().filter(|line| line.starts_with('[')).collect();
     assert_eq!(
         sections,
-        ["[package]", "[dependencies]", "[dev-dependencies]", "[lints]"]
+        [
+            "[package]",
+            "[features]",
+            "[dependencies]",
+            "[dev-dependencies]",
+            "[lints]"
+        ]
     );
     let listed = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
     let listed = listed.take_while(|line| !line.starts_with('['));
@@ -81,6 +89,15 @@ fn the_manifest_has_only_the_listed_dependencies() {
         .filter_map(|line| line.split(['.', ' ', '=']).next().filter(|name| !name.is_empty()))
         .collect();
     assert_eq!(names, DEPENDENCIES);
+    let is_optional = |name: &&str| manifest.contains(&format!("{name} = {{ workspace = true, optional = true }}"));
+    let optional: Vec<&str> = names.into_iter().filter(is_optional).collect();
+    assert_eq!(optional, OPTIONAL);
+    let features = manifest.lines().filter(|line| line.contains(" = ["));
+    assert_eq!(
+        features.collect::<Vec<_>>(),
+        [r#"openapi = ["dep:utoipa"]"#],
+        "none by default"
+    );
     let workspace = std::fs::read_to_string(root().join("../Cargo.toml")).unwrap();
     let jiff = workspace.lines().find(|line| line.starts_with("jiff")).unwrap();
     assert!(
