@@ -2,8 +2,8 @@
 
 import { Election } from "./election.ts";
 import type { ChannelLike, LocksLike } from "./environment.ts";
-import type { Link, LinkStart } from "./link.ts";
-import type { CustomStatus, OwnRecord } from "./protocol.ts";
+import { ForwardingLink } from "./forwarding-link.ts";
+import type { LinkStart } from "./link.ts";
 import { TabFollower } from "./tab-follower.ts";
 import { TabLeader } from "./tab-leader.ts";
 import type { FollowerMessage, LeaderMessage, TabMessage } from "./tab-messages.ts";
@@ -15,19 +15,16 @@ export interface TabGroupStart extends LinkStart {
   readonly openChannel: (name: string) => ChannelLike;
 }
 
-export class TabGroup implements Link {
+export class TabGroup extends ForwardingLink<TabLeader | TabFollower> {
   readonly #start: TabGroupStart;
   readonly #tabId: string;
   readonly #election: Election;
   #channel: ChannelLike | undefined;
-  #link: TabLeader | TabFollower | undefined;
   #sessionId: string | undefined;
-  /** The last input in this tab or, as far as it was told, another. */
-  #inputAt: number | undefined;
 
   constructor(start: TabGroupStart) {
+    super(start.options.inputAt);
     this.#start = start;
-    this.#inputAt = start.options.inputAt;
     this.#tabId = start.env.random().toString(36).slice(2) + start.env.now().toString(36);
     this.#election = new Election(start.locks, start.name, {
       onElected: () => {
@@ -40,12 +37,8 @@ export class TabGroup implements Link {
     });
   }
 
-  get isOpen(): boolean {
-    return this.#link?.isOpen ?? false;
-  }
-
   open(): void {
-    if (this.#link) return;
+    if (this.target) return;
     this.#channel = this.#start.openChannel(this.#start.name);
     this.#channel.onmessage = (event) => {
       this.#receive(event.data as TabMessage);
@@ -54,49 +47,27 @@ export class TabGroup implements Link {
     this.#election.stand();
   }
 
-  watch(userIds: Iterable<string>): void {
-    this.#link?.watch(userIds);
-  }
-
-  unwatch(userIds: Iterable<string>): void {
-    this.#link?.unwatch(userIds);
-  }
-
-  onInput(at: number): void {
-    this.#inputAt = at;
-    this.#link?.onInput(at);
-  }
-
-  wake(): void {
-    this.#link?.wake();
-  }
-
-  setStatus(customStatus: CustomStatus): Promise<OwnRecord> {
-    // An open link is one that exists: the client asks before.
-    return (this.#link as Link).setStatus(customStatus);
-  }
-
   /** Another tab shall have the connection. Without another one it stays open. */
-  onFreeze(): void {
-    if (this.#link instanceof TabLeader && this.#link.hasFollowers) this.#follow();
-    this.#link?.onFreeze();
+  override onFreeze(): void {
+    if (this.target instanceof TabLeader && this.target.hasFollowers) this.#follow();
+    this.target?.onFreeze();
     this.#election.withdraw();
   }
 
-  onResume(): void {
+  override onResume(): void {
     this.#election.stand();
-    this.#link?.onResume();
+    this.target?.onResume();
   }
 
-  onHide(isKept: boolean): void {
+  override onHide(isKept: boolean): void {
     if (isKept) this.close(false);
-    else this.#link?.onHide(false);
+    else this.target?.onHide(false);
   }
 
   close(isSignOut: boolean): void {
-    this.#sessionId = this.#link?.sessionId;
-    this.#link?.close(isSignOut);
-    this.#link = undefined;
+    this.#sessionId = this.target?.sessionId;
+    this.target?.close(isSignOut);
+    this.target = undefined;
     this.#election.withdraw();
     this.#channel?.close();
     this.#channel = undefined;
@@ -104,37 +75,37 @@ export class TabGroup implements Link {
 
   #receive(message: TabMessage): void {
     if (message.to !== undefined && message.to !== this.#tabId) return;
-    if (message.type === "input") this.#inputAt = this.#start.env.now();
+    if (message.type === "input") this.inputAt = this.#start.env.now();
     // Another tab was elected while this one was frozen.
-    if (message.type === "lead" && this.#link instanceof TabLeader) this.#follow();
-    else this.#link?.receive(message);
+    if (message.type === "lead" && this.target instanceof TabLeader) this.#follow();
+    else this.target?.receive(message);
   }
 
   #lead(): void {
-    if (this.#link instanceof TabLeader) return; // elected again, after it was frozen
+    if (this.target instanceof TabLeader) return; // elected again, after it was frozen
     const continues = this.#leave();
-    this.#link = new TabLeader(this.#start, { ...this.#start.options, inputAt: this.#inputAt, continues }, this.#post);
-    this.#link.open();
+    this.target = new TabLeader(this.#start, { ...this.#start.options, inputAt: this.inputAt, continues }, this.#post);
+    this.target.open();
   }
 
   #follow(): void {
     const sessionId = this.#leave();
-    this.#link = new TabFollower({
+    this.target = new TabFollower({
       ...this.#start,
       sessionId,
-      getInputAt: () => this.#inputAt,
+      getInputAt: () => this.inputAt,
       post: this.#post,
       onSilence: () => {
         this.#election.seize();
       },
     });
-    this.#link.open();
+    this.target.open();
   }
 
   /** Returns the session of the link that is left. */
   #leave(): string | undefined {
-    const sessionId = this.#link?.sessionId ?? this.#sessionId;
-    this.#link?.close(false);
+    const sessionId = this.target?.sessionId ?? this.#sessionId;
+    this.target?.close(false);
     return sessionId;
   }
 

@@ -2,6 +2,7 @@
 
 import { Deadline } from "./deadline.ts";
 import { PresenceError } from "./errors.ts";
+import { ForwardingLink } from "./forwarding-link.ts";
 import type { Link, LinkOptions, LinkStart, TabSharing } from "./link.ts";
 import { backoff } from "./reconnect.ts";
 import { TabGroup } from "./tab-group.ts";
@@ -32,66 +33,29 @@ export function shareTabs({ userId }: ShareTabsOptions = {}): TabSharing {
 }
 
 /** Learns from a token whose tabs these are, before it joins them: another tab of this browser may have another user. */
-class IdentifiedLink implements Link {
+class IdentifiedLink extends ForwardingLink<Link> {
   readonly #start: LinkStart;
   readonly #makeGroup: (userId: string, options: LinkOptions) => Link;
   readonly #deadline: Deadline;
-  #link: Link | undefined;
-  #inputAt: number | undefined;
   /** Grows when what is under way is void. */
   #attempt = 0;
 
   constructor(start: LinkStart, makeGroup: (userId: string, options: LinkOptions) => Link) {
+    super(start.options.inputAt);
     this.#start = start;
     this.#makeGroup = makeGroup;
     this.#deadline = new Deadline(start.env);
-    this.#inputAt = start.options.inputAt;
-  }
-
-  get isOpen(): boolean {
-    return this.#link?.isOpen ?? false;
   }
 
   open(): void {
-    if (this.#link) this.#link.open();
+    if (this.target) this.target.open();
     else void this.#identify(0);
   }
-
-  watch(userIds: Iterable<string>): void {
-    this.#link?.watch(userIds);
-  }
-
-  unwatch(userIds: Iterable<string>): void {
-    this.#link?.unwatch(userIds);
-  }
-
-  onInput(at: number): void {
-    this.#inputAt = at;
-    this.#link?.onInput(at);
-  }
-
-  wake(): void {
-    this.#link?.wake();
-  }
-
-  onFreeze(): void {
-    this.#link?.onFreeze();
-  }
-
-  onResume(): void {
-    this.#link?.onResume();
-  }
-
-  onHide(isKept: boolean): void {
-    this.#link?.onHide(isKept);
-  }
-
-  setStatus: Link["setStatus"] = (customStatus) => (this.#link as Link).setStatus(customStatus);
 
   close(isSignOut: boolean): void {
     this.#attempt += 1;
     this.#deadline.clear();
-    this.#link?.close(isSignOut);
+    this.target?.close(isSignOut);
   }
 
   async #identify(failures: number): Promise<void> {
@@ -118,10 +82,10 @@ class IdentifiedLink implements Link {
       unused = undefined;
       return first ?? options.getToken();
     };
-    const joined = { ...options, getToken, inputAt: this.#inputAt };
+    const joined = { ...options, getToken, inputAt: this.inputAt };
     const userId = userOfToken(token);
-    this.#link = userId === undefined ? openSession(joined, events) : this.#makeGroup(userId, joined);
-    if (userId === undefined) this.#link.watch(this.#start.userIds);
-    this.#link.open();
+    this.target = userId === undefined ? openSession(joined, events) : this.#makeGroup(userId, joined);
+    if (userId === undefined) this.target.watch(this.#start.userIds);
+    this.target.open();
   }
 }
