@@ -266,8 +266,14 @@ fn announce(address: SocketAddr, config: &Config, data_dir: &Arc<DataDir>) {
     // stdout may be closed.
     let _ = writeln!(out, "presenced listening on http://{address}");
     let _ = writeln!(out, "data in {}", config.data_dir.display());
+    if config.demo {
+        let _ = writeln!(out, "demonstration at http://{address}/demo");
+    }
     let _ = out.flush();
     warn_if_exposed(config);
+    if config.demo {
+        tracing::warn!("--demo is set: on the page /demo anybody on this machine can be any user");
+    }
     tracing::info!(%address, data_dir = ?config.data_dir, version = env!("CARGO_PKG_VERSION"), "accepting");
 }
 

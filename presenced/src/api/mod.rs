@@ -125,6 +125,12 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape_metrics)),
         MetricsAt::OwnListener => router,
     };
+    let router = match state.auth.has_demo() {
+        true => router
+            .route(routes::DEMO, get(handlers::get_demo))
+            .route(routes::DEMO_TOKEN, post(handlers::make_demo_token)),
+        false => router,
+    };
     let ws = ws.layer(from_fn_with_state(Arc::clone(&state), middleware::limit_handshakes));
     router
         .with_state(Arc::clone(&state))

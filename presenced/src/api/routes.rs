@@ -18,6 +18,9 @@ pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
 pub(super) const OPENAPI: &str = "/openapi.json";
 pub(super) const WS: &str = "/ws";
+/// The demonstration page, and its tokens: no part of the API, so neither counted nor documented as calls.
+pub(super) const DEMO: &str = "/demo";
+pub(super) const DEMO_TOKEN: &str = "/demo/token";
 
 const ALL: [&str; 18] = [
     CUSTOM_STATUS,

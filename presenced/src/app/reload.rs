@@ -15,7 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::Signal;
 
-use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::auth::{Auth, AuthOptions, DemoKey, JwtKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, Outcome};
 use crate::data_dir::{DataDir, IfMissing};
@@ -165,6 +165,12 @@ pub(super) fn auth_options(
     let (path, key) = key.map_err(|error| error.of_setting(key_setting))?;
     let jwt =
         JwtKey::from_file_text(&key).with_context(|| format!("{key_setting}: {path:?} is not a valid JWT key"))?;
+    let foreign =
+        || format!("--demo lets anybody be any user: it needs the key that presenced made, and {path:?} is another");
+    let demo = match config.demo {
+        true => Some(DemoKey::from_generated(&key).with_context(foreign)?),
+        false => None,
+    };
     Ok(AuthOptions {
         secrets,
         jwt,
@@ -173,5 +179,6 @@ pub(super) fn auth_options(
         trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,
+        demo,
     })
 }

@@ -8,6 +8,9 @@ use axum::http::{HeaderMap, header};
 use super::origin::{Host, Origin, host_and_port, is_host_value};
 use super::{AuthError, Given, forbidden, invalid_header};
 
+/// The port of a `Host` that names none.
+const HTTP_PORT: u16 = 80;
+
 /// Allowed origins and host names.
 pub(super) struct Pages {
     /// The origins that the operator named.
@@ -88,6 +91,16 @@ impl Pages {
             _ => Err(forbidden(
                 "origin not allowed: the operator can add it with --allowed-origin",
             )),
+        }
+    }
+
+    /// Checks that a page of this server's address calls, and that it calls where it is from.
+    pub(super) fn check_own_page(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+        let host = host_of(headers)?.and_then(|host| host_and_port(host).ok());
+        let from = host.map(|(host, port)| Origin::http(host, port.unwrap_or(HTTP_PORT)));
+        match self.check_origin(headers)? {
+            Some(origin) if self.own.contains(&origin) && from.as_ref() == Some(&origin) => Ok(()),
+            _ => Err(forbidden("only a page of this server may call")),
         }
     }
 

@@ -3,6 +3,7 @@
 //! counts failures (`server::admission` does) or authorizes calls (`api::caller` does).
 
 mod allowed_origins;
+mod demo;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod forwarded;
@@ -31,6 +32,7 @@ use self::secrets::Secrets;
 use crate::percent::{self, Plus};
 use crate::revocation::Revocation;
 
+pub(crate) use self::demo::DemoKey;
 pub(crate) use self::jwt::JwtKey;
 pub(crate) use self::node_token::NodeRequest;
 pub(crate) use self::origin::{Host, Origin};
@@ -59,6 +61,8 @@ pub(crate) struct AuthOptions {
     /// Origins of pages that may call, besides those of the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
     pub(crate) listen: SocketAddr,
+    /// Makes tokens for the demonstration page, if there is one.
+    pub(crate) demo: Option<DemoKey>,
 }
 
 /// An authenticated caller: internal, a user, or internal on behalf of a user.
@@ -130,6 +134,7 @@ struct Checks {
     tokens: Tokens,
     proxies: Proxies,
     pages: Pages,
+    demo: Option<DemoKey>,
 }
 
 /// A header that may be given once.
@@ -319,6 +324,7 @@ impl Checks {
             tokens: Tokens::new(options.jwt, options.jwt_issuer, options.jwt_audience),
             proxies: Proxies::new(options.trusted_proxies),
             pages: Pages::new(options.allowed_origins, options.listen),
+            demo: options.demo,
         }
     }
 

@@ -129,7 +129,7 @@ impl Proxies {
 }
 
 /// Whether there is one of the headers that proxies add.
-fn passed_a_proxy(headers: &HeaderMap) -> bool {
+pub(super) fn passed_a_proxy(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         name == header::FORWARDED
             || name == header::VIA

@@ -2,6 +2,7 @@
 //! parsed result. Nothing here opens a socket or creates a file.
 
 mod cluster;
+mod demo;
 mod documents;
 mod import;
 pub(crate) mod limits;
@@ -99,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// Allows addresses other than loopback without TLS or a trusted proxy.
     pub(crate) insecure: bool,
+    /// Serves the demonstration page, on which anybody can be any user.
+    pub(crate) demo: bool,
     /// The texts of the settings that were given, to tell on a reload which of them differ.
     given: BTreeMap<&'static str, Vec<String>>,
 }
@@ -193,6 +196,7 @@ impl Config {
                 "--database-password-file is of no use without a PostgreSQL database: name one with --database postgres://…",
             );
         }
+        demo::check(self)?;
         self.cluster.check(|name| settings::is_changed(&self.given, name))?;
         let may_be_open = self.trusted_proxies.has_named() || self.insecure;
         let open = self.open_listeners().find(|_| !may_be_open);

@@ -129,6 +129,7 @@ fn blank() -> Config {
         log_format: LogFormat::Text,
         log_level: tracing::Level::INFO,
         insecure: false,
+        demo: false,
         given: BTreeMap::new(),
     }
 }
@@ -288,6 +289,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(ACCESS, Many, "trusted-proxy", "CIDR", "loopback", "Proxies whose x-user-id and X-Forwarded-For headers are trusted; an empty value trusts nobody. loopback is this machine, unless a header shows that a proxy is in between", |c, t| c.trusted_proxies = proxies(t)?),
     row!(ACCESS, Many, "allowed-origin", "ORIGIN", "", "Origins of web pages that may open a WebSocket and use a user's REST calls [default: the bound address]", |c, t| c.allowed_origins = origins(t)?),
     row!(ACCESS, Switch, "insecure", "", "", "Listen on a non-loopback address without TLS and without --trusted-proxy", |c, t| c.insecure = switch(t)?),
+    row!(ACCESS, Switch, "demo", "", "", "Serve a demonstration page at /demo, on which anybody on this machine can be any user; only on loopback, with the generated JWT key, on a node that is alone", |c, t| c.demo = switch(t)?),
     row!(TIME, One, "grace", "TIME", "5s", "How long a lost session still counts", |c, t| c.timers.grace = duration(only(t)?)?),
     row!(TIME, One, "restart-grace", "TIME", "30s", "How long sessions still count after a restart of the daemon", |c, t| c.timers.restart_grace = duration(only(t)?)?),
     row!(TIME, One, "idle-after", "TIME", "300s", "How long after its last report of activity a connection becomes idle", |c, t| c.timers.idle_after = nonzero_duration(only(t)?)?),

@@ -23,6 +23,7 @@ mod custom_status;
 mod data_directory;
 mod database_lock;
 mod delivery;
+mod demo;
 mod drain;
 mod end_to_end;
 mod faults;

@@ -1,5 +1,7 @@
 //! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
+mod demo_page;
+mod demo_token;
 mod drain_node;
 mod end_reports;
 mod explain;
@@ -24,6 +26,8 @@ use axum::response::Response;
 use presence::wire::record::Record;
 use presence::wire::rest::RecordResponse;
 
+pub(super) use demo_page::get_demo;
+pub(super) use demo_token::make_demo_token;
 pub(super) use drain_node::{cancel_drain, drain_node};
 pub(super) use end_reports::end_reports;
 pub(super) use explain::explain;

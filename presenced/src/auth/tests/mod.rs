@@ -2,6 +2,7 @@
 
 mod allowed_origins;
 mod callers;
+mod demo;
 mod keys;
 mod proxies;
 mod reload;

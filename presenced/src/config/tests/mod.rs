@@ -62,7 +62,7 @@ fn other_value(name: &str) -> &'static str {
         "allowed-origin" => "https://chat.example.org",
         "log-format" => "json",
         "log-level" => "debug",
-        "insecure" => "true",
+        "insecure" | "demo" => "true",
         "ping-timeout" => "9s",
         "idle-after" => "301s",
         "restart-grace" => "31s",

@@ -81,6 +81,7 @@ fn auth() -> Auth {
         trusted_proxies: TrustedProxies::Named(vec!["127.0.0.0/8".parse().expect("a network")]),
         allowed_origins: Vec::new(),
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
+        demo: None,
     })
 }
 
