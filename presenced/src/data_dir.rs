@@ -14,6 +14,8 @@ use crate::files::{FileLock, Holder, LockError, open_regular};
 
 /// Random bytes in a new secret.
 const SECRET_BYTES: usize = 32;
+/// How a key for users' tokens begins that the daemon made: an operator's own may be as many random digits.
+const GENERATED_KEY: &str = "generated-by-presenced-";
 /// Shortest secret accepted, in bytes.
 const SECRET_MIN_BYTES: usize = 16;
 /// Longest key or secret file, in bytes: an RSA key of 8192 bits has 1.5 KiB. A longer one is an error, because half of a
@@ -93,7 +95,7 @@ impl DataDir {
 
     /// The internal secrets: of `file`, or of the directory's own file.
     pub(crate) fn secrets(&self, file: Option<&Path>, if_missing: IfMissing) -> Result<Vec<Vec<u8>>, DataDirError> {
-        let (path, bytes) = self.own_or(file, "secret", if_missing)?;
+        let (path, bytes) = self.own_or(file, "secret", if_missing, "")?;
         check_private(&path)?;
         let invalid = |what| DataDirError::Invalid {
             path: path.clone(),
@@ -127,7 +129,7 @@ impl DataDir {
         file: Option<&Path>,
         if_missing: IfMissing,
     ) -> Result<(PathBuf, Vec<u8>), DataDirError> {
-        let (path, bytes) = self.own_or(file, "jwt-key", if_missing)?;
+        let (path, bytes) = self.own_or(file, "jwt-key", if_missing, GENERATED_KEY)?;
         if !bytes.trim_ascii_start().starts_with(b"-----BEGIN PUBLIC KEY-----") {
             check_private(&path)?;
         }
@@ -154,12 +156,13 @@ impl DataDir {
         file: Option<&Path>,
         name: &str,
         if_missing: IfMissing,
+        prefix: &str,
     ) -> Result<(PathBuf, Vec<u8>), DataDirError> {
         let may_create = file.is_none() && if_missing == IfMissing::Create;
         let path = file.map_or_else(|| self.path.join(name), Path::to_owned);
         match read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
-                let secret = new_secret().map_err(|source| at(&path, source))?;
+                let secret = new_secret(prefix).map_err(|source| at(&path, source))?;
                 replace(&path, secret.as_bytes()).map_err(|source| at(&path, source))?;
                 tracing::info!(file = ?path, "created a secret");
                 Ok((path, secret.into_bytes()))
@@ -251,11 +254,16 @@ fn check_private(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-fn new_secret() -> io::Result<String> {
+/// Whether this is a key for users' tokens that the daemon made itself: nobody else begins one so.
+pub(crate) fn is_generated_key(key: &[u8]) -> bool {
+    key.starts_with(GENERATED_KEY.as_bytes())
+}
+
+fn new_secret(prefix: &str) -> io::Result<String> {
     let mut bytes = [0; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::from)?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(hex + "\n")
+    Ok(format!("{prefix}{hex}\n"))
 }
 
 /// Replaces a file atomically.

@@ -18,7 +18,7 @@ use tokio::signal::unix::Signal;
 use crate::auth::{Auth, AuthOptions, DemoKey, JwtKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, Outcome};
-use crate::data_dir::{DataDir, IfMissing};
+use crate::data_dir::{self, DataDir, IfMissing};
 use crate::engine::Engine;
 use crate::error_text::ErrorText;
 use crate::logging::LogLevel;
@@ -165,12 +165,12 @@ pub(super) fn auth_options(
     let (path, key) = key.map_err(|error| error.of_setting(key_setting))?;
     let jwt =
         JwtKey::from_file_text(&key).with_context(|| format!("{key_setting}: {path:?} is not a valid JWT key"))?;
-    let foreign =
-        || format!("--demo lets anybody be any user: it needs the key that presenced made, and {path:?} is another");
-    let demo = match config.demo {
-        true => Some(DemoKey::from_generated(&key).with_context(foreign)?),
-        false => None,
-    };
+    anyhow::ensure!(
+        !config.demo || data_dir::is_generated_key(&key),
+        "--demo lets anybody be any user: it needs the key that presenced made, and {path:?} is another; \
+         start it with a --data-dir of its own"
+    );
+    let demo = config.demo.then(|| DemoKey::new(&key));
     Ok(AuthOptions {
         secrets,
         jwt,

@@ -15,20 +15,15 @@ use super::{Auth, AuthError, forbidden, proxies};
 /// A page asks for a new one at each connection, and a connection ends with its token: after this the page shows that it
 /// reconnects without anybody noticing.
 const TOKEN_VALID: Duration = Duration::from_secs(300);
-/// The digits of a key that the daemon made: 32 bytes in hexadecimal.
-const GENERATED_DIGITS: usize = 64;
 const HEADER: &[u8] = br#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// A key that signs tokens.
 pub(crate) struct DemoKey(hmac::Key);
 
 impl DemoKey {
-    /// The key in a `jwt-key` file; none if it does not look like one that the daemon made.
-    pub(crate) fn from_generated(text: &[u8]) -> Option<Self> {
-        let secret = text.trim_ascii();
-        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let is_generated = secret.len() == GENERATED_DIGITS && secret.iter().all(is_digit);
-        is_generated.then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
+    /// The key in a `jwt-key` file, which the caller has found to be one that the daemon made.
+    pub(crate) fn new(text: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, text.trim_ascii()))
     }
 
     fn token(&self, user: &UserId, now: SystemWall) -> String {

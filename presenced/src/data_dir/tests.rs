@@ -113,6 +113,23 @@ fn a_missing_file_is_made_at_a_start_and_never_by_a_reload() {
 }
 
 #[test]
+fn a_generated_key_is_known_from_one_of_the_operator() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = DataDir::open(root.path()).expect("a data directory");
+    let (path, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
+    assert!(is_generated_key(&key));
+    for text in [
+        &key["generated-by-presenced-".len()..],
+        b"",
+        b"-----BEGIN PUBLIC KEY-----\n",
+    ] {
+        std::fs::write(&path, text).expect("written");
+        let (_, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
+        assert!(!is_generated_key(&key), "{}", text.escape_ascii());
+    }
+}
+
+#[test]
 fn a_secret_that_others_can_read_is_an_error_with_the_remedy() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = DataDir::open(root.path()).expect("a data directory");

@@ -173,7 +173,8 @@ async fn the_demo_needs_the_key_that_the_daemon_made() {
     let generated = daemon.jwt_key();
     let key = daemon.file("jwt-key");
     std::fs::remove_file(&key).unwrap();
-    write_private(&key, "a secret of an application, longer than sixteen bytes");
+    // As `openssl rand -hex 32` prints it.
+    write_private(&key, &format!("{}\n", "0123456789abcdef".repeat(4)));
     daemon.process().hang_up();
     wait_until("the reload fails", async || {
         daemon.log().contains("the reload failed").then_some(())
