@@ -116,11 +116,12 @@ impl Connection {
         self.known = Known::Active;
     }
 
-    /// The client says that the user went away. Saying so again is nothing new.
-    pub(crate) fn set_away(&mut self, now: Mono) {
+    /// The client says that the user went away, having done something for the last time at `last`, if it says when. Saying so
+    /// again is nothing new.
+    pub(crate) fn set_away(&mut self, now: Mono, last: Option<Wall>) {
+        self.last = self.active().max(last);
         if self.known != Known::Away {
             self.until = Some(now);
-            self.last = self.active();
             self.known = Known::Away;
         }
     }

@@ -187,20 +187,25 @@ impl Sessions {
         }
     }
 
-    /// The client reported activity.
-    pub fn handle_activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
-        let until = now.mono.after(timers.idle_after);
+    /// The client reported activity, which was so long ago. If that is too long, it is idle already.
+    pub fn handle_activity(&mut self, now: Now, id: SessionId, ago: Duration, timers: &Timers) {
+        let until = now.mono.after(timers.idle_after.saturating_sub(ago));
         if let Some(connection) = self.find(id) {
+            let at = now.wall.before(ago);
             connection.heard = connection.heard.max(now.wall);
-            connection.set_active(now.wall, until);
-            self.touch(now);
+            connection.set_active(at, until);
+            connection.on_deadline(now.mono);
+            self.last_active = self.last_active.max(Some(at));
+            self.last_seen = self.last_seen.max(Some(now.wall));
         }
     }
 
-    /// The client reported that the user went away: its activity is known, and idle.
-    pub fn handle_away(&mut self, now: Now, id: SessionId) {
+    /// The client reported that the user went away: its activity is known, and idle. The last was so long ago, if it says when.
+    pub fn handle_away(&mut self, now: Now, id: SessionId, ago: Option<Duration>) {
         if let Some(connection) = self.find(id) {
-            connection.set_away(now.mono);
+            let last = ago.map(|ago| now.wall.before(ago));
+            connection.set_away(now.mono, last);
+            self.last_active = self.last_active.max(last);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::Error;
@@ -43,9 +44,15 @@ pub enum ClientMessage {
     /// `setStatus`: set the custom status of the connection's user.
     SetStatus(CustomStatus),
     /// `activity`: the user did something.
-    Activity,
+    Activity {
+        /// How long ago that was (`agoMs`); zero if absent.
+        ago: Duration,
+    },
     /// `activity` with `"idle":true`: the user went idle.
-    Away,
+    Away {
+        /// How long ago the user did something for the last time (`agoMs`), if the client says so.
+        ago: Option<Duration>,
+    },
     /// `watch`: add users to the watch list.
     Watch {
         /// The users to add.
@@ -107,6 +114,8 @@ struct Fields<'a> {
     since: Option<&'a RawValue>,
     #[serde(borrow)]
     session_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ago_ms: Option<&'a RawValue>,
 }
 
 impl Envelope {
@@ -163,8 +172,10 @@ fn parse_message(fields: &Fields<'_>, ids_max: usize) -> Result<ClientMessage, M
     match kind.as_str() {
         "setStatus" => custom_status(fields).map(ClientMessage::SetStatus),
         "activity" => match optional::<bool>(fields.idle, "idle")? {
-            Some(true) => Ok(ClientMessage::Away),
-            Some(false) | None => Ok(ClientMessage::Activity),
+            Some(true) => Ok(ClientMessage::Away { ago: ago(fields)? }),
+            Some(false) | None => Ok(ClientMessage::Activity {
+                ago: ago(fields)?.unwrap_or_default(),
+            }),
         },
         "watch" => Ok(ClientMessage::Watch {
             user_ids: user_ids(fields, ids_max)?,
@@ -243,6 +254,11 @@ impl<'de> Visitor<'de> for UserIdsVisitor {
 /// A string that is copied only if it contains escapes.
 #[derive(Deserialize)]
 struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn ago(fields: &Fields<'_>) -> Result<Option<Duration>, MessageError> {
+    let millis: Option<u64> = optional(fields.ago_ms, "agoMs")?;
+    Ok(millis.map(Duration::from_millis))
+}
 
 fn since(fields: &Fields<'_>) -> Result<Option<Cursor>, MessageError> {
     let text: Option<String> = optional(fields.since, "since")?;

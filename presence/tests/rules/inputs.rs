@@ -34,11 +34,15 @@ pub(crate) enum Input {
         nth: usize,
         of: usize,
     },
+    /// Something that the user did so long ago.
     Activity {
         nth: usize,
+        ago_millis: u64,
     },
+    /// The last thing that the user did was so long ago, if the client says so.
     Away {
         nth: usize,
+        ago_millis: Option<u64>,
     },
     /// However often, however late.
     End {
@@ -105,8 +109,22 @@ impl Input {
             37..=39 => Self::Heard { nth: which },
             40 => Self::Message { nth: which },
             41..=42 => Self::Resume { nth: which, of: length },
-            43..=51 => Self::Activity { nth: which },
-            52..=58 => Self::Away { nth: which },
+            43..=49 => Self::Activity {
+                nth: which,
+                ago_millis: 0,
+            },
+            50..=51 => Self::Activity {
+                nth: which,
+                ago_millis: pick(&LAPSES),
+            },
+            52..=56 => Self::Away {
+                nth: which,
+                ago_millis: None,
+            },
+            57..=58 => Self::Away {
+                nth: which,
+                ago_millis: Some(pick(&LAPSES)),
+            },
             59..=76 => Self::End {
                 nth: which,
                 end: ENDS[length % ENDS.len()],

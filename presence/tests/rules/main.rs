@@ -9,6 +9,7 @@ mod inputs;
 mod load;
 #[expect(dead_code, reason = "the random walk over the daemon uses some of it")]
 mod naive;
+mod past_activity;
 mod person;
 mod plain_rule;
 mod profile;

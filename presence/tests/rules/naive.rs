@@ -9,6 +9,8 @@ mod sessions;
 #[path = "naive_times.rs"]
 mod times;
 
+use std::time::Duration;
+
 use presence::{CustomStatus, EndReason, Now, Reason, ReportInput, Setter, Status, Timers, Wall};
 
 use self::sessions::{Grace, is_resume_of};
@@ -35,11 +37,15 @@ pub(crate) enum Event {
         of: Lost,
         finds_active_grace: bool,
     },
+    /// It was so long ago.
     Activity {
         id: u64,
+        ago: Duration,
     },
+    /// The last input was so long ago, if it says so.
     Away {
         id: u64,
+        ago: Option<Duration>,
     },
     End {
         id: u64,
@@ -287,8 +293,9 @@ impl Past {
             .entries
             .iter()
             .flat_map(|entry| {
-                let ttl = match entry.event {
+                let sooner = match entry.event {
                     Event::ReportEnds { at, .. } => Some(at.saturating_sub(entry.mono)),
+                    Event::Activity { ago, .. } => Some(idle_after.saturating_sub(millis(ago))),
                     _ => None,
                 };
                 let since_taken = match entry.event {
@@ -298,7 +305,7 @@ impl Past {
                 };
                 let grace = millis(self.timers.grace);
                 let restart_grace = millis(self.timers.restart_grace);
-                [Some(idle_after), Some(grace), Some(restart_grace), ttl]
+                [Some(idle_after), Some(grace), Some(restart_grace), sooner]
                     .into_iter()
                     .flatten()
                     .map(|lapse| entry.mono + lapse)

@@ -57,14 +57,16 @@ impl Past {
         let entries = &self.entries[came..count];
         let has_reported = |count: usize| {
             let mut events = entries[..count].iter().map(|entry| entry.event);
-            events.any(|event| matches!(event, Event::Activity { id: one } | Event::Away { id: one } if one == id))
+            events.any(
+                |event| matches!(event, Event::Activity { id: one, .. } | Event::Away { id: one, .. } if one == id),
+            )
         };
         if has_reported(entries.len()) {
             let away = entries
                 .iter()
-                .rposition(|entry| matches!(entry.event, Event::Away { id: one } if one == id));
+                .rposition(|entry| matches!(entry.event, Event::Away { id: one, .. } if one == id));
             let is_active = (away.unwrap_or(0)..entries.len()).any(|index| match entries[index].event {
-                Event::Activity { id: one } => one == id && mono < entries[index].mono + idle_after,
+                Event::Activity { id: one, ago } => one == id && mono + millis(ago) < entries[index].mono + idle_after,
                 Event::Preference {
                     setter: Setter::Connection(one),
                     taken,

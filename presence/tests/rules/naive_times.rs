@@ -22,8 +22,8 @@ impl Past {
                 } => (setter.actor() == Actor::User && was_present).then_some(taken.wall),
                 Event::Heard { id }
                 | Event::Message { id }
-                | Event::Activity { id }
-                | Event::Away { id }
+                | Event::Activity { id, .. }
+                | Event::Away { id, .. }
                 | Event::End {
                     id,
                     end: EndReason::Closed | EndReason::Left,
@@ -50,8 +50,10 @@ impl Past {
                     was_present,
                     ..
                 } => (setter.actor() == Actor::User && was_present).then_some(taken.wall),
-                Event::Activity { id }
-                | Event::End {
+                Event::Activity { id, ago } | Event::Away { id, ago: Some(ago) } => {
+                    self.is_open_at(index, id).then_some(entry.wall.before(ago))
+                }
+                Event::End {
                     id,
                     end: EndReason::Closed | EndReason::Left,
                 } => self.is_open_at(index, id).then_some(entry.wall),
@@ -62,7 +64,7 @@ impl Past {
                     // It never reported activity, so its last message is the last that is known of the user.
                     let reports = self.entries[..index].iter().map(|entry| entry.event);
                     let mut reports = reports.filter(|event| match event {
-                        Event::Activity { id: one } | Event::Away { id: one } => *one == id,
+                        Event::Activity { id: one, .. } | Event::Away { id: one, .. } => *one == id,
                         _ => false,
                     });
                     reports.next().is_none().then(|| self.last_message(index, id)).flatten()

@@ -82,12 +82,20 @@ impl Person {
     }
 
     pub(crate) fn activity(&mut self, now: Now, id: SessionId) {
-        self.sessions.handle_activity(now, id, &self.timers);
+        self.past_activity(now, id, Duration::ZERO);
+    }
+
+    pub(crate) fn past_activity(&mut self, now: Now, id: SessionId, ago: Duration) {
+        self.sessions.handle_activity(now, id, ago, &self.timers);
     }
 
     pub(crate) fn away(&mut self, now: Now, id: SessionId) {
+        self.away_since(now, id, None);
+    }
+
+    pub(crate) fn away_since(&mut self, now: Now, id: SessionId, ago: Option<Duration>) {
         self.heard(now, id);
-        self.sessions.handle_away(now, id);
+        self.sessions.handle_away(now, id, ago);
     }
 
     pub(crate) fn end(&mut self, now: Now, id: SessionId, end: EndReason) -> bool {

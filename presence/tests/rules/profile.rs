@@ -260,7 +260,7 @@ fn a_late_activity_of_a_session_moves_no_time_back() {
     let mut sessions = Sessions::default();
     sessions.handle_connect(at(50), SessionId(1), Duration::ZERO);
     for millis in [200, 100] {
-        sessions.handle_activity(at(millis), SessionId(1), &TIMERS);
+        sessions.handle_activity(at(millis), SessionId(1), Duration::ZERO, &TIMERS);
         let contribution = sessions.contribution();
         assert_eq!(
             (contribution.last_seen, contribution.last_active),

@@ -54,8 +54,8 @@ impl Pair {
             }
             Input::Heard { nth }
             | Input::Message { nth }
-            | Input::Activity { nth }
-            | Input::Away { nth }
+            | Input::Activity { nth, .. }
+            | Input::Away { nth, .. }
             | Input::End { nth, .. } => {
                 self.feed_connection(self.machine.name(nth), input);
             }
@@ -116,13 +116,15 @@ impl Pair {
     fn feed_connection(&mut self, id: SessionId, input: Input) {
         let now = self.now;
         let event = match input {
-            Input::Activity { .. } => {
-                self.machine.activity(now, id);
-                Event::Activity { id: id.0 }
+            Input::Activity { ago_millis, .. } => {
+                let ago = Duration::from_millis(ago_millis);
+                self.machine.past_activity(now, id, ago);
+                Event::Activity { id: id.0, ago }
             }
-            Input::Away { .. } => {
-                self.machine.away(now, id);
-                Event::Away { id: id.0 }
+            Input::Away { ago_millis, .. } => {
+                let ago = ago_millis.map(Duration::from_millis);
+                self.machine.away_since(now, id, ago);
+                Event::Away { id: id.0, ago }
             }
             Input::End { end, .. } => {
                 self.machine.end(now, id, end);

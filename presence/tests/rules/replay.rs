@@ -70,8 +70,12 @@ impl World {
                 person.connect(now);
             }
             Input::Heard { nth } => person.heard(now, person.name(nth)),
-            Input::Activity { nth } => person.activity(now, person.name(nth)),
-            Input::Away { nth } => person.away(now, person.name(nth)),
+            Input::Activity { nth, ago_millis } => {
+                person.past_activity(now, person.name(nth), Duration::from_millis(ago_millis));
+            }
+            Input::Away { nth, ago_millis } => {
+                person.away_since(now, person.name(nth), ago_millis.map(Duration::from_millis));
+            }
             Input::End { nth, end } => {
                 let was_there = person.end(now, person.name(nth), end);
                 let _ = writeln!(self.text, "  was there: {was_there}");

@@ -282,8 +282,8 @@ fn a_refused_session_gives_the_place_back_that_it_took() {
         let mut sessions = Sessions::default();
         sessions.handle_connect(at(0), lost, FOR);
         match reported {
-            Activity::Active => sessions.handle_activity(at(1), lost, &TIMERS),
-            Activity::Idle => sessions.handle_away(at(1), lost),
+            Activity::Active => sessions.handle_activity(at(1), lost, Duration::ZERO, &TIMERS),
+            Activity::Idle => sessions.handle_away(at(1), lost, None),
             Activity::Unknown => {}
         }
         sessions.handle_end(at(1_000), lost, EndReason::Lost, FOR);

@@ -35,8 +35,8 @@ fn at(millis: u64) -> Now {
 fn report_activity(sessions: &mut Sessions, id: u64, known: Option<KnownActivity>) {
     match known {
         None => {}
-        Some(KnownActivity::Idle) => sessions.handle_away(at(0), SessionId(id)),
-        Some(KnownActivity::Active) => sessions.handle_activity(at(0), SessionId(id), &TIMERS),
+        Some(KnownActivity::Idle) => sessions.handle_away(at(0), SessionId(id), None),
+        Some(KnownActivity::Active) => sessions.handle_activity(at(0), SessionId(id), Duration::ZERO, &TIMERS),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parsing of messages from clients: requests, ids, and error codes.
 
+use std::time::Duration;
+
 use presence::wire::client_message::{ClientMessage, Envelope};
 use presence::wire::error_code::Code;
 use presence::{Cursor, CustomStatus, Revision, SessionId, SessionName, UserId};
@@ -33,10 +35,22 @@ fn users(ids: &[&str]) -> Vec<UserId> {
 fn every_documented_message_is_parsed() {
     let idle = ClientMessage::SetStatus(CustomStatus::Idle);
     assert_eq!(parsed(r#"{"type":"setStatus","customStatus":"IDLE"}"#), idle);
-    assert_eq!(parsed(r#"{"type":"activity"}"#), ClientMessage::Activity);
-    assert_eq!(parsed(r#"{"type":"activity","idle":false}"#), ClientMessage::Activity);
-    assert_eq!(parsed(r#"{"type":"activity","idle":null}"#), ClientMessage::Activity);
-    assert_eq!(parsed(r#"{"type":"activity","idle":true}"#), ClientMessage::Away);
+    assert_eq!(
+        parsed(r#"{"type":"activity"}"#),
+        ClientMessage::Activity { ago: Duration::ZERO }
+    );
+    assert_eq!(
+        parsed(r#"{"type":"activity","idle":false}"#),
+        ClientMessage::Activity { ago: Duration::ZERO }
+    );
+    assert_eq!(
+        parsed(r#"{"type":"activity","idle":null}"#),
+        ClientMessage::Activity { ago: Duration::ZERO }
+    );
+    assert_eq!(
+        parsed(r#"{"type":"activity","idle":true}"#),
+        ClientMessage::Away { ago: None }
+    );
     assert_eq!(parsed(r#"{"type":"ping"}"#), ClientMessage::Ping);
     let of = Some(SessionName {
         run: 0xfe12,
@@ -76,8 +90,34 @@ fn every_documented_message_is_parsed() {
 fn unknown_fields_and_field_order_are_ignored() {
     assert_eq!(
         parsed(r#"{"x":[{}],"idle":true,"type":"activity","__proto__":{}}"#),
-        ClientMessage::Away
+        ClientMessage::Away { ago: None }
     );
+}
+
+#[test]
+fn activity_may_say_how_long_ago_it_was() {
+    let millis = Duration::from_millis;
+    for (fields, message) in [
+        (r#""agoMs":0"#, ClientMessage::Activity { ago: Duration::ZERO }),
+        (r#""agoMs":null"#, ClientMessage::Activity { ago: Duration::ZERO }),
+        (r#""agoMs":31000"#, ClientMessage::Activity { ago: millis(31_000) }),
+        (
+            r#""idle":true,"agoMs":310000"#,
+            ClientMessage::Away {
+                ago: Some(millis(310_000)),
+            },
+        ),
+        (
+            r#""agoMs":18446744073709551615"#,
+            ClientMessage::Activity { ago: millis(u64::MAX) },
+        ),
+    ] {
+        assert_eq!(parsed(&format!(r#"{{"type":"activity",{fields}}}"#)), message);
+    }
+    for ago in ["-1", "1.5", r#""1""#, "true", "18446744073709551616", "[]"] {
+        let text = format!(r#"{{"type":"activity","agoMs":{ago}}}"#);
+        assert_eq!(code(&text), Code::InvalidValue, "{text}");
+    }
 }
 
 #[test]

@@ -82,6 +82,8 @@ fn watch_message<I: Serialize + ?Sized>(kind: &str, user_ids: Option<&I>, since:
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use presence::wire::client_message::{ClientMessage, Envelope};
 
     use super::*;
@@ -96,8 +98,8 @@ mod tests {
             parsed(&set_status(7, CustomStatus::DoNotDisturb)),
             ClientMessage::SetStatus(CustomStatus::DoNotDisturb)
         );
-        assert_eq!(parsed(&activity()), ClientMessage::Activity);
-        assert_eq!(parsed(&away()), ClientMessage::Away);
+        assert_eq!(parsed(&activity()), ClientMessage::Activity { ago: Duration::ZERO });
+        assert_eq!(parsed(&away()), ClientMessage::Away { ago: None });
         assert_eq!(parsed(&ping()), ClientMessage::Ping);
         assert_eq!(parsed(&watch_all(None)), ClientMessage::WatchAll { since: None });
         assert!(matches!(

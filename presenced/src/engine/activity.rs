@@ -1,6 +1,7 @@
 //! Activity of connections: frames received, and reports that the user is active or away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
 
@@ -42,22 +43,27 @@ impl Engine {
         }
     }
 
-    /// The user did something. The own record; none if the session has ended.
-    pub(crate) fn activity(&self, conn: &Arc<Connection>) -> Option<Record> {
+    /// The user did something, so long ago. The own record; none if the session has ended.
+    pub(crate) fn activity(&self, conn: &Arc<Connection>, ago: Duration) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;
         let now = self.now_of(&entry);
-        entry.state.activity(now, conn.id(), &self.options.timers);
+        entry.state.activity(now, conn.id(), ago, &self.options.timers);
         entry.state.take_times();
         self.tell_times(&entry);
         self.recompute(&mut entry, now);
         Some(self.record_of(&entry, Viewer::Own))
     }
 
-    /// The user went away. The own record; none if the session has ended.
-    pub(crate) fn away(&self, conn: &Arc<Connection>) -> Option<Record> {
+    /// The user went away, having done something for the last time so long ago, if that is known. The own record; none if the
+    /// session has ended.
+    pub(crate) fn away(&self, conn: &Arc<Connection>, ago: Option<Duration>) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;
         let now = self.now_of(&entry);
-        entry.state.away(now, conn.id());
+        entry.state.away(now, conn.id(), ago);
+        if ago.is_some() {
+            entry.state.take_times();
+            self.tell_times(&entry);
+        }
         self.recompute(&mut entry, now);
         Some(self.record_of(&entry, Viewer::Own))
     }

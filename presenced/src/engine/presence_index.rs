@@ -159,7 +159,7 @@ mod tests {
     async fn users_are_listed_under_their_status_while_present() {
         let stepped = Stepped::new().await;
         let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
-        stepped.engine.away(&bob.conn).expect("a session");
+        stepped.engine.away(&bob.conn, None).expect("a session");
         assert_eq!(listed(&stepped, Some(Status::Online)), ["ann"]);
         assert_eq!(listed(&stepped, Some(Status::Idle)), ["bob"]);
         assert_eq!(listed(&stepped, None), ["ann", "bob"]);
@@ -228,7 +228,7 @@ mod tests {
             let client = stepped.connect(name).await;
             if *name == names[1] {
                 // Users of one status come before those of another, in no order of the page.
-                stepped.engine.away(&client.conn).expect("a session");
+                stepped.engine.away(&client.conn, None).expect("a session");
             }
         }
         let page = |after, count| stepped.engine.index.page(shard, None, after, count);

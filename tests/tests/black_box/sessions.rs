@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::{Record, Update};
+use presence::wire::server_message::ServerMessage;
 use presence::{CustomStatus, Reason, Status};
 use presence_tests::Daemon;
 use presence_tests::clock::wall_now;
@@ -202,6 +203,39 @@ async fn only_a_session_that_reported_activity_times_out_to_idle() {
         "not before the time that was told"
     );
     assert_eq!(daemon.rest().record("carol").await.status, Status::Online);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconnect_tells_when_the_user_was_active_and_is_no_event() {
+    let daemon = Daemon::start(&["--idle-after", "300s"]).await;
+    let mut bob = watcher(&daemon).await;
+    let mut alice = daemon.socket("alice").await;
+    bob.wait_for_status("alice", Status::Online).await;
+    let ago = Duration::from_secs(200);
+    let earliest = daemon.earliest_of(wall_now()).before(ago);
+    let told = alice.ask(json!({"type": "activity", "agoMs": 200_000})).await;
+    let last_active = |told: ServerMessage| match told {
+        ServerMessage::Ok { user: Some(user), .. } => user.last_active.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let active = last_active(told);
+    assert!(
+        (earliest..=wall_now().before(ago).after(Duration::from_secs(1))).contains(&active),
+        "{active}"
+    );
+    alice.close(Some(3000)).await;
+    let mut alice = daemon.socket("alice").await;
+    let told = alice.ask(json!({"type": "activity", "agoMs": 250_000})).await;
+    assert_eq!(last_active(told), active, "never back");
+    assert_eq!(daemon.rest().record("alice").await.last_active, Some(active));
+    assert_eq!(bob.updates_before("marker", marker(&daemon)).await, []);
+    alice.send(&json!({"type": "activity", "idle": true, "agoMs": 400_000}));
+    let told = bob.wait_for_status("alice", Status::Idle).await;
+    assert_eq!(told.last_active, Some(active));
+    let mut carol = daemon.socket("carol").await;
+    let told = carol.ask(json!({"type": "activity", "agoMs": 400_000})).await;
+    let is_idle = |told| matches!(told, ServerMessage::Ok { user: Some(user), .. } if user.status == Status::Idle);
+    assert!(is_idle(told));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,7 @@ async fn an_invalid_message_is_answered_and_keeps_the_connection() {
             Code::InvalidCustomStatus,
         ),
         (r#"{"type":"activity","idle":"yes"}"#, Code::InvalidValue),
+        (r#"{"type":"activity","agoMs":-1}"#, Code::InvalidValue),
         (r#"{"type":"watch"}"#, Code::InvalidValue),
         (r#"{"type":"watch","userIds":"alice"}"#, Code::InvalidValue),
         (r#"{"type":"watch","userIds":[1]}"#, Code::InvalidValue),

@@ -82,10 +82,12 @@ impl World {
                 shell.unconfirmed.remove(&id);
                 shell.sessions.handle_heard(now, id);
             }),
-            Delivery::Away(user, id) => self.change(index, &user, |shell, now| shell.sessions.handle_away(now, id)),
+            Delivery::Away(user, id) => {
+                self.change(index, &user, |shell, now| shell.sessions.handle_away(now, id, None))
+            }
             Delivery::Active(user, id) => self.change(index, &user, |shell, now| {
                 shell.unconfirmed.remove(&id);
-                shell.sessions.handle_activity(now, id, &TIMERS);
+                shell.sessions.handle_activity(now, id, Duration::ZERO, &TIMERS);
             }),
         }
     }

@@ -262,6 +262,8 @@ impl UpdateList {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::engine::tests::stepped_engine::{Stepped, SteppedClient};
 
@@ -294,7 +296,7 @@ mod tests {
         let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
         let mut cache = EncodeCache::default();
         let before = json(&mut cache, &stepped, "ann", &bob);
-        stepped.engine.away(&ann.conn).expect("a session");
+        stepped.engine.away(&ann.conn, None).expect("a session");
         let after = json(&mut cache, &stepped, "ann", &bob);
         assert!(before.contains("ONLINE") && after.contains("IDLE"), "{before} {after}");
     }
@@ -321,7 +323,7 @@ mod tests {
         assert!(first.in_batch.borrow().event.is_none(), "it has the time of its batch");
         // Heard of, without a new revision.
         stepped.clock.advance(std::time::Duration::from_secs(60));
-        stepped.engine.activity(&ann.conn).expect("a session");
+        stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
         let later = encode(true);
         assert_eq!(later.update.revision(), first.update.revision());
         assert!(

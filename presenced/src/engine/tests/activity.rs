@@ -68,7 +68,7 @@ async fn the_connection_that_sets_a_custom_status_is_active() {
     let stepped = Stepped::new().await;
     let (ann, other) = (stepped.connect("ann").await, stepped.connect("ann").await);
     for client in [&ann, &other] {
-        stepped.engine.away(&client.conn).expect("a session");
+        stepped.engine.away(&client.conn, None).expect("a session");
     }
     assert_eq!(stepped.status("ann").await, Status::Idle);
     let set = stepped.engine.set_own_custom_status(&ann.conn, CustomStatus::Online);
@@ -82,7 +82,7 @@ async fn the_connection_that_sets_a_custom_status_is_active() {
 async fn a_custom_status_set_by_a_request_is_activity_for_a_while() {
     let stepped = Stepped::new().await;
     let ann = stepped.connect("ann").await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     assert_eq!(set(&stepped, CustomStatus::Online).await.status, Status::Online);
     let idle_after = stepped.engine.options.timers.idle_after;
     stepped.advance(idle_after - TICK);
@@ -99,7 +99,7 @@ async fn a_custom_status_set_before_an_absence_is_no_activity_after_it() {
     // The timer is late.
     stepped.clock.advance(TTL);
     let ann = stepped.connect("ann").await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     assert_eq!(stepped.status("ann").await, Status::Idle);
 }
 

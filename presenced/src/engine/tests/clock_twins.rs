@@ -88,8 +88,8 @@ impl Twin {
         let (stepped, engine) = (&self.stepped, &self.stepped.engine);
         match step {
             TwinStep::Connect(name) => self.clients.push((name, stepped.connect(name).await)),
-            TwinStep::Active(index) => drop(engine.activity(&self.clients[index].1.conn)),
-            TwinStep::Away(index) => drop(engine.away(&self.clients[index].1.conn)),
+            TwinStep::Active(index) => drop(engine.activity(&self.clients[index].1.conn, Duration::ZERO)),
+            TwinStep::Away(index) => drop(engine.away(&self.clients[index].1.conn, None)),
             TwinStep::Heard(index) => engine.heard(&self.clients[index].1.conn),
             TwinStep::End(index, reason) => {
                 let (_, client) = self.clients.remove(index);

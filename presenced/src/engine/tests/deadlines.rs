@@ -56,7 +56,7 @@ async fn a_user_is_idle_after_the_time_without_activity() {
     let stepped = Stepped::new().await;
     let ann = stepped.connect("ann").await;
     stepped.advance(Duration::from_secs(1));
-    stepped.engine.activity(&ann.conn).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     stepped.advance(IDLE_AFTER - TICK);
     assert_eq!(stepped.status("ann").await, Status::Online);
     stepped.advance(2 * TICK);
@@ -67,7 +67,7 @@ async fn a_user_is_idle_after_the_time_without_activity() {
 async fn a_wall_clock_step_ends_no_grace_and_idles_no_user() {
     let stepped = Stepped::new().await;
     let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
-    stepped.engine.activity(&bob.conn).expect("a session");
+    stepped.engine.activity(&bob.conn, Duration::ZERO).expect("a session");
     stepped.disconnect(&ann, EndReason::Lost);
     for wall in [BEGIN.after(Duration::from_secs(86_400)), BEGIN] {
         stepped.clock.set_wall(wall);
@@ -95,9 +95,9 @@ async fn changes_between_two_deliveries_reach_a_watcher_as_one() {
     let stepped = Stepped::new().await;
     let (ann, watcher) = (stepped.connect("ann").await, stepped.connect("watcher").await);
     stepped.watch(&watcher, &["ann"]).await;
-    stepped.engine.away(&ann.conn).expect("a session");
-    stepped.engine.activity(&ann.conn).expect("a session");
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.deliver();
     assert_eq!(watcher.told(), [("ann".to_owned(), Some(Status::Idle))]);
     stepped.deliver();
@@ -151,8 +151,8 @@ async fn a_client_that_reads_nothing_is_given_up_and_delays_no_other() {
         stepped.advance(Duration::from_secs(1));
         fast.conn.note_received(stepped.clock.mono(), None);
         let changed = match step % 2 {
-            0 => stepped.engine.away(&ann.conn),
-            _ => stepped.engine.activity(&ann.conn),
+            0 => stepped.engine.away(&ann.conn, None),
+            _ => stepped.engine.activity(&ann.conn, Duration::ZERO),
         };
         changed.expect("a session");
         stepped.deliver();
@@ -173,8 +173,8 @@ async fn a_slow_client_gets_the_latest_record_when_it_reads_again() {
     let long = "x".repeat((1 << 20) - 8);
     slow.conn.send_text(&long);
     slow.conn.send_text("{}");
-    stepped.engine.away(&ann.conn).expect("a session");
-    stepped.engine.activity(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     stepped.deliver();
     assert!(slow.conn.blocked_since().is_some());
     slow.read_all();
@@ -252,7 +252,7 @@ async fn activity_that_delays_idleness_adds_no_deadline() {
     let ann = stepped.connect("ann").await;
     for _ in 0..100 {
         stepped.advance(Duration::from_secs(1));
-        stepped.engine.activity(&ann.conn).expect("a session");
+        stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     }
     assert_eq!(armed_for_users(&stepped), 1);
 }
@@ -303,6 +303,6 @@ async fn a_custom_status_counts_for_no_session_after_an_absence() {
     // The grace period is over, and the timers are late.
     stepped.clock.advance(GRACE);
     let ann = stepped.connect("ann").await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     assert_eq!(stepped.status("ann").await, Status::Idle);
 }

@@ -1,5 +1,7 @@
 //! What stays in memory, and what a restart finds.
 
+use std::time::Duration;
+
 use presence::{CustomStatus, EndReason, ReportInput, Source, Status};
 
 use super::fixture::{DEADLINE, Fixture, Settings, user};
@@ -210,8 +212,8 @@ async fn a_custom_status_set_after_the_clock_went_back_is_kept() {
 async fn an_idle_user_is_idle_in_grace_after_a_restart() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture.engine.activity(&ann.conn).expect("a session");
-    fixture.engine.away(&ann.conn).expect("a session");
+    fixture.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
+    fixture.engine.away(&ann.conn, None).expect("a session");
     assert_eq!(fixture.status("ann").await, Status::Idle);
     drop(ann);
     let fixture = fixture.restart().await;
@@ -289,14 +291,14 @@ async fn a_user_that_changes_while_being_written_is_written_again() {
     let ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
-    fixture.engine.away(&ann.conn).expect("a session");
+    fixture.engine.away(&ann.conn, None).expect("a session");
     fixture
         .until("the status is being written", |engine| {
             let entry = engine.users.find(&user("ann"));
             entry.is_some_and(|entry| entry.disk.is_writing())
         })
         .await;
-    fixture.engine.activity(&ann.conn).expect("a session");
+    fixture.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     drop(held);
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
@@ -347,7 +349,7 @@ async fn a_drain_moves_no_last_active() {
     let fixture = Fixture::new().await;
     let viewer = presence::wire::record::Viewer::Public;
     let ann = fixture.connect("ann").await;
-    fixture.engine.activity(&ann.conn).expect("a session");
+    fixture.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     let before = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     fixture.engine.begin_drain();
     ann.end(&fixture, EndReason::Dropped);

@@ -52,7 +52,7 @@ async fn a_user_that_unwatches_itself_is_still_sent_its_own_changes() {
     let stepped = Stepped::new().await;
     let ann = stepped.connect("ann").await;
     stepped.watch(&ann, &["ann"]).await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.engine.unwatch(&ann.conn, &[user("ann")]);
     stepped.deliver();
     assert_eq!(ann.told(), [("ann".to_owned(), Some(presence::Status::Idle))]);

@@ -23,8 +23,8 @@ async fn limited() -> (Stepped, SteppedClient, SteppedClient) {
 }
 
 fn flip(engine: &Engine, client: &SteppedClient) {
-    engine.away(&client.conn).expect("a session");
-    engine.activity(&client.conn).expect("a session");
+    engine.away(&client.conn, None).expect("a session");
+    engine.activity(&client.conn, Duration::ZERO).expect("a session");
 }
 
 #[tokio::test]
@@ -39,12 +39,12 @@ async fn changes_beyond_the_limit_are_conflated_and_the_last_is_told() {
         told += watcher.told().len();
     }
     assert!((60..=140).contains(&told), "{told} deliveries");
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.advance(LIMIT.period + TICK);
     stepped.deliver();
     assert_eq!(watcher.told().last(), Some(&("ann".to_owned(), Some(Status::Idle))));
     stepped.advance(LIMIT.period);
-    stepped.engine.activity(&ann.conn).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     stepped.deliver();
     assert_eq!(
         watcher.told(),
@@ -125,7 +125,7 @@ async fn a_change_held_back_is_on_disk_with_a_new_revision_at_the_end() {
     for _ in 0..20 {
         flip(&stepped.engine, &ann);
     }
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     let told = stepped.engine.publisher.complete_to();
     stepped.finish().await;
     let row = stepped.stored("ann").await.expect("a row");
@@ -143,7 +143,7 @@ async fn a_change_that_is_held_back_is_on_disk_before_it_is_told() {
     stepped.deliver();
     watcher.messages();
     // She stays connected: her row changes in its status alone.
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.deliver();
     assert!(watcher.told().is_empty());
     stepped.write().await;
@@ -155,9 +155,9 @@ async fn a_change_that_is_held_back_is_on_disk_before_it_is_told() {
 async fn activity_that_changes_nothing_does_not_count_toward_the_limit() {
     let (stepped, ann, watcher) = limited().await;
     for _ in 0..2 * LIMIT.amount {
-        stepped.engine.activity(&ann.conn).expect("a session");
+        stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     }
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.deliver();
     assert_eq!(watcher.told().last(), Some(&("ann".to_owned(), Some(Status::Idle))));
 }

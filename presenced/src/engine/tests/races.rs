@@ -1,6 +1,7 @@
 //! Things that meet at an unlucky moment: in one batch of the delivery, in the store, between two callers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 use presence::wire::record::{Update, Viewer};
@@ -99,7 +100,7 @@ async fn a_status_change_during_a_forget_does_not_restore_the_user() {
     let held = fixture.store.hold_commits();
     // On one thread, whoever has begun has asked the store as well.
     let forgetting = fixture.forgetting("ann").await;
-    fixture.engine.away(&ann.conn).expect("a session");
+    fixture.engine.away(&ann.conn, None).expect("a session");
     let is_taken = |engine: &Engine| {
         let entry = engine.users.find(&user("ann")).expect("ann");
         !entry.disk.is_queued()
@@ -236,9 +237,9 @@ async fn a_slow_reader_gets_every_user_despite_constant_changes() {
         }
         for person in &people {
             if round % 2 == 0 {
-                fixture.engine.away(&person.conn);
+                fixture.engine.away(&person.conn, None);
             } else {
-                fixture.engine.activity(&person.conn);
+                fixture.engine.activity(&person.conn, Duration::ZERO);
             }
         }
         fixture.engine.ready.push(Arc::clone(&slow.conn));

@@ -96,7 +96,7 @@ async fn users_that_nobody_kept_in_memory_are_not_listed_again() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let cursor = watch(&stepped, &names, None).await.cursor;
     assert!(!stepped.engine.is_in_memory(&user("never-7")) && !stepped.engine.is_in_memory(&user("stored")));
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.disconnect(&bob, EndReason::Closed);
     stepped.write().await;
     let resumed = watch(&stepped, &names, Some(cursor)).await;
@@ -121,7 +121,7 @@ async fn before_a_stop() -> (Before, Vec<SteppedClient>) {
     for name in ["ann", "idle", "left", "bob", "gone"] {
         clients.push(stepped.connect(name).await);
     }
-    stepped.engine.away(&clients[1].conn).expect("a session");
+    stepped.engine.away(&clients[1].conn, None).expect("a session");
     stepped.disconnect(&clients[2], EndReason::Closed);
     let named = watch(&stepped, &NAMES, None).await.cursor;
     let observed = watch_all(&stepped, None).await.cursor;
@@ -274,8 +274,8 @@ async fn a_cursor_covers_no_removal_that_is_on_its_way_to_the_disk() {
     while !stands_still {
         tokio::task::yield_now().await;
         let at = publisher.complete_to();
-        stepped.engine.away(&bob.conn).expect("a session");
-        stepped.engine.activity(&bob.conn).expect("a session");
+        stepped.engine.away(&bob.conn, None).expect("a session");
+        stepped.engine.activity(&bob.conn, Duration::ZERO).expect("a session");
         stands_still = publisher.complete_to() == at;
     }
     let cursor = watch(&stepped, &["ann"], None).await.cursor;
@@ -301,7 +301,7 @@ async fn a_cursor_covers_no_revision_that_was_taken_and_not_published() {
         .cluster
         .next_revision(Revision::NEVER, Wall::from_millis(0));
     // Another shard is faster.
-    stepped.engine.away(&bob.conn).expect("a session");
+    stepped.engine.away(&bob.conn, None).expect("a session");
     let changed = stepped.engine.users.find(&user("bob")).expect("bob").changed_at();
     assert!(changed > revision);
     for begun in [nested, publishing] {
@@ -333,8 +333,8 @@ async fn one_user_that_changes_all_the_time_costs_no_cursor_its_hour() {
     let bob = stepped.connect("bob").await;
     let cursor = watch(&stepped, &["ann", "bob"], None).await.cursor;
     for _ in 0..70_000 {
-        stepped.engine.away(&bob.conn).expect("a session");
-        stepped.engine.activity(&bob.conn).expect("a session");
+        stepped.engine.away(&bob.conn, None).expect("a session");
+        stepped.engine.activity(&bob.conn, Duration::ZERO).expect("a session");
     }
     let resumed = watch(&stepped, &["ann", "bob"], Some(cursor)).await;
     assert!(resumed.is_resumed);

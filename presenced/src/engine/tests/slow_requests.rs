@@ -155,7 +155,7 @@ async fn times_of_a_report_do_not_go_back_behind_what_was_told_meanwhile() {
     let ann = stepped.connect("ann").await;
     let meanwhile = || {
         stepped.advance(WAIT);
-        stepped.engine.activity(&ann.conn).expect("a session");
+        stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     };
     report_slowly(&stepped, vec![input("a", Status::Online, None, true)], meanwhile).await;
     let told = stepped.record("ann").await;

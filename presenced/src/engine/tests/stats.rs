@@ -32,7 +32,7 @@ async fn stats_contain_changes_deliveries_and_connects_per_second() {
     throughput.sample(stepped.clock.mono());
     let ann = stepped.connect("ann").await;
     stepped.deliver();
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.deliver();
     stepped.advance(Duration::from_secs(1));
     throughput.sample(stepped.clock.mono());
@@ -59,9 +59,9 @@ async fn stats_contain_the_delivery_lag() {
             }
             is_away = !is_away;
             let record = if is_away {
-                fixture.engine.away(&ann.conn)
+                fixture.engine.away(&ann.conn, None)
             } else {
-                fixture.engine.activity(&ann.conn)
+                fixture.engine.activity(&ann.conn, Duration::ZERO)
             };
             assert!(record.is_some());
             observer.event().await;
@@ -83,7 +83,7 @@ async fn a_forgotten_user_that_was_present_is_a_transition() {
         metrics.transitions(from, Status::Offline, Reason::NoSession)
     };
     let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.disconnect(&bob, EndReason::Lost);
     let input = ReportInput {
         source: Source::default(),

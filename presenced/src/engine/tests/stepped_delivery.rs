@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use presence::wire::server_message::ServerMessage;
 use presence::{Cursor, EndReason, Revision, Status, UserId};
@@ -62,7 +63,7 @@ async fn a_user_told_by_a_snapshot_is_not_told_again() {
     let stepped = Stepped::new().await;
     let (ann, watcher) = (stepped.connect("ann").await, stepped.connect("watcher").await);
     stepped.watch(&watcher, &["ann"]).await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     let watched = stepped.engine.watch(&watcher.conn, None, vec![user("ann")], None).await;
     watched.expect("a watch");
     stepped.deliver();
@@ -78,7 +79,7 @@ async fn a_user_unwatched_before_delivery_is_not_told() {
     let stepped = Stepped::new().await;
     let (ann, watcher) = (stepped.connect("ann").await, stepped.connect("watcher").await);
     stepped.watch(&watcher, &["ann"]).await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.engine.unwatch(&watcher.conn, &[user("ann")]);
     stepped.deliver();
     assert!(watcher.told().is_empty());
@@ -91,7 +92,7 @@ async fn a_change_during_a_turn_is_sent_once_and_counted_as_conflated() {
     stepped.watch(&watcher, &["ann"]).await;
     let conflated = || stepped.engine.metrics.conflated.get();
     let before = conflated();
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     assert_eq!(conflated(), before);
     thread::scope(|scope| {
         let mut entry = stepped.engine.users.find(&user("ann")).expect("ann");
@@ -99,7 +100,9 @@ async fn a_change_during_a_turn_is_sent_once_and_counted_as_conflated() {
         // Her own connection has its turn, which took her out of the outbox and waits for her entry.
         until(|| !ann.conn.is_flushed());
         let now = stepped.clock.now();
-        entry.state.activity(now, ann.conn.id(), &stepped.engine.options.timers);
+        entry
+            .state
+            .activity(now, ann.conn.id(), Duration::ZERO, &stepped.engine.options.timers);
         stepped.engine.recompute(&mut entry, now);
     });
     stepped.deliver();
@@ -118,7 +121,7 @@ async fn a_cursor_covers_no_change_that_is_still_being_marked() {
     let before = publisher.complete_to();
     thread::scope(|scope| {
         let outbox = watcher.conn.outbox().lock();
-        let publishing = scope.spawn(|| stepped.engine.away(&ann.conn));
+        let publishing = scope.spawn(|| stepped.engine.away(&ann.conn, None));
         until(|| {
             publisher
                 .changed_since(Revision::new(before))
@@ -168,7 +171,7 @@ async fn only_the_last_of_several_frames_moves_the_cursor() {
     assert!(!others.is_empty() && others.iter().all(|sent| resume(sent).is_none()));
     assert!(resume(last).is_some());
     for person in &people {
-        stepped.engine.away(&person.conn).expect("a session");
+        stepped.engine.away(&person.conn, None).expect("a session");
     }
     stepped.deliver();
     let changes = events(&observer);
@@ -220,7 +223,7 @@ async fn a_change_while_an_observers_resume_loads_users_is_not_missed() {
         }
     };
     tokio::time::timeout(DEADLINE, is_reading).await.expect("ann is read");
-    stepped.engine.away(&bob.conn).expect("a session");
+    stepped.engine.away(&bob.conn, None).expect("a session");
     drop(held);
     resuming.await.expect("a snapshot");
     stepped.deliver();
@@ -273,7 +276,7 @@ async fn a_long_snapshot_delays_no_other_watcher() {
     let users = (0..USERS).map(|number| user(&format!("{number:0>120}"))).collect();
     let watched = stepped.engine.watch(&long.conn, None, users, None).await;
     watched.expect("a watch");
-    stepped.engine.away(&ann.conn);
+    stepped.engine.away(&ann.conn, None);
     stepped.deliver_batch();
     assert_eq!(bob.told(), [("ann".to_owned(), Some(Status::Idle))]);
     let first = snapshots(&long);
@@ -302,8 +305,8 @@ async fn a_full_socket_delays_none_of_many_watchers() {
     for _ in 0..10 {
         for status in [Status::Idle, Status::Online] {
             match status {
-                Status::Idle => stepped.engine.away(&ann.conn),
-                _ => stepped.engine.activity(&ann.conn),
+                Status::Idle => stepped.engine.away(&ann.conn, None),
+                _ => stepped.engine.activity(&ann.conn, Duration::ZERO),
             };
             stepped.deliver_batch();
             for watcher in &watchers {

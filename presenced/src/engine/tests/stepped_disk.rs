@@ -323,7 +323,7 @@ async fn a_crash_after_a_clock_went_back_is_followed_by_higher_revisions() {
         assert!(saved.is_err());
     }
     // Her time does not go back, and her revisions follow it up to the ceiling of the first heartbeat.
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     let told = stepped.record("ann").await.revision;
     let stepped = stepped.crash(Duration::from_secs(1)).await;
     assert!(stepped.record("ann").await.revision >= told);

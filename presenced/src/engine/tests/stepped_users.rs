@@ -56,7 +56,7 @@ async fn a_report_that_ends_takes_no_other_off_the_disk() {
 async fn a_report_ends_in_time_though_idleness_comes_later() {
     let stepped = Stepped::new().await;
     let ann = stepped.connect("ann").await;
-    stepped.engine.activity(&ann.conn).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     reported(&stepped, "gateway", Some(60)).await;
     let reports = || stepped.engine.stats().sessions.reports;
     stepped.advance(Duration::from_secs(60) - TICK);
@@ -111,15 +111,19 @@ async fn a_kicked_connection_is_no_session_any_more() {
     stepped.watch(&watcher, &["ann"]).await;
     assert_eq!(stepped.engine.kick(&user("ann")).await, Ok(1));
     // Her entry is in memory still. The kicked connection has not ended yet.
-    assert_eq!(stepped.engine.activity(&ann.conn), None);
-    assert_eq!(stepped.engine.away(&ann.conn), None);
+    assert_eq!(stepped.engine.activity(&ann.conn, Duration::ZERO), None);
+    assert_eq!(stepped.engine.away(&ann.conn, None), None);
     let mut sessions = Vec::new();
     for _ in 0..stepped.engine.options.sessions_per_user {
         sessions.push(stepped.connect("ann").await);
     }
-    assert_eq!(stepped.engine.activity(&ann.conn), None, "others are hers now");
+    assert_eq!(
+        stepped.engine.activity(&ann.conn, Duration::ZERO),
+        None,
+        "others are hers now"
+    );
     ann.messages();
-    stepped.engine.away(&sessions[0].conn).expect("a session");
+    stepped.engine.away(&sessions[0].conn, None).expect("a session");
     stepped.deliver();
     assert!(ann.told().is_empty());
     stepped.disconnect(&ann, EndReason::Kicked);
@@ -188,7 +192,7 @@ async fn a_connection_that_ended_leaves_memory() {
     let observer = stepped.observe();
     stepped.watch(&ann, &["bob", "never"]).await;
     stepped.engine.watch_all(&observer.conn, None, None).await;
-    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.engine.away(&ann.conn, None).expect("a session");
     stepped.deliver();
     for client in [ann, observer] {
         stepped.disconnect(&client, EndReason::Lost);
@@ -217,7 +221,7 @@ async fn activity_that_changes_no_status_is_not_written() {
     let ann = stepped.connect("ann").await;
     stepped.write().await;
     stepped.advance(Duration::from_secs(1));
-    stepped.engine.activity(&ann.conn).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     assert_eq!(stepped.engine.stats().pending_writes, 0);
 }
 

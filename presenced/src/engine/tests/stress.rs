@@ -69,8 +69,8 @@ async fn act_on(fixture: &Fixture, rng: &mut Rng, client: &Client) {
         0..=2 => drop(engine.watch(conn, None, any_users(rng), None).await),
         3 | 4 => engine.unwatch(conn, &any_users(rng)),
         5 if conn.user().is_none() => engine.watch_all(conn, None, None).await,
-        6 => drop(engine.away(conn)),
-        _ => drop(engine.activity(conn)),
+        6 => drop(engine.away(conn, None)),
+        _ => drop(engine.activity(conn, Duration::ZERO)),
     }
 }
 

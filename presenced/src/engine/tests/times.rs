@@ -55,7 +55,7 @@ async fn a_lost_connection_shows_its_last_frame_and_message() {
 async fn a_close_by_the_server_moves_no_last_active() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture.engine.activity(&ann.conn).expect("a session");
+    fixture.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     let active = record(&fixture, "ann").await.last_active;
     assert!(active.is_some());
     fixture.a_moment().await;

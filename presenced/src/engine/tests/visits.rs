@@ -155,7 +155,7 @@ impl Crowd {
             .await;
         let cursor = engine.publisher.cursor(engine.complete_to());
         for connection in &self.connections[..20] {
-            engine.away(&connection.conn).expect("a session");
+            engine.away(&connection.conn, None).expect("a session");
         }
         self.deliver();
         let since = |users| engine.watch(&watcher.conn, None, users, Some(cursor));
@@ -176,7 +176,9 @@ impl Crowd {
         let watching = engine.watch_all(&observer.conn, None, Some(cursor));
         self.about("resumed watch of everyone", 21, watching).await;
         self.about("change before an observer of everyone", 2, async {
-            engine.activity(&self.connections[0].conn).expect("a session");
+            engine
+                .activity(&self.connections[0].conn, Duration::ZERO)
+                .expect("a session");
         })
         .await;
         stepped.disconnect(&observer, EndReason::Closed);
@@ -186,11 +188,13 @@ impl Crowd {
         let engine = &self.stepped.engine;
         let (present, absent) = (members(30, 1), members(PRESENT + 30, 1));
         self.about("idleness", 1, async {
-            engine.away(&self.connections[30].conn).expect("a session")
+            engine.away(&self.connections[30].conn, None).expect("a session")
         })
         .await;
         self.about("activity", 1, async {
-            engine.activity(&self.connections[30].conn).expect("a session")
+            engine
+                .activity(&self.connections[30].conn, Duration::ZERO)
+                .expect("a session")
         })
         .await;
         for (of, user) in [

@@ -94,7 +94,7 @@ async fn a_clock_ahead_for_a_moment_holds_up_no_other_users_times() {
     let _bob = stepped.connect("bob").await;
     stepped.clock.set_wall(BEGIN);
     stepped.advance(Duration::from_secs(10));
-    stepped.engine.activity(&ann.conn).expect("a session");
+    stepped.engine.activity(&ann.conn, Duration::ZERO).expect("a session");
     let later = Some(BEGIN.after(Duration::from_secs(10)));
     let told = record(&stepped, "ann").await;
     assert_eq!((told.last_active, told.last_seen), (later, later));
@@ -117,15 +117,15 @@ async fn a_users_told_times_wait_for_the_clock_and_go_on() {
     for _ in 0..3 {
         stepped.advance(Duration::from_secs(10));
         bob.conn.note_received(stepped.clock.mono(), None);
-        stepped.engine.activity(&bob.conn).expect("a session");
-        stepped.engine.away(&bob.conn).expect("a session");
+        stepped.engine.activity(&bob.conn, Duration::ZERO).expect("a session");
+        stepped.engine.away(&bob.conn, None).expect("a session");
         let told = record(&stepped, "bob").await;
         assert_eq!((told.last_active, told.last_seen, told.since), (ahead, ahead, ahead));
         let explained = stepped.engine.explain(&user("bob")).await.expect("an explanation");
         assert_eq!(Some(explained.now), ahead);
     }
     stepped.clock.set_wall(BEGIN.after(HOUR + TICK));
-    stepped.engine.activity(&bob.conn).expect("a session");
+    stepped.engine.activity(&bob.conn, Duration::ZERO).expect("a session");
     let now = Some(BEGIN.after(HOUR + TICK));
     let told = record(&stepped, "bob").await;
     assert_eq!((told.last_active, told.last_seen, told.since), (now, now, now));
@@ -158,7 +158,7 @@ async fn frames_of_others_carry_the_clock_as_it_is() {
         "not before a time beside it"
     );
     for client in [&ann, &bob] {
-        stepped.engine.away(&client.conn).expect("a session");
+        stepped.engine.away(&client.conn, None).expect("a session");
         stepped.deliver();
     }
     assert_eq!(nows(&watcher), [BEGIN, BEGIN.after(HOUR)]);
@@ -180,7 +180,7 @@ async fn now_is_not_before_the_latest_of_several_records() {
     stepped.deliver();
     assert_eq!(nows(&watcher), [BEGIN.after(2 * HOUR)], "a snapshot");
     for client in &clients {
-        stepped.engine.away(&client.conn).expect("a session");
+        stepped.engine.away(&client.conn, None).expect("a session");
     }
     stepped.deliver();
     assert_eq!(nows(&watcher), [BEGIN.after(2 * HOUR)], "an event");
@@ -238,7 +238,7 @@ async fn steps_of_the_clock_move_no_deadline() {
         let stepped = Stepped::new().await;
         let (lost, silent) = (stepped.connect("lost").await, stepped.connect("silent").await);
         let idle = stepped.connect("idle").await;
-        stepped.engine.activity(&idle.conn).expect("a session");
+        stepped.engine.activity(&idle.conn, Duration::ZERO).expect("a session");
         let ttl = Duration::from_secs(7);
         stepped
             .engine

@@ -131,12 +131,12 @@ impl UserState {
         self.sessions.handle_message(now, id);
     }
 
-    pub(in crate::engine) fn activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
-        self.sessions.handle_activity(now, id, timers);
+    pub(in crate::engine) fn activity(&mut self, now: Now, id: SessionId, ago: Duration, timers: &Timers) {
+        self.sessions.handle_activity(now, id, ago, timers);
     }
 
-    pub(in crate::engine) fn away(&mut self, now: Now, id: SessionId) {
-        self.sessions.handle_away(now, id);
+    pub(in crate::engine) fn away(&mut self, now: Now, id: SessionId, ago: Option<Duration>) {
+        self.sessions.handle_away(now, id, ago);
     }
 
     /// A custom status is on disk; `part` is what the store has now.

@@ -11,18 +11,18 @@ use super::Handled;
 use crate::connection::Connection;
 use crate::engine::Engine;
 
-/// `report` is [`Engine::activity`] or [`Engine::away`].
+/// `report` calls [`Engine::activity`] or [`Engine::away`].
 pub(super) fn handle<'a>(
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
     id: Option<MessageId>,
-    report: fn(&Engine, &Arc<Connection>) -> Option<Record>,
+    report: impl FnOnce(&Engine) -> Option<Record>,
 ) -> Handled<'a> {
     if conn.user().is_none() {
         super::users_only(conn, id);
         return Handled::Done;
     }
-    let record = report(&gateway.engine, conn);
+    let record = report(&gateway.engine);
     match id {
         None => Handled::Done,
         id => super::answer_with_record(gateway, conn, id, record),

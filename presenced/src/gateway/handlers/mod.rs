@@ -16,7 +16,6 @@ use presence::wire::record::Record;
 
 use super::{Gateway, replies};
 use crate::connection::Connection;
-use crate::engine::Engine;
 use crate::exceeded_limit::Limit;
 
 /// A handler that waits for the engine. Boxed, so that connections that wait for nothing don't carry its size.
@@ -70,8 +69,10 @@ pub(super) fn handle<'a>(
         ClientMessage::SetStatus(custom) => return pending(set_status::handle(gateway, conn, id, custom)),
         ClientMessage::Watch { user_ids, since } => return pending(watch::handle(gateway, conn, id, user_ids, since)),
         ClientMessage::WatchAll { since } => return pending(watch_all::handle(gateway, conn, id, since)),
-        ClientMessage::Activity => return activity::handle(gateway, conn, id, Engine::activity),
-        ClientMessage::Away => return activity::handle(gateway, conn, id, Engine::away),
+        ClientMessage::Activity { ago } => {
+            return activity::handle(gateway, conn, id, |engine| engine.activity(conn, ago));
+        }
+        ClientMessage::Away { ago } => return activity::handle(gateway, conn, id, |engine| engine.away(conn, ago)),
         ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
         ClientMessage::Resume { of } => return resume::handle(gateway, conn, id, of, position),
         ClientMessage::Ping => replies::pong(conn, id),
@@ -109,7 +110,7 @@ fn users_only(conn: &Arc<Connection>, id: Option<MessageId>) {
 const fn type_of(message: &ClientMessage) -> &'static str {
     match message {
         ClientMessage::SetStatus(_) => "setStatus",
-        ClientMessage::Activity | ClientMessage::Away => "activity",
+        ClientMessage::Activity { .. } | ClientMessage::Away { .. } => "activity",
         ClientMessage::Watch { .. } => "watch",
         ClientMessage::WatchAll { .. } => "watchAll",
         ClientMessage::Unwatch { .. } => "unwatch",

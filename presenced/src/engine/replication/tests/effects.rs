@@ -137,7 +137,7 @@ async fn times_that_this_node_told_alone_are_told_to_the_log_after_the_session()
         let mut entry = node.engine.users.find(&user("ann")).expect("in memory");
         let at = node.engine.now_of(&entry);
         entry.state.connect(at, session, Activity::Unknown, &timers);
-        entry.state.activity(at, session, &timers);
+        entry.state.activity(at, session, Duration::ZERO, &timers);
         at
     };
     let told = State {

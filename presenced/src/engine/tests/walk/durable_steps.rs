@@ -206,8 +206,8 @@ impl World {
                 WalkStep::Heard(index)
                 | WalkStep::Message(index)
                 | WalkStep::Resume(index, _)
-                | WalkStep::Active(index)
-                | WalkStep::Away(index)
+                | WalkStep::Active(index, _)
+                | WalkStep::Away(index, _)
                 | WalkStep::BeginClose(index)
                     if index >= self.clients.len() => {}
                 WalkStep::End(index, _) if index >= self.clients.len() => {}

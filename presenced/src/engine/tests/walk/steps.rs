@@ -18,8 +18,8 @@ pub(super) enum WalkStep {
     Message(usize),
     /// A connection says that it continues one of the sessions that there have been.
     Resume(usize, usize),
-    Active(usize),
-    Away(usize),
+    Active(usize, Duration),
+    Away(usize, Option<Duration>),
     End(usize, EndReason),
     /// The server has a reason to close the connection, which has not ended yet.
     BeginClose(usize),
@@ -127,8 +127,12 @@ impl WalkStep {
             0 => Self::Heard(index),
             12 => Self::Message(index),
             13 | 14 => Self::Resume(index, rng.below(world.names.len())),
-            1..=3 => Self::Active(index),
-            4 | 5 => Self::Away(index),
+            1..=3 => Self::Active(index, Duration::from_millis(rng.pick(&[0, 0, 1_000, 40_000, 301_000]))),
+            4 | 5 => Self::Away(
+                index,
+                rng.pick(&[None, None, Some(1_000), Some(301_000)])
+                    .map(Duration::from_millis),
+            ),
             6 => Self::BeginClose(index),
             _ => {
                 let ends = [
@@ -223,18 +227,18 @@ impl World {
                 self.note_on(index, |id| Event::Message { id });
             }
             WalkStep::Resume(index, of) => self.resume(index, of),
-            WalkStep::Active(index) => {
-                let record = self.daemon().engine.activity(&self.clients[index].client.conn);
+            WalkStep::Active(index, ago) => {
+                let record = self.daemon().engine.activity(&self.clients[index].client.conn, ago);
                 assert_eq!(record.is_some(), self.clients[index].is_open);
-                self.note_on(index, |id| Event::Activity { id });
+                self.note_on(index, |id| Event::Activity { id, ago });
             }
-            WalkStep::Away(index) => {
-                let record = self.daemon().engine.away(&self.clients[index].client.conn);
+            WalkStep::Away(index, ago) => {
+                let record = self.daemon().engine.away(&self.clients[index].client.conn, ago);
                 assert_eq!(record.is_some(), self.clients[index].is_open);
                 if self.clients[index].is_open {
                     self.daemon().engine.heard(&self.clients[index].client.conn);
                 }
-                self.note_on(index, |id| Event::Away { id });
+                self.note_on(index, |id| Event::Away { id, ago });
             }
             WalkStep::BeginClose(index) => self.clients[index].client.conn.close_with(CloseReason::TokenExpired),
             WalkStep::End(index, end) => {
