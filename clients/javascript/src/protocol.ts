@@ -58,7 +58,7 @@ export type ClientMessage =
   | { type: "watch"; id: number; userIds: string[]; since?: string }
   | { type: "unwatch"; userIds: string[] }
   | { type: "setStatus"; id: number; customStatus: CustomStatus }
-  | { type: "activity"; idle?: true }
+  | { type: "activity"; idle?: true; agoMs?: number }
   | { type: "resume"; sessionId: string }
   | { type: "ping" };
 

@@ -35,7 +35,7 @@ export class Session implements SessionLink {
   readonly #statusToSend: StatusRequest[] = [];
   readonly #statusUnderWay = new Map<number, StatusRequest>();
   readonly #sendTimer: Deadline;
-  readonly #idleTimer: Deadline;
+  readonly #activityTimer: Deadline;
   #budget: SendBudget;
   #own: OwnRecord | undefined;
   #sessionId: string | undefined;
@@ -53,7 +53,7 @@ export class Session implements SessionLink {
     this.#sessionId = options.continues;
     this.#activity = new ActivityReports(options.idleAfterMs, options.isTracking, options.inputAt);
     this.#sendTimer = new Deadline(env);
-    this.#idleTimer = new Deadline(env);
+    this.#activityTimer = new Deadline(env);
     this.#budget = new SendBudget(env);
     this.#watchList = new WatchList((id) => this.#records.delete(id));
     this.#connection = new Connection(env, options, {
@@ -201,7 +201,7 @@ export class Session implements SessionLink {
 
   #onClose(): void {
     this.#sendTimer.clear();
-    this.#idleTimer.clear();
+    this.#activityTimer.clear();
     this.#watchList.onDisconnected();
     const requests = [...this.#statusToSend, ...this.#statusUnderWay.values()];
     this.#statusToSend.length = 0;
@@ -251,9 +251,9 @@ export class Session implements SessionLink {
       this.#budget.take(this.#connection.send(message));
     }
     if (!this.#isLive && this.#watchList.isComplete) this.#tellLive();
-    const idleInMs = this.#activity.idleInMs(now);
-    if (idleInMs !== undefined)
-      this.#idleTimer.set(Math.min(idleInMs, TIMER_MAX_MS), () => {
+    const dueInMs = this.#activity.dueInMs(now);
+    if (dueInMs !== undefined)
+      this.#activityTimer.set(Math.min(dueInMs, TIMER_MAX_MS), () => {
         this.#send();
       });
   }

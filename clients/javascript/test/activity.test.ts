@@ -8,6 +8,9 @@ const IDLE_AFTER_MS = 300_000;
 
 /** What was reported, as `active` or `idle`. */
 const reports = ({ server }: Setup) => server.messages("activity").map(({ idle }) => (idle ? "idle" : "active"));
+/** When the inputs were that were reported, to the second. */
+const inputs = ({ server }: Setup) =>
+  server.received.flatMap(({ message, at }) => (message.type === "activity" ? [Math.round((at - (message.agoMs ?? NaN)) / 1000)] : []));
 
 async function reconnect(setup: Setup): Promise<void> {
   const { time, server, socket, status } = setup;
@@ -55,14 +58,16 @@ describe("activity", () => {
     await setup.time.advance(17_000);
     setup.env.document.dispatch("keydown");
     await setup.time.advance(IDLE_AFTER_MS - 50);
-    expect(reports(setup)).toEqual(["active"]);
+    expect(reports(setup)).toEqual(["active", "active"]);
     await setup.time.advance(100);
-    expect(reports(setup)).toEqual(["active", "idle"]);
+    expect(reports(setup)).toEqual(["active", "active", "idle"]);
     await setup.time.advance(IDLE_AFTER_MS * 3);
-    expect(reports(setup)).toEqual(["active", "idle"]);
+    expect(reports(setup)).toEqual(["active", "active", "idle"]);
+    const [opened = 0, ...later] = inputs(setup);
+    expect(later).toEqual([opened + 17, opened + 17]);
     setup.env.document.dispatch("keydown");
     await setup.time.advance(20);
-    expect(reports(setup)).toEqual(["active", "idle", "active"]);
+    expect(reports(setup)).toEqual(["active", "active", "idle", "active"]);
   });
 
   test("is idle in time although tokens expire every 5 s, and no reconnect is activity", async () => {
@@ -72,7 +77,7 @@ describe("activity", () => {
       await reconnect(setup);
     }
     const made = setup.server.received.filter(({ message }) => message.type === "activity");
-    expect(made.filter(({ message }) => !("idle" in message)).length).toBe(1);
+    expect(new Set(inputs(setup)).size).toBe(1);
     const idleAt = made.find(({ message }) => "idle" in message)?.at ?? 0;
     expect(idleAt - 1000).toBeGreaterThanOrEqual(IDLE_AFTER_MS);
     expect(idleAt - 1000).toBeLessThan(IDLE_AFTER_MS + 50);
@@ -87,8 +92,8 @@ describe("activity", () => {
     expect(types.slice(-2)).toEqual(["resume", "activity"]);
   });
 
-  test("an input while disconnected is reported after the reconnect, unless it is long ago", async () => {
-    for (const [waitMs, expected] of [[10_000, ["active", "active"]], [40_000, ["active"]]] as const) {
+  test("an input while disconnected is reported after the reconnect, with its time", async () => {
+    for (const waitMs of [10_000, 40_000]) {
       const setup = await live();
       await setup.time.advance(60_000);
       setup.server.isDown = true;
@@ -98,17 +103,32 @@ describe("activity", () => {
       await setup.time.advance(waitMs);
       setup.server.isDown = false;
       await setup.time.until(() => setup.status() === "live");
-      expect(reports(setup)).toEqual(expected);
+      expect(reports(setup)).toEqual(["active", "active"]);
+      const [opened = 0, pressed] = inputs(setup);
+      expect(pressed).toBe(opened + 60);
     }
   });
 
-  test("after a reconnect the user is active beside an idle device if the last input is recent enough", async () => {
+  test("a reconnect tells at once how long ago the last input was", async () => {
     const setup = await live();
     await setup.time.advance(100_000);
     await reconnect(setup);
+    expect(reports(setup)).toEqual(["active", "active"]);
+    const [opened, told] = inputs(setup);
+    expect(told).toBe(opened);
+  });
+
+  test("an input soon after a report is reported when the interval is over, with its time", async () => {
+    const setup = await live();
+    await setup.time.advance(4000);
+    setup.env.document.dispatch("keydown");
+    await setup.time.advance(25_500);
     expect(reports(setup)).toEqual(["active"]);
-    setup.server.set("me", { status: "IDLE" });
-    await setup.time.advance(50);
+    await setup.time.advance(1000);
+    expect(reports(setup)).toEqual(["active", "active"]);
+    const [opened = 0, pressed] = inputs(setup);
+    expect(pressed).toBe(opened + 4);
+    await setup.time.advance(60_000);
     expect(reports(setup)).toEqual(["active", "active"]);
   });
 
@@ -118,7 +138,9 @@ describe("activity", () => {
     await reconnect(setup);
     setup.server.set("me", { status: "IDLE", customStatus: "IDLE" });
     await setup.time.advance(50);
-    expect(reports(setup)).toEqual(["active"]);
+    setup.env.document.dispatch("keydown"); // reported at once if the user had been taken for idle
+    await setup.time.advance(50);
+    expect(reports(setup)).toEqual(["active", "active"]);
   });
 
   test("a server that calls the user idle earlier is believed until the next input", async () => {
