@@ -94,15 +94,3 @@ fn links_between_documents_lead_to_files() {
     }
     assert!(found.is_empty(), "{found:#?}");
 }
-
-#[test]
-fn the_documented_browser_client_does_as_the_protocol_says() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let script = root.join("tests/tidy/browser_client.mjs");
-    let run = std::process::Command::new("node")
-        .arg(script)
-        .arg(root.join("../docs/protocol.md"))
-        .output();
-    let output = run.expect("needs Node.js, which scripts/test installs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
