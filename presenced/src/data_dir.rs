@@ -122,18 +122,18 @@ impl DataDir {
         Ok(secrets)
     }
 
-    /// The file with the key for users' tokens, and its contents: `file`, or the directory's own. A public key may be readable
-    /// by others, a secret may not.
-    pub(crate) fn jwt_key(
+    /// The files with the keys for users' tokens, and their contents: those of `files`, or the directory's own. A public key may be
+    /// readable by others; for a secret see [`check_private`].
+    pub(crate) fn jwt_keys(
         &self,
-        file: Option<&Path>,
+        files: &[PathBuf],
         if_missing: IfMissing,
-    ) -> Result<(PathBuf, Vec<u8>), DataDirError> {
-        let (path, bytes) = self.own_or(file, "jwt-key", if_missing, GENERATED_KEY)?;
-        if !bytes.trim_ascii_start().starts_with(b"-----BEGIN PUBLIC KEY-----") {
-            check_private(&path)?;
+    ) -> Result<Vec<(PathBuf, Vec<u8>)>, DataDirError> {
+        let read = |file: Option<&Path>| self.own_or(file, "jwt-key", if_missing, GENERATED_KEY);
+        match files {
+            [] => Ok(vec![read(None)?]),
+            files => files.iter().map(|file| read(Some(file))).collect(),
         }
-        Ok((path, bytes))
     }
 
     /// Removes the address of a run that is over: until this one listens, another program may be there.
@@ -235,7 +235,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn check_private(path: &Path) -> Result<(), DataDirError> {
+/// Checks that nobody but the owner can read the file.
+pub(crate) fn check_private(path: &Path) -> Result<(), DataDirError> {
     let metadata = std::fs::metadata(path).map_err(|source| at(path, source))?;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {

@@ -162,6 +162,9 @@ pub(crate) struct Token {
     /// The signing key [default: `jwt-key` in the directory of the secret file in use]
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_key: Option<PathBuf>,
+    /// `kid` of the token: the name of the key, if the daemon has a set of keys
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kid: Option<String>,
     /// Validity of the token
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse_positive)]
     pub(crate) ttl: Duration,

@@ -78,11 +78,15 @@ impl Signer {
 
     /// Signs a token that is valid for `ttl` from `now`.
     pub(super) fn sign(&self, user: &UserId, now: Wall, ttl: Duration) -> Result<Secret, Failure> {
-        self.sign_claims(&Claims::new(user, now, now.after(ttl)))
+        self.sign_claims(None, &Claims::new(user, now, now.after(ttl)))
     }
 
-    fn sign_claims(&self, claims: &Claims) -> Result<Secret, Failure> {
-        jsonwebtoken::encode(&Header::new(self.algorithm), claims, &self.key)
+    fn sign_claims(&self, kid: Option<&str>, claims: &Claims) -> Result<Secret, Failure> {
+        let header = Header {
+            kid: kid.map(str::to_owned),
+            ..Header::new(self.algorithm)
+        };
+        jsonwebtoken::encode(&header, claims, &self.key)
             .map(Secret::new)
             .map_err(|_| Failure::usage("signing failed: the key may use an unsupported curve or be too short"))
     }
@@ -102,11 +106,12 @@ pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
     let now = crate::clock::wall();
     let until = now.after(args.ttl);
     let signer = Signer::load(&path)?;
-    let token = signer.sign_claims(&Claims {
+    let claims = Claims {
         iss: args.issuer.as_deref(),
         aud: args.audience.as_deref(),
         ..Claims::new(&args.user, now, until)
-    })?;
+    };
+    let token = signer.sign_claims(args.kid.as_deref(), &claims)?;
     show(session, args, until, &token)
 }
 
@@ -161,6 +166,18 @@ mod tests {
             claims,
             serde_json::json!({"sub": "alice", "iat": 1_000_000, "exp": 1_000_060})
         );
+    }
+
+    #[test]
+    fn a_token_names_its_key_only_if_it_has_a_name() {
+        let signer = Signer::new(&Secret::new("0123456789abcdef0123456789abcdef".into())).unwrap();
+        let user = UserId::new("alice").unwrap();
+        let claims = Claims::new(&user, Wall::from_millis(0), Wall::from_millis(60_000));
+        for kid in [None, Some("2027")] {
+            let token = signer.sign_claims(kid, &claims).unwrap();
+            let header = jsonwebtoken::decode_header(token.expose()).unwrap();
+            assert_eq!(header.kid.as_deref(), kid);
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! daemon; connections whose secret or key was removed end at their next deadline.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -15,7 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::Signal;
 
-use crate::auth::{Auth, AuthOptions, DemoKey, JwtKey};
+use crate::auth::{Auth, AuthOptions, DemoKey, JwtKeyFile, JwtKeys};
 use crate::clock::Clock;
 use crate::config::{self, Config, Outcome};
 use crate::data_dir::{self, DataDir, IfMissing};
@@ -157,20 +156,10 @@ pub(super) fn auth_options(
     listen: SocketAddr,
     if_missing: IfMissing,
 ) -> anyhow::Result<AuthOptions> {
-    let setting = |file: &Option<PathBuf>, flag| if file.is_some() { flag } else { "--data-dir" };
     let secrets = data_dir.secrets(config.secret_file.as_deref(), if_missing);
-    let secrets = secrets.map_err(|error| error.of_setting(setting(&config.secret_file, "--secret-file")))?;
-    let key_setting = setting(&config.jwt_key, "--jwt-key");
-    let key = data_dir.jwt_key(config.jwt_key.as_deref(), if_missing);
-    let (path, key) = key.map_err(|error| error.of_setting(key_setting))?;
-    let jwt =
-        JwtKey::from_file_text(&key).with_context(|| format!("{key_setting}: {path:?} is not a valid JWT key"))?;
-    anyhow::ensure!(
-        !config.demo || data_dir::is_generated_key(&key),
-        "--demo lets anybody be any user: it needs the key that presenced made, and {path:?} is another; \
-         start it with a --data-dir of its own"
-    );
-    let demo = config.demo.then(|| DemoKey::new(&key));
+    let setting = config.secret_file.as_ref().map_or("--data-dir", |_| "--secret-file");
+    let secrets = secrets.map_err(|error| error.of_setting(setting))?;
+    let (jwt, demo) = jwt_keys(config, data_dir, if_missing)?;
     Ok(AuthOptions {
         secrets,
         jwt,
@@ -181,4 +170,36 @@ pub(super) fn auth_options(
         listen,
         demo,
     })
+}
+
+/// The keys for users' tokens, and the one that signs those of the demonstration.
+fn jwt_keys(config: &Config, data_dir: &DataDir, if_missing: IfMissing) -> anyhow::Result<(JwtKeys, Option<DemoKey>)> {
+    let setting = match config.jwt_keys.is_empty() {
+        true => "--data-dir",
+        false => "--jwt-key",
+    };
+    let mut keys = JwtKeys::default();
+    let mut demo = None;
+    let files = data_dir.jwt_keys(&config.jwt_keys, if_missing);
+    for (path, text) in files.map_err(|error| error.of_setting(setting))? {
+        let invalid = || format!("{setting}: {path:?} is not a valid JWT key");
+        let file = JwtKeyFile::parse(&text).with_context(invalid)?;
+        if file.holds_secret() {
+            data_dir::check_private(&path).map_err(|error| error.of_setting(setting))?;
+        }
+        if file.ignored() > 0 {
+            let ignored = file.ignored();
+            tracing::warn!(file = ?path, keys = ignored, "keys of this set are for something else, or unsupported: ignored");
+        }
+        keys.add(file).with_context(invalid)?;
+        if config.demo {
+            anyhow::ensure!(
+                data_dir::is_generated_key(&text),
+                "--demo lets anybody be any user: it needs the key that presenced made, and {path:?} is another; \
+                 start it with a --data-dir of its own"
+            );
+            demo = Some(DemoKey::new(&text));
+        }
+    }
+    Ok((keys, demo))
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{Auth, AuthOptions, JwtKey, TrustedProxies};
+use super::{Auth, AuthOptions, JwtKeyFile, JwtKeys, TrustedProxies};
 
 pub(crate) const JWT_SECRET: &str = "a secret for tests alone";
 
@@ -13,7 +13,7 @@ pub(crate) const JWT_SECRET: &str = "a secret for tests alone";
 pub(crate) fn options(secret: &str) -> AuthOptions {
     AuthOptions {
         secrets: vec![secret.into()],
-        jwt: JwtKey::from_file_text(JWT_SECRET.as_bytes()).unwrap(),
+        jwt: keys(JWT_SECRET.as_bytes()),
         jwt_issuer: None,
         jwt_audience: None,
         trusted_proxies: TrustedProxies::Loopback,
@@ -21,6 +21,13 @@ pub(crate) fn options(secret: &str) -> AuthOptions {
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
         demo: None,
     }
+}
+
+/// The keys of one file.
+pub(crate) fn keys(text: &[u8]) -> JwtKeys {
+    let mut keys = JwtKeys::default();
+    keys.add(JwtKeyFile::parse(text).unwrap()).unwrap();
+    keys
 }
 
 impl Auth {

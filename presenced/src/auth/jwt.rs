@@ -1,14 +1,15 @@
-//! Users' tokens (JWT): the key of a file, and what the claims mean. The key decides the algorithm, never the token; the time is an
-//! argument. `pem` recognizes the kinds of keys in a file, `signature` verifies.
+//! Users' tokens (JWT): by which of the keys they are signed, and what the claims mean. The time is an argument. `jwt_key` reads
+//! the keys, `signature` verifies.
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::decode_header;
 use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::signature::{InvalidToken, Verifier};
-use super::{AuthError, forbidden, pem};
+use super::jwt_key::{JwtKey, JwtKeys};
+use super::signature::SignedParts;
+use super::{AuthError, forbidden};
 use crate::revocation::Revocation;
 
 /// Longest token, in bytes: a longer one is rejected before anything is decoded. Tokens of directory services with hundreds
@@ -20,88 +21,30 @@ const NOT_BEFORE_SLACK_MS: f64 = 5_000.0;
 /// The last time that can be formatted, 9999-12-30T22:00Z. A later claim is a mistake, mostly of milliseconds for seconds, and
 /// a token that is valid for 50,000 years is none that an issuer wants.
 const LAST_MOMENT_MS: f64 = 253_402_207_200_000.0;
-/// Shortest HS256 secret, in bytes: 128 bits.
-const SECRET_MIN_BYTES: usize = 16;
-
-/// A key that verifies tokens, and its one algorithm.
-pub(crate) struct JwtKey {
-    verifier: Verifier,
-    /// Tells whether a reload brought another key.
-    digest: [u8; 32],
-}
-
-/// Why a file holds no valid key. No text quotes the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidJwtKey {
-    /// A private key, which signs tokens; the daemon must not have it.
-    #[error("it holds a private key: use the public key of the pair")]
-    Private,
-    /// PEM of something else, or of several keys.
-    #[error("it is PEM, but not exactly one public key (-----BEGIN PUBLIC KEY-----)")]
-    NotOnePublicKey,
-    /// A public key that is not PEM. Taken as a secret it would let everyone sign tokens who can read it.
-    #[error("it is a public key, but not in PEM format (-----BEGIN PUBLIC KEY-----)")]
-    NotPem,
-    #[error("its public key is damaged or unsupported: use RSA, P-256 or Ed25519")]
-    Unsupported,
-    #[error("its RSA key has {bits} bits: use 2048 to 8192")]
-    RsaSize { bits: usize },
-    #[error("it is neither PEM nor a text secret")]
-    NotText,
-    /// A secret that can be guessed.
-    #[error("its HS256 secret has {bytes} bytes: use 16 or more")]
-    ShortSecret { bytes: usize },
-}
-
-impl std::fmt::Debug for JwtKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JwtKey")
-            .field("algorithm", &self.verifier.algorithm())
-            .finish_non_exhaustive()
-    }
-}
-
-impl JwtKey {
-    #[cfg(test)]
-    pub(super) const fn digest(&self) -> [u8; 32] {
-        self.digest
-    }
-
-    /// The key of a `--jwt-key` file: a public key in PEM, else an HS256 secret.
-    pub(crate) fn from_file_text(text: &[u8]) -> Result<Self, InvalidJwtKey> {
-        let text = std::str::from_utf8(text).map_err(|_| InvalidJwtKey::NotText)?;
-        // Some editors begin a file with a byte order mark, which is no part of what was typed.
-        let text = text.trim_start_matches('\u{feff}');
-        if text.contains('\0') {
-            // PEM in UTF-16 would pass as a secret, which would be public.
-            return Err(InvalidJwtKey::NotText);
-        }
-        let (algorithm, key) = if pem::is_pem(text) {
-            pem::public_key(text)?
-        } else {
-            if pem::is_bare_public_key(text) {
-                return Err(InvalidJwtKey::NotPem);
-            }
-            let secret = text.trim().as_bytes();
-            if secret.len() < SECRET_MIN_BYTES {
-                return Err(InvalidJwtKey::ShortSecret { bytes: secret.len() });
-            }
-            (Algorithm::HS256, DecodingKey::from_secret(secret))
-        };
-        let bytes = key.try_get_as_bytes().map_err(|_| InvalidJwtKey::Unsupported)?;
-        let verifier = Verifier::new(algorithm, bytes).ok_or(InvalidJwtKey::Unsupported)?;
-        let digest = Sha256::digest(bytes).into();
-        Ok(Self { verifier, digest })
-    }
+/// Why a token is signed with none of the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InvalidToken {
+    /// It does not consist of three parts in base64url, or the header is none.
+    Malformed,
+    /// Its `kid` is that of none of the keys, all of which have one.
+    UnknownKey,
+    /// Its header names another algorithm than that of each key that its `kid` allows.
+    OtherAlgorithm,
+    /// Its header has `crit`: no extension is supported.
+    CriticalExtension,
+    WrongSignature,
 }
 
 pub(super) struct Tokens {
-    verifier: Verifier,
-    digest: [u8; 32],
-    /// The mark of the key, for the connections that its tokens authenticated.
-    revocation: Revocation,
+    keys: Vec<TrustedKey>,
     issuer: Option<String>,
     audience: Option<String>,
+}
+
+/// A key with its mark, for the connections that its tokens authenticated.
+struct TrustedKey {
+    key: JwtKey,
+    revocation: Revocation,
 }
 
 /// The claims of a valid token.
@@ -130,40 +73,84 @@ fn not_null<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<f64>, D::Error
 }
 
 impl Tokens {
-    pub(super) fn new(key: JwtKey, issuer: Option<String>, audience: Option<String>) -> Self {
-        Self {
-            verifier: key.verifier,
-            digest: key.digest,
+    pub(super) fn new(keys: JwtKeys, issuer: Option<String>, audience: Option<String>) -> Self {
+        let trusted = |key| TrustedKey {
+            key,
             revocation: Revocation::default(),
+        };
+        Self {
+            keys: keys.into_iter().map(trusted).collect(),
             issuer,
             audience,
         }
     }
 
-    /// A digest of all that decides whether a token is accepted. Never told as it is: the key may be a secret.
+    /// A digest of all that decides whether a token is accepted. Never told as it is: a key may be a secret.
     pub(super) fn acceptance(&self) -> [u8; 32] {
+        let mut keys: Vec<[u8; 32]> = self.keys.iter().map(|trusted| trusted.key.identity()).collect();
+        keys.sort_unstable();
         let mut digest = Sha256::new();
-        digest.update(self.digest);
-        digest.update(format!(
-            "{:?} {:?} {:?}",
-            [self.verifier.algorithm()],
-            self.issuer,
-            self.audience
-        ));
+        for key in keys {
+            digest.update(key);
+        }
+        digest.update(format!("{:?} {:?}", self.issuer, self.audience));
         digest.finalize().into()
     }
 
-    /// Takes the place of `before`: if tokens that were accepted are not any more, their key is revoked.
+    /// Takes the place of `before`: keys that stay keep their marks. The others are revoked, and all if another issuer or audience is
+    /// required.
     pub(super) fn succeed(&mut self, before: &Self) {
-        let is_same = self.digest == before.digest
-            && self.verifier.algorithm() == before.verifier.algorithm()
-            && self.issuer == before.issuer
-            && self.audience == before.audience;
-        if is_same {
-            self.revocation = before.revocation.clone();
-        } else {
-            before.revocation.revoke();
+        let is_same = self.issuer == before.issuer && self.audience == before.audience;
+        for removed in &before.keys {
+            let mut keys = self.keys.iter_mut();
+            match keys.find(|kept| is_same && kept.key.identity() == removed.key.identity()) {
+                Some(kept) => kept.revocation = removed.revocation.clone(),
+                None => removed.revocation.revoke(),
+            }
         }
+    }
+
+    /// The key that signed these, if one did.
+    fn signer(&self, token: &[u8], parts: &SignedParts<'_>) -> Result<&TrustedKey, InvalidToken> {
+        let knows = |trusted: &&TrustedKey| trusted.key.verifier().knows(parts);
+        let has_signed = |trusted: &&TrustedKey| trusted.key.verifier().has_signed(parts);
+        if let Some(signer) = self.keys.iter().filter(knows).find(has_signed) {
+            return Ok(signer);
+        }
+        let header = decode_header(token).map_err(|_| InvalidToken::Malformed)?;
+        let is_named = |trusted: &&TrustedKey| trusted.key.kid() == header.kid.as_deref();
+        let is_known_name = header.kid.is_some() && self.keys.iter().any(|trusted| is_named(&trusted));
+        // A name that no key has is a hint for others: keys in PEM and secrets have none.
+        let may_have_signed = |trusted: &&TrustedKey| match (&header.kid, is_known_name) {
+            (None, _) => true,
+            (Some(_), true) => is_named(trusted),
+            (Some(_), false) => trusted.key.kid().is_none(),
+        };
+        let named: Vec<&TrustedKey> = self.keys.iter().filter(may_have_signed).collect();
+        if named.is_empty() {
+            return Err(InvalidToken::UnknownKey);
+        }
+        let is_of_algorithm = |trusted: &&&TrustedKey| trusted.key.verifier().algorithm() == header.alg;
+        if !named.iter().any(|trusted| is_of_algorithm(&trusted)) {
+            return Err(InvalidToken::OtherAlgorithm);
+        }
+        if header.crit.is_some() {
+            return Err(InvalidToken::CriticalExtension);
+        }
+        let mut candidates = named
+            .into_iter()
+            .filter(|trusted| is_of_algorithm(&trusted) && !knows(trusted));
+        let signer = candidates.find(has_signed).ok_or(InvalidToken::WrongSignature)?;
+        signer.key.verifier().remember(parts);
+        Ok(signer)
+    }
+
+    /// The decoded claims of a token, and the key that signed it. They are not looked at before that.
+    fn signed_claims(&self, token: &[u8]) -> Result<(Vec<u8>, &TrustedKey), InvalidToken> {
+        let parts = SignedParts::of(token).ok_or(InvalidToken::Malformed)?;
+        let signer = self.signer(token, &parts)?;
+        let claims = parts.claims().ok_or(InvalidToken::Malformed)?;
+        Ok((claims, signer))
     }
 
     /// The claims of a token, if its signature is valid and it is valid now.
@@ -171,7 +158,7 @@ impl Tokens {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(forbidden("token too long"));
         }
-        let claims = self.verifier.verify(token).map_err(|fault| forbidden(reason(fault)))?;
+        let (claims, signer) = self.signed_claims(token).map_err(|fault| forbidden(reason(fault)))?;
         let claims = decode(&claims).ok_or(forbidden("token needs a sub (text) and an exp (number of seconds)"))?;
         let user = UserId::new(&claims.sub).map_err(|_| forbidden("token sub is not a valid user id"))?;
         if is_after_last_moment(claims.exp) {
@@ -203,7 +190,7 @@ impl Tokens {
         Ok(Claimed {
             user,
             expires,
-            revocation: self.revocation.clone(),
+            revocation: signer.revocation.clone(),
         })
     }
 }
@@ -211,6 +198,7 @@ impl Tokens {
 fn reason(fault: InvalidToken) -> &'static str {
     match fault {
         InvalidToken::Malformed => "token is not a JWT signed with HS256, RS256, ES256 or EdDSA",
+        InvalidToken::UnknownKey => "token kid names none of the daemon's keys (--jwt-key)",
         InvalidToken::OtherAlgorithm => "token alg does not fit the daemon's key (--jwt-key)",
         // RFC 7515, section 4.1.11: a critical extension that is not supported makes the token invalid.
         InvalidToken::CriticalExtension => "token has an unsupported critical extension (crit)",

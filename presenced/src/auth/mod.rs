@@ -7,7 +7,9 @@ mod demo;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod forwarded;
+mod jwk;
 mod jwt;
+mod jwt_key;
 mod node_token;
 mod origin;
 mod pem;
@@ -33,7 +35,7 @@ use crate::percent::{self, Plus};
 use crate::revocation::Revocation;
 
 pub(crate) use self::demo::DemoKey;
-pub(crate) use self::jwt::JwtKey;
+pub(crate) use self::jwt_key::{JwtKeyFile, JwtKeys};
 pub(crate) use self::node_token::NodeRequest;
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::proxies::{LimitedClient, TrustedProxies};
@@ -51,7 +53,7 @@ static ENCODED_USER_HEADER: HeaderName = HeaderName::from_static("x-user-id-enco
 pub(crate) struct AuthOptions {
     /// The internal secret; two during a rotation. An empty one is never valid.
     pub(crate) secrets: Vec<Vec<u8>>,
-    pub(crate) jwt: JwtKey,
+    pub(crate) jwt: JwtKeys,
     /// The `iss` that every token must have, if set.
     pub(crate) jwt_issuer: Option<String>,
     /// The `aud` that every token must name, if set.

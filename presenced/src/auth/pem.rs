@@ -4,7 +4,7 @@
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-use super::jwt::InvalidJwtKey;
+use super::jwt_key::InvalidJwtKey;
 
 const BEGIN: &str = "-----BEGIN ";
 
@@ -30,17 +30,16 @@ pub(super) fn is_pem(text: &str) -> bool {
     text.contains(BEGIN)
 }
 
-/// Whether the text is a public key in another form: base64 without the PEM lines, a JWK, an SSH key.
+/// Whether the text is a public key in another form: base64 without the PEM lines, an SSH key.
 pub(super) fn is_bare_public_key(text: &str) -> bool {
     let dense: String = text.split_whitespace().collect();
-    let is_jwk = dense.starts_with('{') && (dense.contains("\"kty\"") || dense.contains("\"keys\""));
     let is_ssh = ["ssh-", "ecdsa-sha2-"].iter().any(|prefix| dense.starts_with(prefix));
     let is_base64 = dense.starts_with("MII") && dense.contains(RSA)
         || [P256, ED25519]
             .iter()
             .chain(&OTHERS)
             .any(|start| dense.starts_with(start));
-    is_jwk || is_ssh || is_base64
+    is_ssh || is_base64
 }
 
 /// The one public key in the text, and its algorithm.
@@ -64,13 +63,11 @@ pub(super) fn public_key(text: &str) -> Result<(Algorithm, DecodingKey), Invalid
     let (algorithm, Ok(key)) = read else {
         return Err(InvalidJwtKey::Unsupported);
     };
-    check_size(algorithm, &key)?;
     Ok((algorithm, key))
 }
 
 /// A key of the wrong size would be accepted at the start and then reject every token.
-fn check_size(algorithm: Algorithm, key: &DecodingKey) -> Result<(), InvalidJwtKey> {
-    let bytes = key.try_get_as_bytes().map_err(|_| InvalidJwtKey::Unsupported)?;
+pub(super) fn check_size(algorithm: Algorithm, bytes: &[u8]) -> Result<(), InvalidJwtKey> {
     match algorithm {
         Algorithm::RS256 => {
             let components = DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
@@ -85,6 +82,7 @@ fn check_size(algorithm: Algorithm, key: &DecodingKey) -> Result<(), InvalidJwtK
         }
         Algorithm::ES256 if bytes.len() == 65 => Ok(()),
         Algorithm::EdDSA if bytes.len() == 32 => Ok(()),
+        Algorithm::HS256 => Ok(()),
         _ => Err(InvalidJwtKey::Unsupported),
     }
 }

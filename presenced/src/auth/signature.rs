@@ -1,5 +1,5 @@
 //! Signatures of tokens: JWS in compact serialization (RFC 7515, section 7.1), by one key and its one algorithm. The key is prepared
-//! once, for `aws-lc`; headers are read by `jsonwebtoken`. What the claims say is decided in `jwt`.
+//! once, for `aws-lc`. Which key a token is for, and what the claims say, is decided in `jwt`.
 //!
 //! `jsonwebtoken::decode` would prepare the key for each token, and read header and claims twice.
 
@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, decode_header};
+use jsonwebtoken::Algorithm;
 use parking_lot::RwLock;
 
 /// A key that is ready to verify signatures by its algorithm.
@@ -25,16 +25,33 @@ enum Key {
     Public(ParsedPublicKey),
 }
 
-/// Why a token is not signed with the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InvalidToken {
-    /// It does not consist of three parts in base64url, or the header is none.
-    Malformed,
-    /// Its header names another algorithm than the key's.
-    OtherAlgorithm,
-    /// Its header has `crit`: no extension is supported.
-    CriticalExtension,
-    WrongSignature,
+/// A token in its parts.
+pub(super) struct SignedParts<'a> {
+    /// Header and claims, encoded: what is signed.
+    message: &'a [u8],
+    header: &'a [u8],
+    claims: &'a [u8],
+    signature: Vec<u8>,
+}
+
+impl<'a> SignedParts<'a> {
+    /// None if these are not three parts, or the signature is not in base64url.
+    pub(super) fn of(token: &'a [u8]) -> Option<Self> {
+        let (message, signature) = split_at_last_dot(token)?;
+        let (header, claims) = split_at_last_dot(message)?;
+        let signature = decode(signature)?;
+        Some(Self {
+            message,
+            header,
+            claims,
+            signature,
+        })
+    }
+
+    /// Decoded; none if they are not in base64url.
+    pub(super) fn claims(&self) -> Option<Vec<u8>> {
+        decode(self.claims)
+    }
 }
 
 impl Verifier {
@@ -58,32 +75,18 @@ impl Verifier {
         self.algorithm
     }
 
-    /// The decoded claims of a token, if header and signature are valid. They are not looked at before that.
-    pub(super) fn verify(&self, token: &[u8]) -> Result<Vec<u8>, InvalidToken> {
-        let (message, signature) = split_at_last_dot(token)?;
-        let (header, claims) = split_at_last_dot(message)?;
-        let is_known = self.valid_header.read().as_deref() == Some(header);
-        if !is_known {
-            self.check_header(token)?;
-        }
-        if !self.key.has_signed(message, &decode(signature)?) {
-            return Err(InvalidToken::WrongSignature);
-        }
-        if !is_known {
-            *self.valid_header.write() = Some(header.into());
-        }
-        decode(claims)
+    /// Whether a token with the same header was signed with the key.
+    pub(super) fn knows(&self, parts: &SignedParts<'_>) -> bool {
+        self.valid_header.read().as_deref() == Some(parts.header)
     }
 
-    fn check_header(&self, token: &[u8]) -> Result<(), InvalidToken> {
-        let header = decode_header(token).map_err(|_| InvalidToken::Malformed)?;
-        if header.alg != self.algorithm {
-            return Err(InvalidToken::OtherAlgorithm);
-        }
-        match header.crit {
-            Some(_) => Err(InvalidToken::CriticalExtension),
-            None => Ok(()),
-        }
+    /// The key has signed this, and its header is one that the key allows.
+    pub(super) fn remember(&self, parts: &SignedParts<'_>) {
+        *self.valid_header.write() = Some(parts.header.into());
+    }
+
+    pub(super) fn has_signed(&self, parts: &SignedParts<'_>) -> bool {
+        self.key.has_signed(parts.message, &parts.signature)
     }
 }
 
@@ -97,15 +100,12 @@ impl Key {
     }
 }
 
-fn split_at_last_dot(text: &[u8]) -> Result<(&[u8], &[u8]), InvalidToken> {
-    let dot = text
-        .iter()
-        .rposition(|byte| *byte == b'.')
-        .ok_or(InvalidToken::Malformed)?;
-    Ok((&text[..dot], &text[dot + 1..]))
+fn split_at_last_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let dot = text.iter().rposition(|byte| *byte == b'.')?;
+    Some((&text[..dot], &text[dot + 1..]))
 }
 
 /// Without padding, and without bits that encode nothing.
-fn decode(part: &[u8]) -> Result<Vec<u8>, InvalidToken> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| InvalidToken::Malformed)
+fn decode(part: &[u8]) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
 }

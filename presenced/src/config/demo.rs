@@ -14,7 +14,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "others may reach it through the proxy of --trusted-proxy",
         ),
         (
-            config.jwt_key.is_some(),
+            !config.jwt_keys.is_empty(),
             "it makes tokens with the key that presenced made, so there must be no --jwt-key",
         ),
         (

@@ -78,8 +78,8 @@ pub(crate) struct Config {
     pub(crate) node_name: Option<String>,
     /// The internal secrets' file, if not in the data directory.
     pub(crate) secret_file: Option<PathBuf>,
-    /// The key that verifies users' tokens, if not in the data directory.
-    pub(crate) jwt_key: Option<PathBuf>,
+    /// The files with the keys that verify users' tokens; none: the one in the data directory.
+    pub(crate) jwt_keys: Vec<PathBuf>,
     /// Required `iss` of tokens.
     pub(crate) jwt_issuer: Option<String>,
     /// Required entry of the `aud` of tokens.
@@ -155,7 +155,7 @@ impl Config {
         let restart_needed = settings::of_a_restart().filter(differs).collect();
         let reloaded = Self {
             secret_file: new.secret_file,
-            jwt_key: new.jwt_key,
+            jwt_keys: new.jwt_keys,
             jwt_issuer: new.jwt_issuer,
             jwt_audience: new.jwt_audience,
             trusted_proxies: new.trusted_proxies,

@@ -19,17 +19,17 @@ pub(super) fn print(raw: &RawSettings) -> String {
             (None, default) => vec![default.to_owned()],
         };
         let source = given.map_or(&ValueSource::Default, |given| &given.source);
+        if texts.is_empty() && (setting.kind == Kind::One || setting.name == "jwt-key") {
+            lines.push(not_set(setting.name, &data_dir));
+            continue;
+        }
         let value = match (setting.kind, texts.as_slice()) {
             (Kind::Switch, texts) => texts.first().map_or_else(|| "false".to_owned(), Clone::clone),
             (Kind::Many, texts) => format!(
                 "[{}]",
                 texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
             ),
-            (Kind::One, [text]) => quoted(text),
-            (Kind::One, _) => {
-                lines.push(not_set(setting.name, &data_dir));
-                continue;
-            }
+            (Kind::One, texts) => quoted(&texts.concat()),
         };
         lines.push(format!("{} = {value} # {source}", setting.name));
     }

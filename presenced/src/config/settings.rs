@@ -113,7 +113,7 @@ fn blank() -> Config {
         cluster: ClusterSettings::blank(),
         node_name: None,
         secret_file: None,
-        jwt_key: None,
+        jwt_keys: Vec::new(),
         jwt_issuer: None,
         jwt_audience: None,
         trusted_proxies: TrustedProxies::Loopback,
@@ -146,6 +146,14 @@ fn path(texts: &[String]) -> Result<Option<PathBuf>, String> {
         "" => Err("expected a path".into()),
         text => Ok(Some(PathBuf::from(text))),
     }
+}
+
+fn paths(texts: &[String]) -> Result<Vec<PathBuf>, String> {
+    let one = |text: &String| match text.is_empty() {
+        true => Err("expected a path".into()),
+        false => Ok(PathBuf::from(text)),
+    };
+    texts.iter().map(one).collect()
 }
 
 fn text(texts: &[String]) -> Result<Option<String>, String> {
@@ -283,7 +291,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(CLUSTER, One, "node-grace", "TIME", "12s", "How long the sessions of a node that was declared dead still count", |c, t| c.cluster.node_grace = duration(only(t)?)?),
     row!(CLUSTER, One, "drain-rate", "N", "500", "Connections closed per second while clients move to other nodes: at a stop, and at presencectl drain", |c, t| c.cluster.drain_rate = cluster::drain_rate(only(t)?)?),
     row!(ACCESS, One, "secret-file", "FILE", "", "File with the internal secret; two lines are two valid secrets, for rotation [default: DATA_DIR/secret, created at the first start]", |c, t| c.secret_file = path(t)?),
-    row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
+    row!(ACCESS, Many, "jwt-key", "FILE", "", "Files with the keys that verify users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), a JSON Web Key Set, or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_keys = paths(t)?),
     row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),
     row!(ACCESS, One, "jwt-audience", "TEXT", "", "Required entry of the aud claim of users' tokens", |c, t| c.jwt_audience = text(t)?),
     row!(ACCESS, Many, "trusted-proxy", "CIDR", "loopback", "Proxies whose x-user-id and X-Forwarded-For headers are trusted; an empty value trusts nobody. loopback is this machine, unless a header shows that a proxy is in between", |c, t| c.trusted_proxies = proxies(t)?),

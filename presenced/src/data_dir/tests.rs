@@ -2,6 +2,14 @@
 
 use super::*;
 
+fn own_key(dir: &DataDir, if_missing: IfMissing) -> Result<(PathBuf, Vec<u8>), DataDirError> {
+    Ok(dir.jwt_keys(&[], if_missing)?.remove(0))
+}
+
+fn key_in(dir: &DataDir, file: &Path) -> Result<(PathBuf, Vec<u8>), DataDirError> {
+    Ok(dir.jwt_keys(&[file.to_owned()], IfMissing::Fail)?.remove(0))
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
 }
@@ -12,7 +20,7 @@ fn the_first_start_creates_private_secrets_and_keeps_them() {
     let path = root.path().join("a/b");
     let dir = DataDir::open(&path).expect("a data directory");
     let secrets = dir.secrets(None, IfMissing::Create).expect("a secret");
-    let (_, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
+    let (_, key) = own_key(&dir, IfMissing::Create).expect("a key");
     dir.save_address("http://127.0.0.1:1").expect("an address");
     assert_eq!(mode(&path), 0o700);
     for name in ["secret", "jwt-key", "address", "lock"] {
@@ -75,7 +83,7 @@ fn a_file_over_64_kib_is_an_error_and_is_not_cut() {
         replace(&file, "x".repeat(bytes).as_bytes()).expect("a file");
         let secrets = dir.secrets(Some(&file), IfMissing::Create);
         assert_eq!(secrets.is_ok(), good, "{bytes}");
-        let key = dir.jwt_key(Some(&file), IfMissing::Create);
+        let key = key_in(&dir, &file);
         assert_eq!(key.as_ref().is_ok_and(|(_, key)| key.len() == bytes), good, "{bytes}");
         if let Err(error) = key {
             assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
@@ -91,14 +99,8 @@ fn a_byte_order_mark_is_no_part_of_a_secret_or_key() {
     replace(&file, "\u{feff}0123456789abcdef\n".as_bytes()).expect("a file");
     let secrets = dir.secrets(Some(&file), IfMissing::Fail).expect("a secret");
     assert_eq!(secrets, [b"0123456789abcdef"]);
-    let (_, key) = dir.jwt_key(Some(&file), IfMissing::Fail).expect("a key");
+    let (_, key) = key_in(&dir, &file).expect("a key");
     assert_eq!(key, b"0123456789abcdef\n");
-    std::fs::write(&file, "\u{feff}-----BEGIN PUBLIC KEY-----\n").expect("a key");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
-    assert!(
-        dir.jwt_key(Some(&file), IfMissing::Fail).is_ok(),
-        "a public key is public"
-    );
 }
 
 #[test]
@@ -106,17 +108,17 @@ fn a_missing_file_is_made_at_a_start_and_never_by_a_reload() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = DataDir::open(root.path()).expect("a data directory");
     assert!(dir.secrets(None, IfMissing::Fail).is_err());
-    assert!(dir.jwt_key(None, IfMissing::Fail).is_err());
+    assert!(own_key(&dir, IfMissing::Fail).is_err());
     assert!(!root.path().join("secret").exists() && !root.path().join("jwt-key").exists());
     assert!(dir.secrets(None, IfMissing::Create).is_ok());
-    assert!(dir.jwt_key(None, IfMissing::Create).is_ok());
+    assert!(own_key(&dir, IfMissing::Create).is_ok());
 }
 
 #[test]
 fn a_generated_key_is_known_from_one_of_the_operator() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = DataDir::open(root.path()).expect("a data directory");
-    let (path, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
+    let (path, key) = own_key(&dir, IfMissing::Create).expect("a key");
     assert!(is_generated_key(&key));
     for text in [
         &key["generated-by-presenced-".len()..],
@@ -124,7 +126,7 @@ fn a_generated_key_is_known_from_one_of_the_operator() {
         b"-----BEGIN PUBLIC KEY-----\n",
     ] {
         std::fs::write(&path, text).expect("written");
-        let (_, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
+        let (_, key) = own_key(&dir, IfMissing::Create).expect("a key");
         assert!(!is_generated_key(&key), "{}", text.escape_ascii());
     }
 }
@@ -138,12 +140,11 @@ fn a_secret_that_others_can_read_is_an_error_with_the_remedy() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("a mode");
     let error = dir.secrets(None, IfMissing::Create).expect_err("too loose").to_string();
     assert!(error.contains("chmod 600"), "{error}");
-    dir.jwt_key(None, IfMissing::Create).expect("a key");
+    own_key(&dir, IfMissing::Create).expect("a key");
     let path = root.path().join("jwt-key");
+    assert!(check_private(&path).is_ok());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");
-    assert!(dir.jwt_key(None, IfMissing::Create).is_err());
-    std::fs::write(&path, "-----BEGIN PUBLIC KEY-----\n").expect("a key");
-    assert!(dir.jwt_key(None, IfMissing::Create).is_ok(), "a public key is public");
+    assert!(check_private(&path).is_err());
 }
 
 #[test]

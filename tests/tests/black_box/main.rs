@@ -31,6 +31,7 @@ mod grace_period;
 mod imports;
 mod jwt;
 mod keepalive;
+mod key_rotation;
 mod limits;
 mod load;
 mod observability;

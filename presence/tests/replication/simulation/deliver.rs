@@ -83,7 +83,7 @@ impl World {
                 shell.sessions.handle_heard(now, id);
             }),
             Delivery::Away(user, id) => {
-                self.change(index, &user, |shell, now| shell.sessions.handle_away(now, id, None))
+                self.change(index, &user, |shell, now| shell.sessions.handle_away(now, id, None));
             }
             Delivery::Active(user, id) => self.change(index, &user, |shell, now| {
                 shell.unconfirmed.remove(&id);

@@ -1,13 +1,14 @@
 //! The demonstration page: who gets tokens, and which key makes them.
 
-use super::super::{AuthOptions, DemoKey, JwtKey};
+use super::super::fixture::keys;
+use super::super::{AuthOptions, DemoKey};
 use super::*;
 
 const GENERATED: &[u8] = b"generated-by-presenced-00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
 
 fn with_demo() -> Auth {
     Auth::new(AuthOptions {
-        jwt: JwtKey::from_file_text(GENERATED).unwrap(),
+        jwt: keys(GENERATED),
         demo: Some(DemoKey::new(GENERATED)),
         allowed_origins: vec!["http://app.example:7420".parse().unwrap()],
         ..options("the internal secret")

@@ -3,6 +3,7 @@
 mod allowed_origins;
 mod callers;
 mod demo;
+mod key_sets;
 mod keys;
 mod proxies;
 mod reload;

@@ -3,8 +3,8 @@
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::json;
 
-use super::super::fixture::{JWT_SECRET, sign, token};
-use super::super::{Auth, AuthOptions, JwtKey, TrustedProxies};
+use super::super::fixture::{JWT_SECRET, keys, sign, token};
+use super::super::{Auth, AuthOptions, TrustedProxies};
 use super::*;
 
 const OTHER_KEY: &str = "another key of users' tokens";
@@ -62,7 +62,7 @@ fn a_secret_that_was_there_twice_is_revoked_when_it_is_removed() {
 fn tokens_are_revoked_with_their_key_issuer_or_audience() {
     type OptionsChange = fn(&mut AuthOptions);
     let changes: [OptionsChange; 3] = [
-        |options| options.jwt = JwtKey::from_file_text(OTHER_KEY.as_bytes()).unwrap(),
+        |options| options.jwt = keys(OTHER_KEY.as_bytes()),
         |options| options.jwt_issuer = Some("https://login.example".into()),
         |options| options.jwt_audience = Some("presence".into()),
     ];
@@ -83,7 +83,7 @@ fn tokens_are_revoked_with_their_key_issuer_or_audience() {
 fn a_new_key_verifies_new_tokens() {
     let auth = Auth::new(options(""));
     let mut changed = options("");
-    changed.jwt = JwtKey::from_file_text(OTHER_KEY.as_bytes()).unwrap();
+    changed.jwt = keys(OTHER_KEY.as_bytes());
     auth.replace(changed);
     let key = EncodingKey::from_secret(OTHER_KEY.as_bytes());
     let new = sign(Algorithm::HS256, &key, &json!({"sub": "anna", "exp": NOW + 60}));

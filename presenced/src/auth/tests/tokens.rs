@@ -4,8 +4,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::super::fixture::{JWT_SECRET, sign};
-use super::super::{AuthOptions, JwtKey};
+use super::super::AuthOptions;
+use super::super::fixture::{JWT_SECRET, keys, sign};
 use super::*;
 
 const RSA: &str = include_str!("../testdata/rsa.pem");
@@ -40,7 +40,7 @@ fn without(name: &str) -> Value {
 
 pub(super) fn auth(key: &str) -> Auth {
     Auth::new(AuthOptions {
-        jwt: JwtKey::from_file_text(key.as_bytes()).unwrap(),
+        jwt: keys(key.as_bytes()),
         ..options("the internal secret")
     })
 }

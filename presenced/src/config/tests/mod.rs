@@ -320,7 +320,7 @@ fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
     assert_eq!(reloaded.listen, running.listen);
     assert_eq!(reloaded.timers, running.timers);
     assert_eq!(reloaded.secret_file, Some(PathBuf::from("/s")));
-    assert_eq!(reloaded.jwt_key, Some(PathBuf::from("/k")));
+    assert_eq!(reloaded.jwt_keys, [PathBuf::from("/k")]);
     assert_eq!(reloaded.jwt_issuer.as_deref(), Some("i"));
     assert_eq!(reloaded.jwt_audience.as_deref(), Some("a"));
     assert!(reloaded.trusted_proxies.has_named());

@@ -13,7 +13,8 @@ use presence::{Rate, UserId};
 use prometheus_client::registry::Registry;
 
 use super::client::{DEADLINE, SECRET, WsClient};
-use crate::auth::{Auth, AuthOptions, JwtKey, TrustedProxies};
+use crate::auth::fixture::keys;
+use crate::auth::{Auth, AuthOptions, TrustedProxies};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
@@ -75,7 +76,7 @@ pub(super) fn plenty() -> Rate {
 fn auth() -> Auth {
     Auth::new(AuthOptions {
         secrets: vec![SECRET.as_bytes().to_vec()],
-        jwt: JwtKey::from_file_text(JWT_KEY).expect("a key"),
+        jwt: keys(JWT_KEY),
         jwt_issuer: None,
         jwt_audience: None,
         trusted_proxies: TrustedProxies::Named(vec!["127.0.0.0/8".parse().expect("a network")]),
