@@ -196,6 +196,15 @@ Examples:
   presencectl drain b --cancel
   presencectl drain b --yes --no-wait     for scripts")]
     Drain(Drain),
+    /// Have the daemon read its secrets, keys and settings again
+    #[command(after_help = "\
+As SIGHUP does: all or nothing, and no connection ends that is still authorized. It is the node that is asked; in a cluster, ask each.
+Exit code 1 if a file or a setting is missing or invalid: everything stays as it was then.
+
+Examples:
+  presencectl reload
+  presencectl reload -o json | jq -e '.restartNeeded == null'")]
+    Reload,
     /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:

@@ -23,12 +23,13 @@ use crate::connection::keepalive::KeepaliveOptions;
 use crate::data_dir::{DataDir, DataDirError, IfMissing};
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::logging::LogLevel;
+use crate::reload_requests::ReloadRequests;
 use crate::server::listen;
 use crate::store::{Access, OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
 
 use self::cluster::{ClusterParts, ReachedRedis};
 use listeners::{ListenerOptions, Listeners};
-use reload::{LastReload, ReloadMetrics, Reloader};
+use reload::{ReloadRecord, Reloader};
 
 /// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -73,8 +74,8 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let Some(running) = cluster::start_engine(&engine, startup, any(&mut stop)).await? else {
         return Ok(());
     };
-    let last_reload = LastReload::default();
-    let reload_metrics = ReloadMetrics::register(&mut registry);
+    let record = ReloadRecord::register(&mut registry);
+    let (reload_requests, requested) = ReloadRequests::new();
     let options = ListenerOptions {
         config: &config,
         auth: Arc::clone(&auth),
@@ -82,7 +83,8 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         store: store.clone(),
         engine: Arc::clone(&engine),
         open_files,
-        last_reload: Arc::clone(&last_reload),
+        last_reload: Arc::clone(&record.last),
+        reload_requests,
     };
     let listeners = options.serve(bound, registry)?;
     announce(address, &config, &data_dir);
@@ -94,12 +96,11 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         engine,
         log_level,
         clock,
-        last: last_reload,
-        metrics: reload_metrics,
+        record,
     };
     tokio::select! {
         () = any(&mut stop) => {}
-        () = reloader.run(hangup) => {}
+        () = reloader.run(hangup, requested) => {}
     }
     stop_all(listeners, running, store, any(&mut stop)).await;
     Ok(())

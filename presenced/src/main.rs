@@ -20,6 +20,7 @@ mod logging;
 mod percent;
 mod postgres_url;
 mod redis_url;
+mod reload_requests;
 mod revocation;
 mod server;
 mod store;

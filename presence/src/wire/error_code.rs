@@ -48,6 +48,8 @@ pub enum Code {
     UnknownNode,
     /// No other node takes clients, so a node can't move its own.
     NoOtherNode,
+    /// The reload failed, and nothing was changed: a file or a setting is missing or invalid.
+    ReloadFailed,
     /// Method not allowed; the `Allow` header lists the methods of the path.
     MethodNotAllowed,
     /// Unsupported `Content-Encoding`.
@@ -93,7 +95,7 @@ impl Code {
             Self::NotFound | Self::UnknownNode => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
-            Self::NoOtherNode => 409,
+            Self::NoOtherNode | Self::ReloadFailed => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::MisdirectedRequest => 421,

@@ -5,7 +5,8 @@ use std::error::Error;
 
 use presence::wire::record::Record;
 use presence::wire::rest::{
-    EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, Query, QueryResponse, SetCustomStatus, Stats,
+    EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, Query, QueryResponse, ReloadStats,
+    SetCustomStatus, Stats,
 };
 use presence::{CustomStatus, Source, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
@@ -156,6 +157,11 @@ impl Rest {
     pub(crate) async fn cancel_drain(&self, node: &str) -> Result<NodesResponse, Failure> {
         self.send(self.request(Method::DELETE, &["api", "nodes", node, "drain"])?)
             .await
+    }
+
+    /// Has the daemon read its secrets, keys and settings again.
+    pub(crate) async fn reload(&self) -> Result<ReloadStats, Failure> {
+        self.send(self.request(Method::POST, &["api", "reload"])?).await
     }
 
     /// `healthz` or `readyz`, whatever their HTTP status.

@@ -17,6 +17,7 @@ mod man;
 mod never_seen;
 mod nodes;
 mod online;
+mod reload;
 mod set_status;
 mod simulate;
 mod stats;
@@ -77,6 +78,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::EndReports(args) => on_runtime(end_reports::run(session, args)),
         Command::Nodes => on_runtime(nodes::run(session)),
         Command::Drain(args) => on_runtime(drain::run(session, args)),
+        Command::Reload => on_runtime(reload::run(session)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

@@ -42,6 +42,7 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
 use crate::exceeded_limit::Limit;
+use crate::reload_requests::ReloadRequests;
 use crate::server::lookups::{FutureResponse, Lookups};
 use crate::server::upgrades::{AnswerUpgrade, Upgrades};
 use crate::server::{Admission, ApiError, ConnectionLimit};
@@ -60,6 +61,7 @@ pub(crate) struct AppState {
     pub(crate) answers: AnswerPlaces,
     /// The other nodes as they are asked.
     pub(crate) peers: Peers,
+    pub(crate) reload_requests: ReloadRequests,
     pub(crate) node_info: NodeInfo,
     pub(crate) metrics: ApiMetrics,
     /// All metrics of the daemon, for `/metrics`.
@@ -118,6 +120,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(routes::STATS, get(handlers::stats))
         .route(routes::NODES, get(handlers::nodes))
         .route(routes::DRAIN, put(handlers::drain_node).delete(handlers::cancel_drain))
+        .route(routes::RELOAD, post(handlers::reload))
         .route(routes::HEALTH, get(handlers::health))
         .route(routes::READY, get(handlers::ready))
         .route(routes::OPENAPI, get(handlers::get_openapi));

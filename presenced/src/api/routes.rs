@@ -13,6 +13,7 @@ pub(super) const REPORTS_OF: &str = "/api/reports/{source}";
 pub(super) const STATS: &str = "/api/stats";
 pub(super) const NODES: &str = "/api/nodes";
 pub(super) const DRAIN: &str = "/api/nodes/{node}/drain";
+pub(super) const RELOAD: &str = "/api/reload";
 pub(super) const HEALTH: &str = "/healthz";
 pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
@@ -22,7 +23,7 @@ pub(super) const WS: &str = "/ws";
 pub(super) const DEMO: &str = "/demo";
 pub(super) const DEMO_TOKEN: &str = "/demo/token";
 
-const ALL: [&str; 18] = [
+const ALL: [&str; 19] = [
     CUSTOM_STATUS,
     CUSTOM_STATUS_OF,
     REPORT,
@@ -36,6 +37,7 @@ const ALL: [&str; 18] = [
     STATS,
     NODES,
     DRAIN,
+    RELOAD,
     HEALTH,
     READY,
     METRICS,
@@ -44,7 +46,7 @@ const ALL: [&str; 18] = [
 ];
 
 /// All calls: method and path. Preflights, and user ids that equal a fixed segment, are not listed.
-pub(super) const CALLS: [(&str, &str); 20] = [
+pub(super) const CALLS: [(&str, &str); 21] = [
     ("PUT", CUSTOM_STATUS),
     ("GET", CUSTOM_STATUS_OF),
     ("PUT", REPORT),
@@ -60,6 +62,7 @@ pub(super) const CALLS: [(&str, &str); 20] = [
     ("GET", NODES),
     ("PUT", DRAIN),
     ("DELETE", DRAIN),
+    ("POST", RELOAD),
     ("GET", HEALTH),
     ("GET", READY),
     ("GET", METRICS),

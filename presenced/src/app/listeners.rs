@@ -19,6 +19,7 @@ use crate::config::limits::Limits;
 use crate::engine::Engine;
 use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
+use crate::reload_requests::ReloadRequests;
 use crate::server::{
     Admission, ConnectionBounds, ConnectionLimit, ServerMetrics, Servers, Serving, listen::BoundAddress,
     listen::FileShares,
@@ -37,6 +38,7 @@ pub(super) struct ListenerOptions<'a> {
     pub(super) engine: Arc<Engine>,
     pub(super) open_files: u64,
     pub(super) last_reload: LastReload,
+    pub(super) reload_requests: ReloadRequests,
 }
 
 /// The running listeners.
@@ -174,6 +176,7 @@ impl ListenerOptions<'_> {
             readiness,
             answers: AnswerPlaces::default(),
             peers: Peers::default(),
+            reload_requests: self.reload_requests.clone(),
             node_info,
             metrics: ApiMetrics::register(&mut registry, shared.exceeded.clone()),
             registry: Arc::new(registry),

@@ -1,4 +1,4 @@
-//! A reload (SIGHUP): secrets, keys and some settings are read again and checked as a whole, before any of them takes
+//! A reload (SIGHUP, or a request): secrets, keys and some settings are read again and checked as a whole, before any of them takes
 //! effect. What can't be read or is invalid changes nothing, is logged and shown in `/api/stats`. Nothing here ends the
 //! daemon; connections whose secret or key was removed end at their next deadline.
 
@@ -13,14 +13,16 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
 
 use crate::auth::{Auth, AuthOptions, DemoKey, JwtKeyFile, JwtKeys};
 use crate::clock::Clock;
-use crate::config::{self, Config, Outcome};
+use crate::config::{self, Config, DifferentSettings, Outcome};
 use crate::data_dir::{self, DataDir, IfMissing};
 use crate::engine::Engine;
 use crate::error_text::ErrorText;
 use crate::logging::LogLevel;
+use crate::reload_requests::Reloaded;
 
 /// How the last reload went, for whoever shows it.
 pub(super) type LastReload = Arc<Mutex<Option<ReloadStats>>>;
@@ -30,21 +32,25 @@ struct ReloadLabels {
     outcome: &'static str,
 }
 
-/// Counts reloads, by whether they took effect.
-#[derive(Debug, Clone)]
-pub(super) struct ReloadMetrics(Family<ReloadLabels, Counter>);
+/// Keeps how the last reload went, and counts reloads, by whether they took effect.
+#[derive(Debug)]
+pub(super) struct ReloadRecord {
+    pub(super) last: LastReload,
+    counters: Family<ReloadLabels, Counter>,
+}
 
 const TAKEN_OVER: ReloadLabels = ReloadLabels { outcome: "ok" };
 const FAILED: ReloadLabels = ReloadLabels { outcome: "failed" };
 
-impl ReloadMetrics {
+impl ReloadRecord {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self(Family::default());
+        let counters = Family::default();
         for labels in [TAKEN_OVER, FAILED] {
-            drop(metrics.0.get_or_create(&labels));
+            drop(counters.get_or_create(&labels));
         }
-        registry.register("reloads", "Reloads of secrets, keys and settings", metrics.0.clone());
-        metrics
+        registry.register("reloads", "Reloads of secrets, keys and settings", counters.clone());
+        let last = LastReload::default();
+        Self { last, counters }
     }
 }
 
@@ -60,27 +66,34 @@ pub(super) struct Reloader {
     pub(super) engine: Arc<Engine>,
     pub(super) log_level: LogLevel,
     pub(super) clock: Arc<Clock>,
-    pub(super) last: LastReload,
-    pub(super) metrics: ReloadMetrics,
+    pub(super) record: ReloadRecord,
 }
 
 /// Everything that a reload brings, read and valid.
 struct Reload {
     config: Config,
     auth: AuthOptions,
-    restart_needed: Vec<&'static str>,
+    different: DifferentSettings,
 }
 
 impl Reloader {
-    /// Reloads at each signal. Never returns; may be dropped at any time.
-    pub(super) async fn run(mut self, mut hangup: Signal) {
-        // The stream of a signal does not end.
-        while hangup.recv().await.is_some() {
-            self.reload().await;
+    /// Reloads at each signal and each request. Never returns; may be dropped at any time.
+    pub(super) async fn run(mut self, mut hangup: Signal, mut requests: mpsc::Receiver<Reloaded>) {
+        // Neither ends before the daemon does.
+        loop {
+            let request = tokio::select! {
+                _ = hangup.recv() => None,
+                request = requests.recv() => request,
+            };
+            let outcome = self.reload().await;
+            if let Some(request) = request {
+                // Who asked may be gone.
+                let _ = request.send(outcome);
+            }
         }
     }
 
-    async fn reload(&mut self) {
+    async fn reload(&mut self) -> ReloadStats {
         let (config, data_dir, address) = (self.config.clone(), Arc::clone(&self.data_dir), self.address);
         // A file may be on a disk or a pipe that does not answer, and SIGTERM must not wait for it.
         let read = tokio::task::spawn_blocking(move || Reload::read(&config, &data_dir, address)).await;
@@ -89,21 +102,30 @@ impl Reloader {
             Err(error) => ErrorText(&error).to_string(),
         };
         tracing::error!(error, "the reload failed; everything stays as it was");
-        self.note(&FAILED, Some(error), Vec::new());
+        self.note(&FAILED, Some(error), DifferentSettings::default())
     }
 
-    fn take_over(&mut self, reload: Reload) {
+    fn take_over(&mut self, reload: Reload) -> ReloadStats {
         let Reload {
             config,
             auth,
-            restart_needed,
+            mut different,
         } = reload;
         let before = self.engine.revoked_connections();
-        self.auth.replace(auth);
+        let replaced = self.auth.replace(auth);
+        let files = [("secret", replaced.secrets), ("jwt-key", replaced.keys)];
+        let files = files
+            .into_iter()
+            .filter(|(name, is_new)| *is_new && !different.taken_over.contains(name));
+        let files: Vec<_> = files.map(|(name, _)| name).collect();
+        different.taken_over.extend(files);
         let ended = self.engine.revoked_connections().saturating_sub(before);
         self.log_level.set(config.log_level);
         self.config = config;
-        tracing::info!(log_level = %self.config.log_level, "reloaded the secrets, the token key and the settings of access");
+        tracing::info!(
+            changed = different.taken_over.join(", "),
+            "reloaded the secrets, the token keys and the settings"
+        );
         if ended > 0 {
             tracing::warn!(
                 connections = ended,
@@ -111,26 +133,26 @@ impl Reloader {
             );
         }
         super::warn_if_exposed(&self.config);
-        if !restart_needed.is_empty() {
+        if !different.restart_needed.is_empty() {
             tracing::warn!(
-                settings = restart_needed.join(", "),
+                settings = different.restart_needed.join(", "),
                 "these settings differ and need a restart"
             );
         }
-        self.note(
-            &TAKEN_OVER,
-            None,
-            restart_needed.into_iter().map(str::to_owned).collect(),
-        );
+        self.note(&TAKEN_OVER, None, different)
     }
 
-    fn note(&self, labels: &ReloadLabels, error: Option<String>, restart_needed: Vec<String>) {
-        self.metrics.0.get_or_create(labels).inc();
-        *self.last.lock() = Some(ReloadStats {
+    fn note(&self, labels: &ReloadLabels, error: Option<String>, different: DifferentSettings) -> ReloadStats {
+        self.record.counters.get_or_create(labels).inc();
+        let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let outcome = ReloadStats {
             at: self.clock.record_time(None),
             error,
-            restart_needed,
-        });
+            changed: names(different.taken_over),
+            restart_needed: names(different.restart_needed),
+        };
+        *self.record.last.lock() = Some(outcome.clone());
+        outcome
     }
 }
 
@@ -139,12 +161,12 @@ impl Reload {
         let Outcome::Run(new) = config::load(std::env::args_os(), std::env::vars_os())? else {
             bail!("the command line does not start a daemon");
         };
-        let (config, restart_needed) = running.reloaded(*new)?;
+        let (config, different) = running.reloaded(*new)?;
         let auth = auth_options(&config, data_dir, address, IfMissing::Fail)?;
         Ok(Self {
             config,
             auth,
-            restart_needed,
+            different,
         })
     }
 }

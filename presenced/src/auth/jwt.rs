@@ -1,6 +1,8 @@
 //! Users' tokens (JWT): by which of the keys they are signed, and what the claims mean. The time is an argument. `jwt_key` reads
 //! the keys, `signature` verifies.
 
+use std::collections::BTreeSet;
+
 use jsonwebtoken::decode_header;
 use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
@@ -85,12 +87,19 @@ impl Tokens {
         }
     }
 
+    /// Whether these are the same keys.
+    pub(super) fn has_keys_of(&self, other: &Self) -> bool {
+        self.identities() == other.identities()
+    }
+
+    fn identities(&self) -> BTreeSet<[u8; 32]> {
+        self.keys.iter().map(|trusted| trusted.key.identity()).collect()
+    }
+
     /// A digest of all that decides whether a token is accepted. Never told as it is: a key may be a secret.
     pub(super) fn acceptance(&self) -> [u8; 32] {
-        let mut keys: Vec<[u8; 32]> = self.keys.iter().map(|trusted| trusted.key.identity()).collect();
-        keys.sort_unstable();
         let mut digest = Sha256::new();
-        for key in keys {
+        for key in self.identities() {
             digest.update(key);
         }
         digest.update(format!("{:?} {:?}", self.issuer, self.audience));

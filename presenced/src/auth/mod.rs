@@ -3,6 +3,7 @@
 //! counts failures (`server::admission` does) or authorizes calls (`api::caller` does).
 
 mod allowed_origins;
+mod authorization;
 mod demo;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -28,6 +29,7 @@ use presence::wire::error_code::Code;
 use presence::{InvalidUserId, SystemWall, UserId};
 
 use self::allowed_origins::Pages;
+use self::authorization::{bearer_token, is_for_others, is_without_token};
 use self::jwt::{Claimed, Tokens};
 use self::proxies::Proxies;
 use self::secrets::Secrets;
@@ -65,6 +67,15 @@ pub(crate) struct AuthOptions {
     pub(crate) listen: SocketAddr,
     /// Makes tokens for the demonstration page, if there is one.
     pub(crate) demo: Option<DemoKey>,
+}
+
+/// Which credentials a reload brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReplacedCredentials {
+    /// Other secrets than before.
+    pub(crate) secrets: bool,
+    /// Other keys for users' tokens than before.
+    pub(crate) keys: bool,
 }
 
 /// An authenticated caller: internal, a user, or internal on behalf of a user.
@@ -216,12 +227,17 @@ impl Auth {
     }
 
     /// From now on these options hold. What a removed secret or key authenticated is marked as revoked.
-    pub(crate) fn replace(&self, options: AuthOptions) {
+    pub(crate) fn replace(&self, options: AuthOptions) -> ReplacedCredentials {
         let mut next = Checks::new(options);
         let mut current = self.current.write();
+        let replaced = ReplacedCredentials {
+            secrets: !next.secrets.equals(&current.secrets),
+            keys: !next.tokens.has_keys_of(&current.tokens),
+        };
         next.secrets.succeed(&current.secrets);
         next.tokens.succeed(&current.tokens);
         *current = Arc::new(next);
+        replaced
     }
 
     fn checks(&self) -> Arc<Checks> {
@@ -364,27 +380,4 @@ fn agreed(internal: bool, claimed: Claimed, named: Option<NamedUser<'_>>) -> Res
             revocation: Some(claimed.revocation),
         }),
     }
-}
-
-/// The token of `Bearer TOKEN`; the scheme in any case.
-fn bearer_token(value: &HeaderValue) -> Result<&[u8], AuthError> {
-    match value.as_bytes().split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => Ok(token.trim_ascii()),
-        _ => Err(forbidden("authorization is not a bearer token")),
-    }
-}
-
-/// Whether this names our scheme and nothing else, as a client sends it that has no token yet.
-fn is_without_token(authorization: &HeaderValue) -> bool {
-    authorization.as_bytes().trim_ascii().eq_ignore_ascii_case(b"Bearer")
-}
-
-/// Whether this is a credential of another scheme than ours.
-fn is_for_others(authorization: &HeaderValue) -> bool {
-    let scheme = authorization
-        .as_bytes()
-        .split(|byte| *byte == b' ')
-        .next()
-        .unwrap_or_default();
-    !scheme.is_empty() && !scheme.eq_ignore_ascii_case(b"Bearer")
 }

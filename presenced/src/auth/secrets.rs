@@ -68,6 +68,12 @@ impl Secrets {
         self.0.iter().map(hex).collect::<Vec<_>>().join(",")
     }
 
+    /// Whether these are the same secrets.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        let digests = |secrets: &Self| secrets.0.iter().map(|(digest, _)| *digest).collect::<Vec<_>>();
+        digests(self) == digests(other)
+    }
+
     /// Takes the place of `before`: secrets that stay keep their marks, the others are revoked.
     pub(super) fn succeed(&mut self, before: &Self) {
         for (secret, revocation) in &before.0 {

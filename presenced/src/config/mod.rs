@@ -106,6 +106,14 @@ pub(crate) struct Config {
     given: BTreeMap<&'static str, Vec<String>>,
 }
 
+/// The settings of a reload that differ from those in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct DifferentSettings {
+    pub(crate) taken_over: Vec<&'static str>,
+    /// Those that only a restart takes over.
+    pub(crate) restart_needed: Vec<&'static str>,
+}
+
 /// What the command line requests.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -146,14 +154,25 @@ impl Config {
         self.database.clone().unwrap_or_else(own)
     }
 
-    /// This configuration with what a running daemon can take over of `new`, and the names of the other settings that differ.
+    /// This configuration with what a running daemon can take over of `new`, and the names of the settings that differ.
     ///
     /// # Errors
     /// The two together contradict each other.
-    pub(crate) fn reloaded(&self, new: Self) -> Result<(Self, Vec<&'static str>), ConfigError> {
+    pub(crate) fn reloaded(&self, new: Self) -> Result<(Self, DifferentSettings), ConfigError> {
         let differs = |name: &&'static str| self.given.get(name) != new.given.get(name);
-        let restart_needed = settings::of_a_restart().filter(differs).collect();
+        let different = DifferentSettings {
+            taken_over: settings::of_a_reload().filter(differs).collect(),
+            restart_needed: settings::of_a_restart().filter(differs).collect(),
+        };
+        let mut given = self.given.clone();
+        for name in &different.taken_over {
+            match new.given.get(name) {
+                Some(texts) => drop(given.insert(name, texts.clone())),
+                None => drop(given.remove(name)),
+            }
+        }
         let reloaded = Self {
+            given,
             secret_file: new.secret_file,
             jwt_keys: new.jwt_keys,
             jwt_issuer: new.jwt_issuer,
@@ -164,7 +183,7 @@ impl Config {
             ..self.clone()
         };
         reloaded.check()?;
-        Ok((reloaded, restart_needed))
+        Ok((reloaded, different))
     }
 
     /// The listeners that others than this machine may reach: flag and address.

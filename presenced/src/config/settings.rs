@@ -34,6 +34,11 @@ const RELOADED: [&str; 7] = [
     "log-level",
 ];
 
+/// The names of the settings that a reload changes.
+pub(super) fn of_a_reload() -> impl Iterator<Item = &'static str> {
+    RELOADED.into_iter()
+}
+
 /// The names of the settings that only a restart changes.
 pub(super) fn of_a_restart() -> impl Iterator<Item = &'static str> {
     let names = SETTINGS.iter().map(|setting| setting.name);

@@ -197,6 +197,24 @@ async fn a_generated_token_authenticates_its_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reload_shows_what_changed_or_why_nothing_did() {
+    let daemon = Daemon::start(&[]).await;
+    assert_eq!(ok(&daemon, &["reload"]).await, "reloaded; nothing differs\n");
+    let key = daemon.file("jwt-key");
+    std::fs::write(&key, "another key of users' tokens").unwrap();
+    assert_eq!(ok(&daemon, &["reload"]).await, "reloaded; changed: jwt-key\n");
+    let document = ok(&daemon, &["reload", "-o", "json"]).await;
+    assert!(document.starts_with(r#"{"v":1,"at":"#), "{document}");
+    std::fs::write(&key, "short").unwrap();
+    let failed = run(&daemon, &["reload"]).await;
+    assert_eq!((failed.code, failed.out.as_str()), (1, ""), "{failed:?}");
+    assert!(
+        failed.err.contains("jwt-key") && failed.err.contains("5 bytes"),
+        "{failed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn doctor_reports_problems() {
     let mut daemon = Daemon::start(&[]).await;
     let well = run(&daemon, &["doctor"]).await;

@@ -197,3 +197,56 @@ async fn sigterm_stops_a_daemon_that_was_told_to_reload() {
     daemon.process().hang_up();
     assert!(daemon.terminate().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_over_rest_says_what_changed_or_why_nothing_did() {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    let path = home.path().join("presenced.toml");
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("log-level = \"warn\"\n");
+    let daemon = Setup::new(&["--config", path.to_str().unwrap()])
+        .start_in(Arc::clone(&home))
+        .await;
+    let rest = daemon.rest();
+    let reload = async || send(rest.internal(Method::POST, "/api/reload")).await;
+    let outcome: ReloadStats = reload().await.ok();
+    assert_eq!((outcome.error, outcome.changed), (None, Vec::new()));
+    write("log-level = \"info\"\ngrace = \"4s\"\njwt-issuer = \"login\"\n");
+    write_private(&daemon.file("secret"), &format!("{}\n{NEW_SECRET}\n", daemon.secret()));
+    write_private(&daemon.file("jwt-key"), NEW_KEY);
+    let outcome: ReloadStats = reload().await.ok();
+    assert_eq!(outcome.changed, ["jwt-issuer", "log-level", "secret", "jwt-key"]);
+    assert_eq!(outcome.restart_needed, ["grace"]);
+    wait_until("the log says so too", async || {
+        daemon
+            .log()
+            .contains("jwt-issuer, log-level, secret, jwt-key")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(rest.try_stats().await.unwrap().reload.unwrap().changed, outcome.changed);
+    write("log-level = \"loud\"\n");
+    let answer = reload().await;
+    answer.rejected(409, "reload_failed");
+    assert!(answer.body.to_string().contains("log-level"), "{}", answer.body);
+    let error = rest.try_stats().await.unwrap().reload.unwrap().error.unwrap();
+    assert!(error.contains("log-level"), "{error}");
+    let user = send(rest.request(Method::POST, "/api/reload").header("x-user-id", "alice")).await;
+    user.rejected(401, "unauthenticated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_asked_for_at_once_are_done_one_after_the_other() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let asked = (0..40).map(|_| send(rest.internal(Method::POST, "/api/reload")));
+    for answer in futures_util::future::join_all(asked).await {
+        let outcome: ReloadStats = answer.ok();
+        assert_eq!(outcome.error, None);
+    }
+    let metrics = rest.metrics().await;
+    assert!(
+        metrics.contains("presenced_reloads_total{outcome=\"ok\"} 40"),
+        "{metrics}"
+    );
+}

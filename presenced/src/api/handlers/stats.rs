@@ -71,6 +71,7 @@ mod tests {
             let reload = reload.map(|at| ReloadStats {
                 at,
                 error: None,
+                changed: Vec::new(),
                 restart_needed: Vec::new(),
             });
             assert_eq!(latest_time(&stalls, reload.as_ref()), latest);

@@ -4,7 +4,8 @@
 use axum::http::StatusCode;
 use presence::wire::error_code::Code;
 use presence::wire::rest::{
-    CustomStatusResponse, EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, QueryResponse, Stats,
+    CustomStatusResponse, EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, QueryResponse,
+    ReloadStats, Stats,
 };
 use serde_json::json;
 use utoipa::openapi::HttpMethod;
@@ -231,6 +232,14 @@ fn cluster() -> Vec<Call> {
             "Moves the clients of a node to the others",
         ),
         drain(HttpMethod::Delete, "cancelDrain", "Has a node take clients again"),
+        Call::new(HttpMethod::Post, routes::RELOAD, "reload", CallerKind::Internal)
+            .describe(
+                OPERATORS,
+                "Reads secrets, keys and settings again",
+                "As SIGHUP does. Of the node that is asked alone; all or nothing.",
+            )
+            .errors(&[Code::ReloadFailed, Code::Draining])
+            .answers::<ReloadStats>("What changed, and what needs a restart."),
     ]
 }
 

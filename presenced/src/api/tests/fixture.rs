@@ -26,6 +26,7 @@ use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
 use crate::exceeded_limit::LimitCounters;
+use crate::reload_requests::ReloadRequests;
 use crate::server::listen::listen;
 use crate::server::tests::auth;
 use crate::server::upgrades::{Answered, Requester};
@@ -116,6 +117,7 @@ impl ApiFixture {
             limits: Arc::new(limits),
             answers: AnswerPlaces::default(),
             peers: Peers::default(),
+            reload_requests: ReloadRequests::new().0,
             readiness: Arc::new(Readiness::new(move || health_check.clone())),
             node_info: NodeInfo {
                 node: "here".into(),

@@ -48,6 +48,7 @@ async fn now_is_before_no_time_beside_it_in_any_answer() {
     let reload = ReloadStats {
         at: BEGIN.after(HOUR),
         error: None,
+        changed: Vec::new(),
         restart_needed: Vec::new(),
     };
     let health_check = HealthCheck {

@@ -152,7 +152,7 @@ fn the_settings_of_a_cluster_need_a_restart() {
         "--advertise=http://n:1",
     ];
     let new = config(&flags, &[]);
-    let (reloaded, restart_needed) = running.reloaded(new).expect("a configuration");
-    assert_eq!(restart_needed, ["redis", "node-name", "advertise", "lease"]);
+    let (reloaded, different) = running.reloaded(new).expect("a configuration");
+    assert_eq!(different.restart_needed, ["redis", "node-name", "advertise", "lease"]);
     assert_eq!(reloaded.cluster, running.cluster);
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod documents;
+mod reload;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -296,46 +297,6 @@ fn an_invalid_file_is_named_with_the_line() {
 fn grace_and_restart_grace_may_both_be_zero() {
     let config = config(&["--grace", "0s", "--restart-grace", "0s"], &[]);
     assert_eq!(config.timers.restart_grace, Duration::ZERO);
-}
-
-#[test]
-fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
-    let running = config(&["--data-dir", "/data"], &[]);
-    let new = [
-        "--data-dir",
-        "/data",
-        "--secret-file=/s",
-        "--jwt-key=/k",
-        "--jwt-issuer=i",
-        "--jwt-audience=a",
-        "--trusted-proxy=10.0.0.1",
-        "--allowed-origin=https://app.example",
-        "--log-level=debug",
-        "--grace=6s",
-        "--listen=127.0.0.1:1",
-        "--max-body=1KiB",
-    ];
-    let (reloaded, restart_needed) = running.reloaded(config(&new, &[])).expect("a configuration");
-    assert_eq!(restart_needed, ["listen", "grace", "max-body"]);
-    assert_eq!(reloaded.listen, running.listen);
-    assert_eq!(reloaded.timers, running.timers);
-    assert_eq!(reloaded.secret_file, Some(PathBuf::from("/s")));
-    assert_eq!(reloaded.jwt_keys, [PathBuf::from("/k")]);
-    assert_eq!(reloaded.jwt_issuer.as_deref(), Some("i"));
-    assert_eq!(reloaded.jwt_audience.as_deref(), Some("a"));
-    assert!(reloaded.trusted_proxies.has_named());
-    assert_eq!(reloaded.allowed_origins.len(), 1);
-    assert_eq!(reloaded.log_level, tracing::Level::DEBUG);
-    let (_, restart_needed) = reloaded.reloaded(config(&new, &[])).expect("a configuration");
-    assert_eq!(restart_needed, ["listen", "grace", "max-body"], "still not in effect");
-}
-
-#[test]
-fn a_reload_that_contradicts_what_stays_is_an_error() {
-    let running = config(&["--listen=0.0.0.0:7420", "--trusted-proxy=10.0.0.1"], &[]);
-    let new = config(&["--listen=127.0.0.1:7420"], &[]);
-    let error = running.reloaded(new).expect_err("an open listener without a proxy");
-    assert!(error.to_string().contains("--trusted-proxy"), "{error}");
 }
 
 #[test]
