@@ -20,6 +20,9 @@ use crate::user_id::UserId;
 /// The longest message id, in bytes: of a string the text as JSON unescapes it, of a number its characters.
 pub const MESSAGE_ID_MAX_BYTES: usize = 64;
 
+/// How long ago an activity may have been: ten years. More is a mistake of the client, and would be a time that nobody can show.
+pub const AGO_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// The id of a client's message: a string or a number, kept and sent back byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageId(Box<str>);
@@ -257,7 +260,11 @@ struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn ago(fields: &Fields<'_>) -> Result<Option<Duration>, MessageError> {
     let millis: Option<u64> = optional(fields.ago_ms, "agoMs")?;
-    Ok(millis.map(Duration::from_millis))
+    let ago = millis.map(Duration::from_millis);
+    match ago {
+        Some(ago) if ago > AGO_MAX => Err(invalid("agoMs")),
+        ago => Ok(ago),
+    }
 }
 
 fn since(fields: &Fields<'_>) -> Result<Option<Cursor>, MessageError> {
