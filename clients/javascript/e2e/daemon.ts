@@ -4,15 +4,19 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const { PRESENCED_BIN = "../../target/debug/presenced", ...environment } = process.env;
+const { PRESENCED_BIN = "../../target/debug/presenced", VITEST_POOL_ID = "1", ...environment } = process.env;
+
+/** Below the ephemeral ports, one of which might be taken while a daemon is stopped; other tests of this project have those above. */
+const FIRST_PORT = 10_000;
+const PORTS_PER_WORKER = 500;
 
 export interface PresenceAnswer {
   readonly userId: string;
   readonly status: string;
+  readonly since: string | null;
   readonly lastActive: string | null;
   readonly sessions: number;
 }
@@ -42,9 +46,15 @@ export class Daemon {
     const flags = ["--listen", `127.0.0.1:${this.port}`, "--data-dir", this.#directory, ...this.#flags];
     this.#process = spawn(PRESENCED_BIN, flags, { stdio: "ignore", env: environment });
     const daemon = this.#process;
+    await waitFor(async () => daemon.exitCode !== null || (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok);
+    if (daemon.exitCode !== null) throw new Error(`the daemon has ended with ${daemon.exitCode}: ${flags.join(" ")}`);
+  }
+
+  /** Waits until everything that was changed is on disk: a crash loses nothing then. */
+  async written(): Promise<void> {
     await waitFor(async () => {
-      if (daemon.exitCode !== null) throw new Error(`the daemon has ended with ${daemon.exitCode}`);
-      return (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok;
+      const metrics = await (await fetch(`http://127.0.0.1:${this.port}/metrics`)).text();
+      return /^presenced_pending_writes(\{.*\})? 0$/m.test(metrics);
     });
   }
 
@@ -85,16 +95,36 @@ export class Daemon {
   }
 }
 
+let lastPort = process.pid;
+
+/** A port that nobody has, and that no other worker gives to its daemons. */
 async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (let attempt = 0; attempt < PORTS_PER_WORKER; attempt += 1) {
+    const port = FIRST_PORT + (Number(VITEST_POOL_ID) % 19) * PORTS_PER_WORKER + (++lastPort % PORTS_PER_WORKER);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => {
+        resolve(false);
+      });
+      server.listen(port, "127.0.0.1", () => {
+        server.close(() => {
+          resolve(true);
+        });
+      });
+    });
+    if (isFree) return port;
+  }
+  throw new Error("no free port");
+}
+
+/** Lets time pass: for what must not happen in it. */
+export async function pass(millis: number): Promise<void> {
+  const until = performance.now() + millis;
+  await waitFor(() => performance.now() >= until, millis + 60_000);
 }
 
 /** Waits until a condition holds, asking again and again; an error counts as "not yet". */
-export async function waitFor(condition: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
+export async function waitFor(condition: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   const end = performance.now() + limitMs;
   for (;;) {
     try {

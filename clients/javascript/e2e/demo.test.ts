@@ -1,57 +1,47 @@
 // The demonstration page of a real daemon, in a real browser.
 
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { Daemon, waitFor } from "./daemon.ts";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { expect } from "vitest";
+import { waitFor } from "./daemon.ts";
+import { type Scene, test as base } from "./scene.ts";
 
-let browser: Browser;
-let daemon: Daemon;
-const contexts: BrowserContext[] = [];
-/** What pages complained of: errors, and what the content security policy refused. */
-const complaints: string[] = [];
-
-beforeAll(async () => {
-  browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-});
-
-beforeEach(async () => {
-  daemon = await Daemon.start("--demo");
-});
-
-afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close();
-  await daemon.remove();
-  expect(complaints.splice(0)).toEqual([]);
-});
-
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(query: string, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext(options);
-  contexts.push(context);
-  const page = await context.newPage();
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
-  });
-  await page.goto(`http://127.0.0.1:${daemon.port}/demo${query}`);
-  return page;
+interface Demo {
+  readonly scene: Scene;
+  /** What pages complained of: errors, and what the content security policy refused. */
+  readonly complaints: string[];
+  open(query: string, options?: BrowserContextOptions): Promise<Page>;
 }
+
+const test = base.extend<{ demo: Demo }>({
+  demo: async ({ start }, use) => {
+    const scene = await start("--demo");
+    const complaints: string[] = [];
+    const open = async (query: string, options: BrowserContextOptions = {}) => {
+      const page = await (await scene.newContext(options)).newPage();
+      page.on("pageerror", (error) => complaints.push(String(error)));
+      page.on("console", (message) => {
+        if (message.type() === "error") complaints.push(message.text());
+      });
+      await page.goto(`http://127.0.0.1:${scene.daemon.port}/demo${query}`);
+      return page;
+    };
+    await use({ scene, complaints, open });
+    expect(complaints).toEqual([]);
+  },
+});
 
 const sees = (page: Page, user: string, status: string) => async () =>
   (await page.locator(`[data-user="${user}"] .status`).getAttribute("data-status")) === status;
 const seen = (page: Page, user: string) => page.locator(`[data-user="${user}"] .seen`).textContent();
 const isConnected = (page: Page) => async () => (await page.locator("#connection").textContent()) === "Connected.";
 
-test("two windows are two people, who see each other come, change and go", async () => {
-  const ada = await open("?user=ada");
+test("two windows are two people, who see each other come, change and go", async ({ demo }) => {
+  const ada = await demo.open("?user=ada");
   await waitFor(isConnected(ada));
   await waitFor(sees(ada, "ben", "OFFLINE"));
   expect(await seen(ada, "ben")).toBe("never seen");
   expect(await ada.title()).toContain("ada");
-  const ben = await open("?user=ben");
+  const ben = await demo.open("?user=ben");
   await waitFor(sees(ada, "ben", "ONLINE"));
   await ben.locator("#statuses").getByText("DO NOT DISTURB").click();
   await waitFor(sees(ada, "ben", "DO_NOT_DISTURB"));
@@ -69,8 +59,8 @@ test("two windows are two people, who see each other come, change and go", async
   ]);
 });
 
-test("a name is suggested or typed, by keyboard alone, and other windows list it", async () => {
-  const page = await open("");
+test("a name is suggested or typed, by keyboard alone, and other windows list it", async ({ demo }) => {
+  const page = await demo.open("");
   expect(await page.locator("#notice").textContent()).toContain("Anybody on this machine can be anybody");
   expect(await page.locator("#names a").count()).toBe(8);
   await page.getByLabel("or type a name").focus();
@@ -88,27 +78,27 @@ test("a name is suggested or typed, by keyboard alone, and other windows list it
   await waitFor(sees(page, "max", "OFFLINE"));
 });
 
-test("an invalid name is refused at its field", async () => {
-  const page = await open("");
+test("an invalid name is refused at its field", async ({ demo }) => {
+  const page = await demo.open("");
   await page.getByLabel("or type a name").fill("..");
   await page.keyboard.press("Enter");
   expect(await page.locator("#own-name-input").evaluate((field: HTMLInputElement) => field.validationMessage)).toContain("A name");
   expect(new URL(page.url()).search).toBe("");
 });
 
-test("what is shown is marked as out of date while the daemon is away", async () => {
-  const page = await open("?user=ada");
+test("what is shown is marked as out of date while the daemon is away", async ({ demo }) => {
+  const page = await demo.open("?user=ada");
   await waitFor(isConnected(page));
-  await daemon.stop();
+  await demo.scene.daemon.stop();
   await waitFor(async () => (await page.locator("#people.outdated").count()) === 1);
-  await daemon.startAgain();
-  await waitFor(isConnected(page), 30_000);
+  await demo.scene.daemon.startAgain();
+  await waitFor(isConnected(page));
   expect(await page.locator("#people.outdated").count()).toBe(0);
-  complaints.length = 0; // the browser logs each connection that fails
+  demo.complaints.length = 0; // the browser logs each connection that fails
 });
 
-test.each(["light", "dark"] as const)("on a phone nothing is wider than the screen (%s)", async (colorScheme) => {
-  const page = await open(`?user=${"wide".repeat(32)}`, { viewport: { width: 320, height: 640 }, colorScheme });
+test.for(["light", "dark"] as const)("on a phone nothing is wider than the screen (%s)", async (colorScheme, { demo }) => {
+  const page = await demo.open(`?user=${"wide".repeat(32)}`, { viewport: { width: 320, height: 640 }, colorScheme });
   await waitFor(isConnected(page));
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
 });

@@ -7,9 +7,19 @@ import { join, normalize } from "node:path";
 import type { Daemon } from "./daemon.ts";
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>presence</title><p id="shown"></p>
+<script>
+  globalThis.sockets = 0;
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      sockets += 1;
+    }
+  };
+</script>
 <script type="module">
   import { connect } from "/dist/index.js";
   import { shareTabs } from "/dist/tabs.js";
+  const openedAt = Date.now();
   const query = new URLSearchParams(location.search);
   const getToken = async () => (await fetch("/token?" + query)).text();
   const client = connect({
@@ -24,7 +34,11 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>presence</title><p id=
   client.watch([query.get("watch")], (changes) => {
     for (const record of changes.values()) if (record?.status !== shown.at(-1)) shown.push(record?.status);
   });
-  Object.assign(globalThis, { client, shown, states });
+  // Trusted ones: those that the browser fires.
+  const lifecycle = [];
+  for (const type of ["freeze", "resume"])
+    document.addEventListener(type, (event) => event.isTrusted && lifecycle.push(type));
+  Object.assign(globalThis, { client, shown, states, lifecycle, openedAt });
 </script>`;
 
 export interface Visit {
@@ -34,10 +48,13 @@ export interface Visit {
   readonly seconds?: number;
   readonly idle?: number;
   readonly share?: boolean;
+  /** Another address of the daemon's WebSocket. */
+  readonly url?: string;
 }
 
 export class Site {
   readonly #server: Server;
+  readonly #pages = new Map<string, string>();
   #daemon: Daemon | undefined;
 
   private constructor() {
@@ -46,6 +63,8 @@ export class Site {
       const answer = async (): Promise<string> => {
         if (pathname === "/token") return this.#daemon?.token(searchParams.get("user") ?? "", Number(searchParams.get("seconds") ?? 300)) ?? "";
         if (pathname.startsWith("/dist/")) return readFile(join(".", normalize(pathname)), "utf8");
+        const page = this.#pages.get(pathname);
+        if (page !== undefined) return page;
         return pathname === "/other" ? "<!doctype html><title>other</title>" : PAGE;
       };
       answer().then(
@@ -75,9 +94,15 @@ export class Site {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  address({ share, ...visit }: Visit): string {
-    const entries = Object.entries({ ...visit, url: this.#daemon?.wsUrl ?? "" }).map(([key, value]) => [key, String(value)]);
-    return `${this.origin}/?${new URLSearchParams([...entries, ...(share ? [["share", ""]] : [])]).toString()}`;
+  /** One more page. */
+  add(path: string, html: string): void {
+    this.#pages.set(path, html);
+  }
+
+  /** Of a page for somebody. */
+  address({ share, ...visit }: Visit, path = "/", query: Record<string, string> = {}): string {
+    const entries = Object.entries({ url: this.#daemon?.wsUrl ?? "", ...visit, ...query }).map(([key, value]) => [key, String(value)]);
+    return `${this.origin}${path}?${new URLSearchParams([...entries, ...(share ? [["share", ""]] : [])]).toString()}`;
   }
 
   close(): void {

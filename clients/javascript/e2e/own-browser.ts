@@ -1,0 +1,68 @@
+// A browser that treats background tabs as it does a user's. Playwright starts browsers with switches against that, and
+// makes them take every page for a focused one, so this one is started here. Headless Chromium does hide tabs behind
+// others, throttles their timers and fires the events of freezing.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { waitFor } from "./daemon.ts";
+import { TIMEOUT_MS } from "./scene.ts";
+
+/** After so long in the background timers run once a minute; by default after 5 minutes. */
+const THROTTLING = "IntensiveWakeUpThrottling:grace_period_seconds/5";
+
+export class OwnBrowser {
+  readonly context: BrowserContext;
+  readonly #process: ChildProcess;
+  readonly #directory: string;
+
+  private constructor(process: ChildProcess, directory: string, context: BrowserContext) {
+    this.#process = process;
+    this.#directory = directory;
+    this.context = context;
+  }
+
+  static async start(): Promise<OwnBrowser> {
+    const directory = mkdtempSync(join(tmpdir(), "presenced-browser-"));
+    const flags = ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--remote-debugging-port=0"];
+    const started = spawn(
+      process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+      [...flags, `--enable-features=${THROTTLING}`, `--user-data-dir=${directory}`],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    let log = "";
+    started.stderr.on("data", (text) => (log += String(text)));
+    const address = () => /^DevTools listening on (ws:\S+)/m.exec(log)?.[1];
+    await waitFor(() => started.exitCode !== null || address() !== undefined);
+    if (started.exitCode !== null) throw new Error(`the browser has ended: ${log}`);
+    const browser = await chromium.connectOverCDP(address() ?? "", { noDefaults: true, timeout: TIMEOUT_MS });
+    const [context] = browser.contexts();
+    if (!context) throw new Error("a browser has a context");
+    context.setDefaultTimeout(TIMEOUT_MS);
+    return new OwnBrowser(started, directory, context);
+  }
+
+  async end(): Promise<void> {
+    await this.context.browser()?.close();
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      this.#process.kill("SIGTERM");
+      await ended;
+    }
+    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+
+  /** Opens another tab in front of a page. */
+  async hide(page: Page): Promise<void> {
+    await (await this.context.newPage()).bringToFront();
+    await waitFor(() => page.evaluate(() => document.visibilityState === "hidden"));
+  }
+}
+
+/** Freezes a page in the background, as browsers do to save power, or lets it run again. */
+export async function setFrozen(page: Page, isFrozen: boolean): Promise<void> {
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Page.setWebLifecycleState", { state: isFrozen ? "frozen" : "active" });
+}
