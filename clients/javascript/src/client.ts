@@ -65,7 +65,11 @@ export class PresenceClient {
     new URL(options.url); // throws a TypeError now rather than failing again and again
     this.#options = options;
     this.#clock = new ServerClock(env);
-    this.own = this.#own = new OwnStatusStore(env, (customStatus) => this.#setStatus(customStatus));
+    this.own = this.#own = new OwnStatusStore(
+      env,
+      (customStatus) => this.#setStatus(customStatus),
+      () => this.#link.isOpen,
+    );
     this.connection = this.#state = new Value<ConnectionState>(env, { status: "connecting" });
     this.#store = new Store(env, () => this.#link);
     const isTracking = (options.activity ?? (env.document ? "auto" : "manual")) === "auto";
@@ -99,7 +103,8 @@ export class PresenceClient {
 
   /**
    * Sets the custom status: shown in {@link own} at once, taken back if it fails. Waits for rate limits, and for up to
-   * 30 s for a connection. If another choice follows before the first is sent, both resolve with that.
+   * 30 s for a connection. If another one follows before the first is sent, both resolve with that. If the answer is lost
+   * with the connection, and the custom status was set by anybody since, resolves with what the server has.
    * Rejects with a PresenceError: `store_unavailable`, `rate_limited`, `disconnected`, `stopped` or another code of the server.
    */
   updateCustomStatus(customStatus: CustomStatus): Promise<OwnRecord> {
@@ -172,7 +177,7 @@ export class PresenceClient {
     this.reportActivity(); // the server takes it as such
     if (this.#link.isOpen) return this.#link.setStatus(customStatus);
     const token = await this.#options.getToken();
-    if (!token) throw new PresenceError("stopped", "signed out");
+    if (!token) throw new PresenceError("stopped", "signed_out");
     const restUrl = this.#options.restUrl ?? this.#options.url.replace(/^ws/, "http").replace(/\/ws$/, "");
     return putCustomStatus(this.#env, restUrl, token, customStatus);
   }

@@ -1,4 +1,4 @@
-// The user's own status: shown as chosen at once, taken back if the server does not take it.
+// The user's own status: shown as it was set at once, taken back if the server does not take it.
 
 import { Deadline } from "./deadline.ts";
 import type { Environment } from "./environment.ts";
@@ -9,11 +9,11 @@ import { Value } from "./value.ts";
 
 /** Frozen; the same object as long as nothing in it changes. */
 export interface OwnStatus {
-  /** What the user chose, acknowledged or not; undefined before the server has said it. */
+  /** What the user set, acknowledged or not; undefined before the server has said it. */
   readonly customStatus: CustomStatus | undefined;
   /** What others see or, while {@link isPending}, will probably see. */
   readonly status: Status | undefined;
-  /** The choice is not yet acknowledged. */
+  /** The custom status is not yet acknowledged. */
   readonly isPending: boolean;
   /** The last record that the server told. */
   readonly record: OwnRecord | undefined;
@@ -22,9 +22,12 @@ export interface OwnStatus {
 /** Sets the custom status by whatever way is open. Rejects with the server's code or with `disconnected`. */
 export type SetStatus = (customStatus: CustomStatus) => Promise<OwnRecord>;
 
-interface Choice {
+/** A custom status that is to be set. */
+interface Wish {
   readonly customStatus: CustomStatus;
   readonly giveUpAt: number;
+  /** The own record before it was sent over a connection that ended without an answer, or has not answered yet. */
+  before?: OwnRecord | undefined;
 }
 
 interface Caller {
@@ -32,7 +35,7 @@ interface Caller {
   readonly reject: (error: PresenceError) => void;
 }
 
-/** A choice is not made long after the user has seen it fail. */
+/** A custom status is not set long after the user has seen it fail. */
 const GIVE_UP_MS = 30_000;
 /** Between attempts while there is no connection; a new connection ends the pause. */
 const RETRY_MS = 5000;
@@ -41,21 +44,24 @@ const RATE_LIMIT_MS = 1000;
 export class OwnStatusStore extends Value<OwnStatus> {
   readonly #env: Environment;
   readonly #setStatus: SetStatus;
+  /** Whether it goes over a connection. */
+  readonly #isOpen: () => boolean;
   readonly #pause: Deadline;
   #endPause: (() => void) | undefined;
   #isWaitingForConnection = false;
   #record: OwnRecord | undefined;
-  /** The newest choice that is not acknowledged. */
-  #choice: Choice | undefined;
-  /** Those who wait for the newest choice, or for an older one that was never sent. */
+  /** The newest one that is not acknowledged. */
+  #wish: Wish | undefined;
+  /** Those who wait for the newest one, or for an older one that was never sent. */
   readonly #callers: Caller[] = [];
   #isRunning = false;
   #isClosed = false;
 
-  constructor(env: Environment, setStatus: SetStatus) {
+  constructor(env: Environment, setStatus: SetStatus, isOpen: () => boolean) {
     super(env, Object.freeze({ customStatus: undefined, status: undefined, isPending: false, record: undefined }));
     this.#env = env;
     this.#setStatus = setStatus;
+    this.#isOpen = isOpen;
     this.#pause = new Deadline(env);
   }
 
@@ -71,17 +77,17 @@ export class OwnStatusStore extends Value<OwnStatus> {
     if (this.#isWaitingForConnection) this.#endPause?.();
   }
 
-  /** Resolves once the choice, or a newer one, is on the server's disk. */
+  /** Resolves once the custom status, or a newer one, is on the server's disk. */
   update(customStatus: CustomStatus): Promise<OwnRecord> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) {
         reject(new PresenceError("stopped"));
         return;
       }
-      this.#choice = { customStatus, giveUpAt: this.#env.now() + GIVE_UP_MS };
+      this.#wish = { customStatus, giveUpAt: this.#env.now() + GIVE_UP_MS };
       this.#callers.push({ resolve, reject });
       this.#show();
-      this.onOpen(); // a choice that waits for a connection is superseded
+      this.onOpen(); // one that waits for a connection is superseded
       if (!this.#isRunning) void this.#run();
     });
   }
@@ -91,28 +97,29 @@ export class OwnStatusStore extends Value<OwnStatus> {
     this.#endPause?.(); // the next attempt finds it closed
   }
 
-  /** One attempt at a time, so that the newest choice is the last one that the server hears. */
+  /** One attempt at a time, so that the newest custom status is the last one that the server hears. */
   async #run(): Promise<void> {
     this.#isRunning = true;
-    while (this.#choice) {
-      const choice: Choice = this.#choice;
+    while (this.#wish) {
+      const wish: Wish = this.#wish;
       const callers = this.#callers.splice(0);
       try {
-        if (this.#isClosed) throw new PresenceError("stopped");
-        const own = await this.#setStatus(choice.customStatus);
-        if (this.#choice === choice) this.#choice = undefined;
+        const own = await this.#attempt(wish);
+        if (this.#wish === wish) this.#wish = undefined;
         if (own.revision >= (this.#record?.revision ?? 0)) this.#record = Object.freeze(own);
         this.#show();
         for (const { resolve } of callers) resolve(own);
       } catch (cause) {
         const error = cause instanceof PresenceError ? cause : new PresenceError("token_failed", String(cause));
-        const pauseMs = this.#pauseMs(error, choice);
-        if (pauseMs !== undefined) {
+        const isLost = error.code === "disconnected";
+        if (!isLost) wish.before = undefined;
+        const pauseMs = isLost ? RETRY_MS : error.code === "rate_limited" ? (error.retryAfterMs ?? RATE_LIMIT_MS) : Infinity;
+        if (this.#env.now() + pauseMs < wish.giveUpAt || (this.#wish !== wish && pauseMs < Infinity)) {
           this.#callers.unshift(...callers);
-          if (!this.#isClosed) await this.#wait(pauseMs, error.code === "disconnected");
+          if (!this.#isClosed) await this.#wait(pauseMs, isLost);
           continue;
         }
-        if (this.#choice === choice) this.#choice = undefined;
+        if (this.#wish === wish) this.#wish = undefined;
         this.#show();
         for (const { reject } of callers) reject(error);
       }
@@ -120,11 +127,22 @@ export class OwnStatusStore extends Value<OwnStatus> {
     this.#isRunning = false;
   }
 
-  #pauseMs(error: PresenceError, choice: Choice): number | undefined {
-    const isRetried = error.code === "rate_limited" || error.code === "disconnected";
-    const pauseMs = error.code === "disconnected" ? RETRY_MS : (error.retryAfterMs ?? RATE_LIMIT_MS);
-    const isInTime = this.#env.now() + pauseMs < choice.giveUpAt || this.#choice !== choice;
-    return isRetried && isInTime ? pauseMs : undefined;
+  /**
+   * What was sent and not answered may have been applied, and then replaced by what the user set on another device: that
+   * must not be undone. The first record of the next connection tells. If the custom status has been set by anybody, that
+   * is the answer; else it is sent again.
+   */
+  async #attempt(wish: Wish): Promise<OwnRecord> {
+    if (this.#isClosed) throw new PresenceError("stopped");
+    const { before } = wish;
+    const record = this.#record as OwnRecord; // there is one before anything is sent
+    const isOpen = this.#isOpen();
+    if (before) {
+      if (!isOpen) throw new PresenceError("disconnected");
+      if (record.customStatus !== before.customStatus || record.since !== before.since) return record;
+    }
+    wish.before = isOpen ? record : undefined;
+    return this.#setStatus(wish.customStatus);
   }
 
   #wait(millis: number, isForConnection: boolean): Promise<void> {
@@ -142,11 +160,11 @@ export class OwnStatusStore extends Value<OwnStatus> {
 
   #show(): void {
     const record = this.#record;
-    const choice = this.#choice?.customStatus;
+    const wish = this.#wish?.customStatus;
     const next: OwnStatus = {
-      customStatus: choice ?? record?.customStatus,
-      status: choice === undefined || !record || record.status === "OFFLINE" ? record?.status : choice,
-      isPending: choice !== undefined,
+      customStatus: wish ?? record?.customStatus,
+      status: wish === undefined || !record || record.status === "OFFLINE" ? record?.status : wish,
+      isPending: wish !== undefined,
       record,
     };
     if (!isSame(next, this.getSnapshot())) this.set(Object.freeze(next));

@@ -12,8 +12,7 @@ const TIMEOUT_MS = 10_000;
  */
 export async function putCustomStatus(env: Environment, restUrl: string, token: string, customStatus: CustomStatus): Promise<OwnRecord> {
   try {
-    if (!env.fetch) throw new Error("no fetch");
-    const response = await env.fetch(`${restUrl}/api/user/custom-status`, {
+    const response = await (env.fetch as typeof fetch)(`${restUrl}/api/user/custom-status`, {
       method: "PUT",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body: JSON.stringify({ customStatus }),

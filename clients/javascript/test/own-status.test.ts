@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Environment } from "../src/environment.ts";
 import { PresenceError } from "../src/index.ts";
+import type { FakeServer } from "./fake/server.ts";
 import { live, setup } from "./harness.ts";
 
 /** What a promise came to, without waiting for it. */
@@ -47,7 +48,7 @@ describe("over the connection", () => {
     expect(result.value).toBe("done");
   });
 
-  test("the newest of several choices is the last one that the server hears", async () => {
+  test("the newest of several custom statuses is the last one that the server hears", async () => {
     const { time, client, server } = await live();
     server.refusals.push({ type: "setStatus", code: "rate_limited", retryAfterMs: 1000 });
     const first = outcome(client.updateCustomStatus("IDLE"));
@@ -63,7 +64,7 @@ describe("over the connection", () => {
     expect(client.own.getSnapshot()).toMatchObject({ customStatus: "ONLINE", isPending: false });
   });
 
-  test("a choice during another one's way to the server is sent after it", async () => {
+  test("a custom status that follows while another one is under way is sent after it", async () => {
     const { time, client, server } = await live();
     server.setStatusDelayMs = 500;
     const first = outcome(client.updateCustomStatus("IDLE"));
@@ -74,7 +75,7 @@ describe("over the connection", () => {
     expect(server.messages("setStatus").map(({ customStatus }) => customStatus)).toEqual(["IDLE", "DO_NOT_DISTURB"]);
   });
 
-  test("a change from another device is shown, but not over a choice that is pending", async () => {
+  test("a change from another device is shown, but not over one that is pending", async () => {
     const { time, client, server } = await live();
     server.set("me", { customStatus: "IDLE" });
     await time.advance(50);
@@ -99,7 +100,69 @@ describe("over the connection", () => {
     expect(server.messages("setStatus").length).toBe(2);
   });
 
-  test("a choice during a restart of the server waits for it", async () => {
+  /** A custom status is sent, and the connection ends before the answer; others then change the user as given. */
+  async function unanswered(change: (server: FakeServer) => void, isApplied = false) {
+    const setup = await live();
+    const { time, client, server, socket } = setup;
+    server.set("me", { status: "ONLINE" });
+    await time.advance(50);
+    server.setStatusDelayMs = isApplied ? 20 : 500;
+    const result = client.updateCustomStatus("IDLE");
+    await time.advance(20);
+    server.isUnreachable = true;
+    await time.advance(20);
+    socket().end(1006);
+    server.isUnreachable = false;
+    change(server);
+    await time.advance(3000);
+    return { ...setup, result: await result, sent: server.messages("setStatus").length };
+  }
+
+  test("an answer that is lost is not asked for again if another device has set a custom status since", async () => {
+    const { client, result, sent } = await unanswered((server) => {
+      server.set("me", { customStatus: "DO_NOT_DISTURB" });
+    });
+    expect([sent, result.customStatus]).toEqual([1, "DO_NOT_DISTURB"]);
+    expect(client.own.getSnapshot()).toMatchObject({ customStatus: "DO_NOT_DISTURB", isPending: false });
+  });
+
+  test("an answer that is lost is not asked for again if the custom status was applied", async () => {
+    const { result, sent } = await unanswered(() => undefined, true);
+    expect([sent, result.customStatus]).toEqual([1, "IDLE"]);
+  });
+
+  test("an answer that is lost is not asked for again if another device has set what was set before", async () => {
+    const { result, sent, server } = await unanswered((server) => {
+      server.set("me", { customStatus: "ONLINE", status: "ONLINE" });
+    }, true);
+    expect([sent, result.customStatus]).toEqual([1, "ONLINE"]);
+    expect(server.ownRecord("me").customStatus).toBe("ONLINE");
+  });
+
+  test("a restart that raises revisions does not keep a custom status from being sent again", async () => {
+    const { result, sent } = await unanswered((server) => {
+      server.restart(false);
+      server.set("me", {});
+    });
+    expect([sent, result.customStatus]).toEqual([2, "IDLE"]);
+  });
+
+  test("what was sent and not answered is not sent by REST, which tells nothing of the record before", async () => {
+    const calls: string[] = [];
+    const setup = await live();
+    Object.assign(setup.env, { fetch: (url: string) => (calls.push(url), Promise.reject(new TypeError("network"))) });
+    setup.server.setStatusDelayMs = 500;
+    const result = outcome(setup.client.updateCustomStatus("IDLE"));
+    await setup.time.advance(100);
+    setup.server.isDown = true;
+    setup.socket().end(1006);
+    await setup.time.advance(20_000);
+    expect(calls).toEqual([]);
+    await setup.time.advance(12_000);
+    expect(result.value).toBe("disconnected");
+  });
+
+  test("a custom status set during a restart of the server waits for it", async () => {
     const { time, client, server } = await live();
     server.restart(true, 10_000);
     await time.advance(100);

@@ -13,6 +13,8 @@ export interface Received {
 interface Profile {
   status: Status;
   customStatus: CustomStatus;
+  /** When the status last changed. */
+  since: string | null;
   revision: number;
   removed: boolean;
 }
@@ -68,8 +70,9 @@ export class FakeServer {
   }
 
   /** Changes a user, and tells the watchers. */
-  set(userId: string, change: Partial<Omit<Profile, "revision">>): void {
+  set(userId: string, change: Partial<Omit<Profile, "revision" | "since">>): void {
     const profile = this.#profile(userId);
+    if (change.status && change.status !== profile.status) profile.since = this.now();
     Object.assign(profile, { removed: false }, change, { revision: ++this.#revision });
     this.#log.push(userId);
     for (const connection of this.connections) connection.onChange(userId);
@@ -82,9 +85,9 @@ export class FakeServer {
 
   /** What a watcher must know. */
   record(userId: string): AnyRecord {
-    const { status, revision, removed } = this.#profile(userId);
+    const { status, since, revision, removed } = this.#profile(userId);
     if (removed) return { userId, revision, removed: true };
-    return { userId, status, since: null, lastSeen: null, lastActive: null, revision };
+    return { userId, status, since, lastSeen: null, lastActive: null, revision };
   }
 
   ownRecord(userId: string): OwnRecord {
@@ -126,7 +129,7 @@ export class FakeServer {
   #profile(userId: string): Profile {
     let profile = this.#profiles.get(userId);
     if (!profile) {
-      profile = { status: "OFFLINE", customStatus: "ONLINE", revision: 0, removed: false };
+      profile = { status: "OFFLINE", customStatus: "ONLINE", since: null, revision: 0, removed: false };
       this.#profiles.set(userId, profile);
     }
     return profile;
