@@ -22,8 +22,9 @@ export class Election {
     this.#events = events;
   }
 
-  /** Waits in line. */
+  /** Waits in line, unless it does or has the lock: whoever is in line twice can't leave it. */
   stand(): void {
+    if (this.#abort) return;
     const abort = (this.#abort = new AbortController());
     void this.#request({ signal: abort.signal }, abort);
   }
@@ -52,9 +53,13 @@ export class Election {
           this.#events.onElected();
         });
       });
-    } catch {
-      // Aborted while it waited, or the lock was stolen.
+    } catch (error) {
+      // Aborted while it waited, or the lock was stolen; else the browser gives this page no locks, so there is no line.
       if (this.#abort !== abort) return;
+      if ((error as DOMException).name !== "AbortError") {
+        this.#events.onElected();
+        return;
+      }
       this.#abort = this.#release = undefined;
       this.#events.onDeposed();
     }

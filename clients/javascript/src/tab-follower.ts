@@ -114,6 +114,9 @@ export class TabFollower implements Link {
       case "update":
         this.#update(message);
         break;
+      case "rollCall":
+        this.#start.post({ type: "here" });
+        break;
       case "answer":
         this.#take(message.id)?.resolve(message.own);
         break;

@@ -38,7 +38,7 @@ export class TabGroup extends ForwardingLink<TabLeader | TabFollower> {
   }
 
   open(): void {
-    if (this.target) return;
+    if (this.#channel) return;
     this.#channel = this.#start.openChannel(this.#start.name);
     this.#channel.onmessage = (event) => {
       this.#receive(event.data as TabMessage);
@@ -49,12 +49,14 @@ export class TabGroup extends ForwardingLink<TabLeader | TabFollower> {
 
   /** Another tab shall have the connection. Without another one it stays open. */
   override onFreeze(): void {
+    if (!this.#channel) return; // in the back/forward cache
     if (this.target instanceof TabLeader && this.target.hasFollowers) this.#follow();
     this.target?.onFreeze();
     this.#election.withdraw();
   }
 
   override onResume(): void {
+    if (!this.#channel) return;
     this.#election.stand();
     this.target?.onResume();
   }

@@ -1,12 +1,16 @@
 // The tab that has the connection, for itself and for its followers. Alone, without a channel, it is the whole client.
 
 import type { ConnectionState } from "./connection.ts";
+import { Deadline } from "./deadline.ts";
 import type { Environment } from "./environment.ts";
 import type { PresenceError } from "./errors.ts";
 import type { Link, LinkOptions, LinkStart, SessionLink } from "./link.ts";
 import type { AnyRecord, CustomStatus, OwnRecord } from "./protocol.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { LeaderMessage, LeaderState, TabMessage } from "./tab-messages.ts";
+
+/** A follower that crashes says no goodbye. A message of another one takes milliseconds, also if its timers are throttled. */
+const ROLL_CALL_MS = 60_000;
 
 type Post = (message: LeaderMessage, to?: string) => void;
 
@@ -17,6 +21,9 @@ export class TabLeader implements Link {
   readonly #session: SessionLink;
   /** The users that each follower watches. */
   readonly #followers = new Map<string, Set<string>>();
+  /** Those that have not been heard of since the last roll call. */
+  #silent = new Set<string>();
+  readonly #rollCall: Deadline;
   /** How many tabs watch a user. */
   readonly #counts = new Map<string, number>();
   #state: ConnectionState = { status: "connecting" };
@@ -27,6 +34,7 @@ export class TabLeader implements Link {
     this.#env = start.env;
     this.#clock = start.clock;
     this.#post = post;
+    this.#rollCall = new Deadline(start.env);
     this.#session = start.openSession(options, {
       onRecords: (records) => {
         events.onRecords(records);
@@ -110,21 +118,21 @@ export class TabLeader implements Link {
 
   receive(message: TabMessage): void {
     const { from } = message;
+    this.#silent.delete(from);
     if (message.type === "hello") {
-      const former = this.#followers.get(from) ?? [];
-      this.#followers.set(from, new Set(message.userIds));
-      this.watch(message.userIds);
-      this.unwatch(former);
+      this.#welcome(from, message.userIds);
       if (message.inputAgoMs !== null) this.#session.onInput(this.#env.now() - message.inputAgoMs);
-      this.#publish({ records: this.#known(message.userIds) }, from);
       return;
     }
     const watched = this.#followers.get(from);
-    if (!watched) return; // it says hello when it hears of this leader
+    if (!watched) {
+      // It was taken for crashed, or has not yet heard of this leader.
+      if (message.type === "here") this.#post({ type: "lead" }, from);
+      return;
+    }
     switch (message.type) {
       case "watch": {
-        const begun = message.userIds.filter((id) => !watched.has(id));
-        for (const id of begun) watched.add(id);
+        const begun = message.userIds.filter((id) => !watched.has(id) && watched.add(id));
         this.watch(begun);
         this.#publish({ records: this.#known(begun) }, from);
         break;
@@ -145,13 +153,39 @@ export class TabLeader implements Link {
         this.#setStatusOf(from, message.id, message.customStatus);
         break;
       case "bye":
-        this.#followers.delete(from);
-        this.unwatch(watched);
+        this.#drop(from);
     }
   }
 
   close(isSignOut: boolean): void {
+    this.#rollCall.clear();
     this.#session.close(isSignOut && !this.hasFollowers);
+  }
+
+  #welcome(from: string, userIds: readonly string[]): void {
+    if (!this.hasFollowers) this.#callLater();
+    const former = this.#followers.get(from) ?? [];
+    const watched = new Set(userIds);
+    this.#followers.set(from, watched);
+    this.watch(watched);
+    this.unwatch(former);
+    this.#publish({ records: this.#known(userIds) }, from);
+  }
+
+  #drop(follower: string): void {
+    const watched = this.#followers.get(follower) ?? [];
+    this.#followers.delete(follower);
+    this.unwatch(watched);
+  }
+
+  #callLater(): void {
+    this.#rollCall.set(ROLL_CALL_MS, () => {
+      for (const follower of this.#silent) this.#drop(follower);
+      this.#silent = new Set(this.#followers.keys());
+      if (!this.hasFollowers) return;
+      this.#post({ type: "rollCall" });
+      this.#callLater();
+    });
   }
 
   #setStatusOf(from: string, id: number, customStatus: CustomStatus): void {

@@ -13,12 +13,16 @@ export type FollowerMessage =
   | { type: "wake" }
   | { type: "setStatus"; id: number; customStatus: CustomStatus }
   | { type: "bye" }
+  /** The answer to a roll call. */
+  | { type: "here" }
   /** Answered at once, with an update. */
   | { type: "ask" };
 
 export type LeaderMessage =
   /** This tab has the connection from now on; followers say hello. */
   | { type: "lead" }
+  /** Followers answer; who doesn't until the next one has crashed. */
+  | { type: "rollCall" }
   | ({ type: "update"; records?: readonly AnyRecord[] } & LeaderState)
   | { type: "answer"; id: number; own: OwnRecord }
   | { type: "refusal"; id: number; code: string; message: string; retryAfterMs: number | undefined };
