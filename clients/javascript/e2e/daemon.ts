@@ -26,6 +26,7 @@ export class Daemon {
   readonly #flags: readonly string[];
   readonly port: number;
   #process: ChildProcess | undefined;
+  #secret: string | undefined;
 
   private constructor(port: number, flags: readonly string[]) {
     this.port = port;
@@ -81,7 +82,7 @@ export class Daemon {
   }
 
   get secret(): string {
-    return readFileSync(join(this.#directory, "secret"), "utf8").trim();
+    return (this.#secret ??= readFileSync(join(this.#directory, "secret"), "utf8").trim());
   }
 
   async call(path: string, options: RequestInit = {}): Promise<unknown> {

@@ -17,6 +17,8 @@ const USERS = 5000;
 const CHANGING = 1000;
 const PER_SECOND = 200;
 const SECONDS = 10;
+/** As many calls are under way at once at most. */
+const CALLERS = 8;
 const CHANGES = PER_SECOND * SECONDS;
 
 /** The page names the sources, for their types, and gets what is built of them. */
@@ -38,27 +40,28 @@ async function bundle(): Promise<string> {
   return `<!doctype html><meta charset="utf-8"><title>many</title><div id="list"></div><script type="module">${outputFiles[0]?.text.replaceAll("</script", "<\\/script") ?? ""}</script>`;
 }
 
+async function put(daemon: Daemon, index: number): Promise<void> {
+  const status = Math.floor(index / CHANGING) % 2 ? "IDLE" : "ONLINE";
+  const answer = await daemon.call("/api/user/realtime", {
+    method: "PUT",
+    headers: { "x-user-id": `user-${index % CHANGING}` },
+    body: JSON.stringify({ status }),
+  });
+  expect(answer).toMatchObject({ status });
+}
+
 /** Makes that many users change, one after another, at an even pace as far as the daemon keeps up. */
 async function change(daemon: Daemon, count: number): Promise<void> {
   const startedAt = performance.now();
-  const secret = daemon.secret;
-  const put = async (index: number) => {
-    const status = Math.floor(index / CHANGING) % 2 ? "IDLE" : "ONLINE";
-    const response = await fetch(`http://127.0.0.1:${daemon.port}/api/user/realtime`, {
-      method: "PUT",
-      headers: { "x-secret-token": secret, "x-user-id": `user-${index % CHANGING}` },
-      body: JSON.stringify({ status }),
-    });
-    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-    await response.arrayBuffer();
+  let next = 0;
+  const run = async () => {
+    for (let index = next++; index < count; index = next++) {
+      const waitMs = startedAt + (index * 1000) / PER_SECOND - performance.now();
+      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await put(daemon, index);
+    }
   };
-  const under: Promise<void>[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const dueAt = startedAt + (index * 1000) / PER_SECOND;
-    if (performance.now() < dueAt) await new Promise((resolve) => setTimeout(resolve, dueAt - performance.now()));
-    under.push(put(index));
-  }
-  await Promise.all(under);
+  await Promise.all(Array.from({ length: CALLERS }, run));
 }
 
 /** Seconds of the page's main thread. */
