@@ -1,8 +1,10 @@
 // The client in Node.js against a real daemon.
 
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { expect } from "vitest";
 import { waitFor } from "./daemon.ts";
-import { statuses, test } from "./scene.ts";
+import { type Scene, statuses, test } from "./scene.ts";
 
 test.concurrent("two users see each other come, change and leave", async ({ start }) => {
   const scene = await start();
@@ -102,4 +104,41 @@ test.concurrent("a kick and a forgotten user are final", async ({ start }) => {
   await scene.daemon.call("/api/user/bob", { method: "DELETE" });
   await waitFor(() => ann.connection.getSnapshot().status === "stopped" && bob.connection.getSnapshot().status === "stopped");
   expect([ann, bob].map((client) => client.connection.getSnapshot().reason)).toEqual(["kicked", "forgotten"]);
+});
+
+/** A custom status of ann's is under way when the network fails; the connection is then lost. */
+async function unanswered(scene: Scene, meanwhile: () => Promise<unknown>) {
+  const proxy = await scene.proxy();
+  const ann = await scene.live("ann", { url: proxy.wsUrl });
+  await scene.daemon.written();
+  proxy.fail();
+  const result = ann.updateCustomStatus("IDLE");
+  await meanwhile();
+  proxy.reset();
+  const { customStatus } = await result;
+  expect(await scene.daemon.call("/api/user/custom-status/ann")).toEqual({ customStatus });
+  return customStatus;
+}
+
+test.concurrent("an unanswered custom status does not replace one that another device has set since", async ({ start }) => {
+  const scene = await start();
+  const other = await scene.live("ann");
+  expect(await unanswered(scene, () => other.updateCustomStatus("DO_NOT_DISTURB"))).toBe("DO_NOT_DISTURB");
+});
+
+test.concurrent("an unanswered custom status is sent again after a crash of the daemon", async ({ start }) => {
+  const scene = await start();
+  const restart = async () => {
+    await scene.daemon.stop("SIGKILL");
+    await scene.daemon.startAgain();
+  };
+  expect(await unanswered(scene, restart)).toBe("IDLE");
+});
+
+// Node.js 20 has a WebSocket behind a flag, which later ones ignore.
+test.concurrent("the WebSocket of the runtime itself will do", async ({ start }) => {
+  const { daemon } = await start();
+  const env = { ...process.env, PRESENCED_WS: daemon.wsUrl, TOKEN_ANN: daemon.token("ann"), TOKEN_BOB: daemon.token("bob") };
+  const { stdout } = await promisify(execFile)(process.execPath, ["--experimental-websocket", "e2e/smoke.mjs"], { env });
+  expect(stdout).toBe("OFFLINE ONLINE DO_NOT_DISTURB OFFLINE\n");
 });
