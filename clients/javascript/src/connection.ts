@@ -205,7 +205,7 @@ export class Connection {
     if (wasOpen) this.#handlers.onClose();
     this.#handlers.onState("stop" in decision ? { status: "stopped", reason: decision.stop } : { status: "waiting" });
     if ("stop" in decision || attempt !== this.#attempt) return; // closed by a handler
-    this.#failures += 1;
+    this.#failures = decision.afterMs === 0 ? 0 : this.#failures + 1; // a token that expires in time is no failure
     this.#wait(decision.afterMs, decision.fixed);
   }
 

@@ -161,6 +161,21 @@ describe("close codes", () => {
     await time.advance(1100);
     expect(server.handshakes.length).toBe(before + 1);
   });
+
+  test("tokens that expire are no failures: the next loss is followed by an attempt within a second", async () => {
+    const { time, server, status, env, socket } = await live();
+    for (let times = 0; times < 12; times += 1) {
+      await time.advance(5000);
+      socket().goodbye(4001, "expired", 0);
+      await time.advance(50);
+      await time.until(() => status() === "live");
+    }
+    env.chance = 0.999;
+    const before = server.handshakes.length;
+    socket().end(1006);
+    await time.advance(1100);
+    expect(server.handshakes.length).toBe(before + 1);
+  });
 });
 
 describe("half-open connections", () => {
