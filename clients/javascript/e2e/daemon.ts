@@ -35,7 +35,10 @@ export class Daemon {
 
   static async start(...flags: string[]): Promise<Daemon> {
     const daemon = new Daemon(await freePort(), flags);
-    await daemon.startAgain();
+    await daemon.startAgain().catch(async (error: unknown) => {
+      await daemon.remove();
+      throw error;
+    });
     return daemon;
   }
 

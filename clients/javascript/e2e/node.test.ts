@@ -40,13 +40,13 @@ test.concurrent.for(["SIGTERM", "SIGKILL"] as const)("nobody is shown OFFLINE af
   expect(shown).toEqual(["ONLINE", "IDLE"]);
 });
 
-test.concurrent("tokens of 2 s cause no event, and idleness comes in time although nothing is touched", async ({ start }) => {
+test.concurrent("tokens of 3 s cause no event, and idleness comes in time although nothing is touched", async ({ start }) => {
   const scene = await start("--grace", "20s");
   const { daemon } = scene;
   const bob = await scene.live("bob");
   const shown = statuses(bob, "ann");
   await waitFor(() => bob.get("ann")?.status === "OFFLINE");
-  const ann = await scene.live("ann", { seconds: 2, idleAfterMs: 8000 });
+  const ann = await scene.live("ann", { seconds: 3, idleAfterMs: 8000 });
   ann.reportActivity();
   await waitFor(async () => (await daemon.presence("ann")).lastActive !== null);
   const { lastActive } = await daemon.presence("ann");
@@ -57,7 +57,7 @@ test.concurrent("tokens of 2 s cause no event, and idleness comes in time althou
   const idleAfterMs = Date.parse(since ?? "") - Date.parse(lastActive ?? "");
   expect(idleAfterMs).toBeGreaterThan(7500);
   expect(idleAfterMs).toBeLessThan(18_000);
-  await waitFor(() => connects >= 8);
+  await waitFor(() => connects >= 6);
   expect(shown).toEqual(["OFFLINE", "ONLINE", "IDLE"]);
   expect((await daemon.presence("ann")).lastActive).toBe(lastActive);
   expect((await daemon.presence("ann")).sessions).toBe(1);

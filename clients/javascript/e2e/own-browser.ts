@@ -2,10 +2,11 @@
 // makes them take every page for a focused one, so this one is started here. Headless Chromium does hide tabs behind
 // others, throttles their timers and fires the events of freezing.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { waitFor } from "./daemon.ts";
 import { TIMEOUT_MS } from "./scene.ts";
@@ -14,14 +15,13 @@ import { TIMEOUT_MS } from "./scene.ts";
 const THROTTLING = "IntensiveWakeUpThrottling:grace_period_seconds/5";
 
 export class OwnBrowser {
-  readonly context: BrowserContext;
-  readonly #process: ChildProcess;
+  readonly #process: ChildProcessByStdio<null, null, Readable>;
   readonly #directory: string;
+  #context: BrowserContext | undefined;
 
-  private constructor(process: ChildProcess, directory: string, context: BrowserContext) {
+  private constructor(process: ChildProcessByStdio<null, null, Readable>, directory: string) {
     this.#process = process;
     this.#directory = directory;
-    this.context = context;
   }
 
   static async start(): Promise<OwnBrowser> {
@@ -32,20 +32,23 @@ export class OwnBrowser {
       [...flags, `--enable-features=${THROTTLING}`, `--user-data-dir=${directory}`],
       { stdio: ["ignore", "ignore", "pipe"] },
     );
-    let log = "";
-    started.stderr.on("data", (text) => (log += String(text)));
-    const address = () => /^DevTools listening on (ws:\S+)/m.exec(log)?.[1];
-    await waitFor(() => started.exitCode !== null || address() !== undefined);
-    if (started.exitCode !== null) throw new Error(`the browser has ended: ${log}`);
-    const browser = await chromium.connectOverCDP(address() ?? "", { noDefaults: true, timeout: TIMEOUT_MS });
-    const [context] = browser.contexts();
-    if (!context) throw new Error("a browser has a context");
-    context.setDefaultTimeout(TIMEOUT_MS);
-    return new OwnBrowser(started, directory, context);
+    const own = new OwnBrowser(started, directory);
+    try {
+      own.#context = await connect(started);
+    } catch (error) {
+      await own.end();
+      throw error;
+    }
+    return own;
+  }
+
+  get context(): BrowserContext {
+    if (!this.#context) throw new Error("the browser has not started");
+    return this.#context;
   }
 
   async end(): Promise<void> {
-    await this.context.browser()?.close();
+    await this.#context?.browser()?.close();
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
     if (this.#process.exitCode === null && this.#process.signalCode === null) {
       this.#process.kill("SIGTERM");
@@ -59,6 +62,19 @@ export class OwnBrowser {
     await (await this.context.newPage()).bringToFront();
     await waitFor(() => page.evaluate(() => document.visibilityState === "hidden"));
   }
+}
+
+async function connect(started: ChildProcessByStdio<null, null, Readable>): Promise<BrowserContext> {
+  let log = "";
+  started.stderr.on("data", (text) => (log += String(text)));
+  const address = () => /^DevTools listening on (ws:\S+)/m.exec(log)?.[1];
+  await waitFor(() => started.exitCode !== null || address() !== undefined, TIMEOUT_MS);
+  if (started.exitCode !== null) throw new Error(`the browser has ended: ${log}`);
+  const browser = await chromium.connectOverCDP(address() ?? "", { noDefaults: true, timeout: TIMEOUT_MS });
+  const [context] = browser.contexts();
+  if (!context) throw new Error("a browser has a context");
+  context.setDefaultTimeout(TIMEOUT_MS);
+  return context;
 }
 
 /** Freezes a page in the background, as browsers do to save power, or lets it run again. */
