@@ -8,6 +8,8 @@ import { areCurrent, isLive, type Scene, statesOf, test } from "./scene.ts";
 const IDLE_AFTER_MS = 20_000;
 /** What a slow machine may add to a time. */
 const SLOWNESS_MS = 30_000;
+/** For so long a report is under way on a slow machine at most. */
+const TRAVEL_MS = 15_000;
 /** A reconnect that takes long on a slow machine is no event. */
 const GRACE = ["--grace", "20s"];
 const TOKENS = { seconds: 5, idle: IDLE_AFTER_MS };
@@ -22,6 +24,13 @@ async function press(page: Page): Promise<number> {
   const at = Date.now();
   await page.keyboard.press("a");
   return at;
+}
+
+/** Whether ann's last active is her last input: each report says how long ago that was, and travels for a while. */
+async function wasLastActive(daemon: Daemon, inputAt: number): Promise<void> {
+  const { lastActive } = await daemon.presence("ann");
+  expect(time(lastActive) - inputAt).toBeGreaterThan(-100);
+  expect(time(lastActive) - inputAt).toBeLessThan(TRAVEL_MS);
 }
 
 /** Whether ann has become idle so long after her last input as she should, by the daemon's clock. */
@@ -39,15 +48,13 @@ test.concurrent("a minute of tokens of 5 s: idle in time twice, last active is t
   await waitFor(() => Date.now() > openedAt + 25_000);
   const inputAt = await press(ann);
   await waitFor(() => shown.length > 2);
-  const { lastActive } = await daemon.presence("ann");
-  expect(time(lastActive)).toBeGreaterThanOrEqual(inputAt);
-  expect(time(lastActive)).toBeLessThan(inputAt + SLOWNESS_MS);
+  await wasLastActive(daemon, inputAt);
   await waitFor(() => shown.length === 4);
   await becameIdleInTime(daemon, inputAt);
   await pass(Math.max(0, openedAt + 60_000 - Date.now()));
   await waitFor(isLive(ann));
   expect(shown).toEqual(["ONLINE", "IDLE", "ONLINE", "IDLE"]);
-  expect((await daemon.presence("ann")).lastActive).toBe(lastActive);
+  await wasLastActive(daemon, inputAt);
   expect((await daemon.presence("ann")).sessions).toBe(1);
   expect((await statesOf(ann)).filter((state) => state === "waiting").length).toBeGreaterThanOrEqual(10);
   await areCurrent(ann, bob);
@@ -60,11 +67,8 @@ async function startWith(scene: Scene) {
 
 test.concurrent.for(["SIGTERM", "SIGKILL"] as const)("an untouched visible tab becomes idle in time across tokens of 5 s and %s of the daemon", async (signal, { start }) => {
   const { daemon, ann, bob, shown } = await startWith(await start(...GRACE));
-  // An input so soon after the page was opened is not reported, but counts.
   const inputAt = await press(ann);
   await daemon.written();
-  const { lastActive } = await daemon.presence("ann");
-  expect(inputAt - time(lastActive)).toBeLessThan(30_000);
   for (let restarts = 0; restarts < 2; restarts += 1) {
     await daemon.stop(signal);
     await waitFor(async () => !(await isLive(ann)()));
@@ -75,8 +79,7 @@ test.concurrent.for(["SIGTERM", "SIGKILL"] as const)("an untouched visible tab b
   await waitFor(() => shown.length > 1);
   expect(shown).toEqual(["ONLINE", "IDLE"]);
   await becameIdleInTime(daemon, inputAt);
-  // A crash may lose the times of the last minute: this page's only report. A reconnect makes up none.
-  const kept = signal === "SIGKILL" ? [lastActive, null] : [lastActive];
-  expect(kept).toContain((await daemon.presence("ann")).lastActive);
+  // Not even a crash loses it: each connection tells again.
+  await wasLastActive(daemon, inputAt);
   await areCurrent(ann, bob);
 });
