@@ -1,6 +1,6 @@
 // Tabs in the background, as a browser of a user treats them: timers once a minute, and freezing.
 
-import { afterAll, beforeAll, expect } from "vitest";
+import { beforeAll, expect } from "vitest";
 import { pass, waitFor } from "./daemon.ts";
 import { OwnBrowser, setFrozen } from "./own-browser.ts";
 import { isLive, sees, statesOf, statuses, test } from "./scene.ts";
@@ -12,9 +12,8 @@ let own: OwnBrowser;
 
 beforeAll(async () => {
   own = await OwnBrowser.start();
+  return () => own.end();
 });
-
-afterAll(() => own.end());
 
 /** Time in the background: after 5 s in it timers run only with each full minute, so once at most. */
 const HIDDEN_MS = 46_000;

@@ -7,12 +7,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { waitFor } from "./daemon.ts";
 import { TIMEOUT_MS } from "./scene.ts";
 
 /** After so long in the background timers run once a minute; by default after 5 minutes. */
 const THROTTLING = "IntensiveWakeUpThrottling:grace_period_seconds/5";
+
+const CONNECT_TIMEOUT_MS = 20_000;
 
 export class OwnBrowser {
   readonly #process: ChildProcessByStdio<null, null, Readable>;
@@ -29,7 +31,7 @@ export class OwnBrowser {
     const flags = ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--remote-debugging-port=0"];
     const started = spawn(
       process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-      [...flags, `--enable-features=${THROTTLING}`, `--user-data-dir=${directory}`],
+      [...flags, `--enable-features=${THROTTLING}`, `--user-data-dir=${directory}`, "about:blank"],
       { stdio: ["ignore", "ignore", "pipe"] },
     );
     const own = new OwnBrowser(started, directory);
@@ -70,7 +72,16 @@ async function connect(started: ChildProcessByStdio<null, null, Readable>): Prom
   const address = () => /^DevTools listening on (ws:\S+)/m.exec(log)?.[1];
   await waitFor(() => started.exitCode !== null || address() !== undefined, TIMEOUT_MS);
   if (started.exitCode !== null) throw new Error(`the browser has ended: ${log}`);
-  const browser = await chromium.connectOverCDP(address() ?? "", { noDefaults: true, timeout: TIMEOUT_MS });
+  // Playwright may wait for ever for a first tab that is about to be made when it connects: it connects afterwards, and
+  // again if that was in vain.
+  const list = `http://${new URL(address() ?? "").host}/json/list`;
+  await waitFor(async () => ((await (await fetch(list)).json()) as { type: string }[]).some(({ type }) => type === "page"), TIMEOUT_MS);
+  let browser: Browser | undefined;
+  await waitFor(async () => {
+    browser = await chromium.connectOverCDP(address() ?? "", { noDefaults: true, timeout: CONNECT_TIMEOUT_MS });
+    return true;
+  }, TIMEOUT_MS);
+  if (!browser) throw new Error("the browser took no connection");
   const [context] = browser.contexts();
   if (!context) throw new Error("a browser has a context");
   context.setDefaultTimeout(TIMEOUT_MS);
