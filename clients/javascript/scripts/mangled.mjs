@@ -3,6 +3,7 @@
 export const MANGLED = new RegExp(
   `^(${[
     "afterMs",
+    "aheadMs",
     "before",
     "callers",
     "continues",

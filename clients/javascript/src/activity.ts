@@ -14,8 +14,8 @@ export class ActivityReports {
   #inputAt: number;
   /** Whether anything is reported: in a page always, elsewhere once the application told of an input. */
   #isTracking: boolean;
-  /** What this connection has reported. */
-  #reported: "active" | "idle" | undefined;
+  /** Whether the last report of this connection was that the user is idle; undefined before the first. */
+  #wasIdle: boolean | undefined;
   #reportedAt = -Infinity;
 
   constructor(idleAfterMs: number, isTracking: boolean, inputAt = -Infinity) {
@@ -29,15 +29,17 @@ export class ActivityReports {
     this.#inputAt = Math.max(at, this.#inputAt);
   }
 
-  onConnected(): void {
-    this.#reported = undefined;
+  /** @param sleptMs for how long the clock stood still since the last input: so much longer ago was that */
+  onConnected(sleptMs: number): void {
+    this.#wasIdle = undefined;
+    if (sleptMs > OVERLAP_MS) this.#inputAt -= sleptMs;
   }
 
   /** The server's own limit may be shorter than ours: its word holds until the next input. */
   onOwnRecord(own: OwnRecord, now: number): void {
     const isIdle = own.status === "IDLE" && own.customStatus !== "IDLE";
-    if (!isIdle || this.#reported !== "active" || now - this.#inputAt <= OVERLAP_MS) return;
-    this.#reported = "idle";
+    if (!isIdle || this.#wasIdle !== false || now - this.#inputAt <= OVERLAP_MS) return;
+    this.#wasIdle = true;
     if (this.#inputAt <= this.#reportedAt) this.#inputAt = -Infinity;
   }
 
@@ -47,17 +49,17 @@ export class ActivityReports {
     const ago = now - this.#inputAt;
     const isIdle = ago >= this.#idleAfterMs;
     const isLater = this.#inputAt > this.#reportedAt && now - this.#reportedAt >= REPORT_INTERVAL_MS;
-    if (isIdle ? this.#reported === "idle" : this.#reported === "active" && !isLater) return undefined;
-    this.#reported = isIdle ? "idle" : "active";
+    if (isIdle === this.#wasIdle && (isIdle || !isLater)) return undefined;
+    this.#wasIdle = isIdle;
     this.#reportedAt = now;
-    return { type: "activity", ...(isIdle && { idle: true }), ...(ago < Infinity && { agoMs: Math.round(ago) }) };
+    return { type: "activity", idle: isIdle, agoMs: Math.round(ago) };
   }
 
-  /** In how many milliseconds there will be something to send; undefined if only an input brings that about. */
-  dueInMs(now: number): number | undefined {
+  /** In how many milliseconds there will be something to send; infinite if only an input brings that about. */
+  dueInMs(now: number): number {
     const idleInMs = this.#inputAt + this.#idleAfterMs - now;
     const reportInMs = this.#reportedAt + REPORT_INTERVAL_MS - now;
-    if (!this.#isTracking || idleInMs <= 0) return undefined;
+    if (!this.#isTracking || idleInMs <= 0) return Infinity;
     return this.#inputAt > this.#reportedAt && reportInMs > 0 ? Math.min(idleInMs, reportInMs) : idleInMs;
   }
 }

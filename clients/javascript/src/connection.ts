@@ -134,7 +134,7 @@ export class Connection {
         this.stop("signed_out");
         return;
       }
-      if (!this.#env.WebSocket) throw new Error("no WebSocket: pass one to connect()");
+      if (!this.#env.WebSocket) throw new Error("pass a WebSocket to connect()");
       this.#socket = new this.#env.WebSocket(this.#options.url, ["presence.v1", `bearer.${token}`]);
     } catch (cause) {
       if (attempt !== this.#attempt) return;

@@ -31,8 +31,10 @@ export interface EventSourceLike {
 }
 
 export interface Environment {
-  /** Milliseconds of a clock that nobody can set. */
+  /** Milliseconds of a clock that nobody can set. In some browsers it stands still while the computer sleeps. */
   now(): number;
+  /** By how much the computer's clock is ahead of that one: anybody can set it, and it goes on while the computer sleeps. */
+  aheadMs(): number;
   setTimeout(callback: () => void, millis: number): unknown;
   clearTimeout(timer: unknown): void;
   queueMicrotask(callback: () => void): void;
@@ -54,6 +56,7 @@ export function globalEnvironment(webSocket?: WebSocketConstructor): Environment
   const Channel = root.BroadcastChannel;
   return {
     now: () => performance.now(),
+    aheadMs: () => Date.now() - performance.now(),
     setTimeout: (callback, millis) => setTimeout(callback, millis),
     clearTimeout: (timer) => {
       clearTimeout(timer as number);

@@ -26,8 +26,8 @@ export type SetStatus = (customStatus: CustomStatus) => Promise<OwnRecord>;
 interface Wish {
   readonly customStatus: CustomStatus;
   readonly giveUpAt: number;
-  /** The own record before it was sent over a connection that ended without an answer, or has not answered yet. */
-  before?: OwnRecord | undefined;
+  /** The custom status before it was sent over a connection, which has not taken it yet. */
+  before?: CustomStatus | undefined;
 }
 
 interface Caller {
@@ -58,7 +58,7 @@ export class OwnStatusStore extends Value<OwnStatus> {
   #isClosed = false;
 
   constructor(env: Environment, setStatus: SetStatus, isOpen: () => boolean) {
-    super(env, Object.freeze({ customStatus: undefined, status: undefined, isPending: false, record: undefined }));
+    super(env, Object.freeze({ isPending: false } as OwnStatus));
     this.#env = env;
     this.#setStatus = setStatus;
     this.#isOpen = isOpen;
@@ -112,7 +112,6 @@ export class OwnStatusStore extends Value<OwnStatus> {
       } catch (cause) {
         const error = cause instanceof PresenceError ? cause : new PresenceError("token_failed", String(cause));
         const isLost = error.code === "disconnected";
-        if (!isLost) wish.before = undefined;
         const pauseMs = isLost ? RETRY_MS : error.code === "rate_limited" ? (error.retryAfterMs ?? RATE_LIMIT_MS) : Infinity;
         if (this.#env.now() + pauseMs < wish.giveUpAt || (this.#wish !== wish && pauseMs < Infinity)) {
           this.#callers.unshift(...callers);
@@ -129,7 +128,7 @@ export class OwnStatusStore extends Value<OwnStatus> {
 
   /**
    * What was sent and not answered may have been applied, and then replaced by what the user set on another device: that
-   * must not be undone. The first record of the next connection tells. If the custom status has been set by anybody, that
+   * must not be undone. The first record of the next connection tells: if the custom status is another one than before, that
    * is the answer; else it is sent again.
    */
   async #attempt(wish: Wish): Promise<OwnRecord> {
@@ -139,9 +138,9 @@ export class OwnStatusStore extends Value<OwnStatus> {
     const isOpen = this.#isOpen();
     if (before) {
       if (!isOpen) throw new PresenceError("disconnected");
-      if (record.customStatus !== before.customStatus || record.since !== before.since) return record;
+      if (record.customStatus !== before) return record;
     }
-    wish.before = isOpen ? record : undefined;
+    wish.before = isOpen ? record.customStatus : undefined;
     return this.#setStatus(wish.customStatus);
   }
 

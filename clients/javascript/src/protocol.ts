@@ -58,7 +58,8 @@ export type ClientMessage =
   | { type: "watch"; id: number; userIds: string[]; since?: string }
   | { type: "unwatch"; userIds: string[] }
   | { type: "setStatus"; id: number; customStatus: CustomStatus }
-  | { type: "activity"; idle?: true; agoMs?: number }
+  // JSON has no infinity: an input that never was is null there.
+  | { type: "activity"; idle: boolean; agoMs: number }
   | { type: "resume"; sessionId: string }
   | { type: "ping" };
 

@@ -41,6 +41,8 @@ export class Session implements SessionLink {
   #sessionId: string | undefined;
   /** The session to continue, until that is sent. */
   #toContinue: string | undefined;
+  /** {@link Environment.aheadMs} at the last input. */
+  #aheadMs: number;
   #lastRequest = 0;
   #watchNotBefore = -Infinity;
   #isLive = false;
@@ -54,6 +56,7 @@ export class Session implements SessionLink {
     this.#activity = new ActivityReports(options.idleAfterMs, options.isTracking, options.inputAt);
     this.#sendTimer = new Deadline(env);
     this.#activityTimer = new Deadline(env);
+    this.#aheadMs = env.aheadMs();
     this.#budget = new SendBudget(env);
     this.#watchList = new WatchList((id) => this.#records.delete(id));
     this.#connection = new Connection(env, options, {
@@ -118,6 +121,7 @@ export class Session implements SessionLink {
   }
 
   onInput(at: number): void {
+    this.#aheadMs = this.#env.aheadMs();
     this.#activity.onInput(at);
     this.#send();
   }
@@ -133,11 +137,14 @@ export class Session implements SessionLink {
   }
 
   #handle(message: ServerMessage): void {
+    // Not a number if the message tells no time, or none was expected: nothing follows from that.
+    const nowMs = Date.parse((message as { now: string }).now);
+    const laterMs = nowMs - (this.#clock.now() as number);
     if (message.type === "welcome") this.#clock.restart();
-    if ("now" in message) this.#clock.observe(Date.parse(message.now));
+    this.#clock.observe(nowMs);
     switch (message.type) {
       case "welcome":
-        this.#onWelcome(message);
+        this.#onWelcome(message, laterMs);
         break;
       case "snapshot":
         this.#apply(message.users, true);
@@ -160,7 +167,8 @@ export class Session implements SessionLink {
     this.#send();
   }
 
-  #onWelcome({ user, sessionId }: Extract<ServerMessage, { type: "welcome" }>): void {
+  /** @param laterMs how much later the server's time is than expected, because the clock stood still or the server's was set */
+  #onWelcome({ user, sessionId }: Extract<ServerMessage, { type: "welcome" }>, laterMs: number): void {
     if (this.#own && this.#own.userId !== user.userId) {
       this.#connection.stop("user_changed"); // records, cursors and tabs belong to the other one
       this.#onClose();
@@ -172,7 +180,10 @@ export class Session implements SessionLink {
     this.#budget = new SendBudget(this.#env);
     this.#watchNotBefore = -Infinity;
     this.#watchList.onConnected();
-    this.#activity.onConnected();
+    // Both clocks must say so: each of them may have been set.
+    const aheadMs = this.#env.aheadMs();
+    this.#activity.onConnected(Math.min(laterMs, aheadMs - this.#aheadMs));
+    this.#aheadMs = aheadMs;
     this.#applyOwn(user);
   }
 
@@ -251,16 +262,14 @@ export class Session implements SessionLink {
       this.#budget.take(this.#connection.send(message));
     }
     if (!this.#isLive && this.#watchList.isComplete) this.#tellLive();
-    const dueInMs = this.#activity.dueInMs(now);
-    if (dueInMs !== undefined)
-      this.#activityTimer.set(Math.min(dueInMs, TIMER_MAX_MS), () => {
-        this.#send();
-      });
+    this.#activityTimer.set(Math.min(this.#activity.dueInMs(now), TIMER_MAX_MS), () => {
+      this.#send();
+    });
   }
 
   #next(now: number): ClientMessage | undefined {
-    if (this.#toContinue !== undefined) {
-      const sessionId = this.#toContinue; // must be the first message
+    const sessionId = this.#toContinue; // must be the first message
+    if (sessionId) {
       this.#toContinue = undefined;
       return { type: "resume", sessionId };
     }

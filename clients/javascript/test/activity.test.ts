@@ -10,7 +10,7 @@ const IDLE_AFTER_MS = 300_000;
 const reports = ({ server }: Setup) => server.messages("activity").map(({ idle }) => (idle ? "idle" : "active"));
 /** When the inputs were that were reported, to the second. */
 const inputs = ({ server }: Setup) =>
-  server.received.flatMap(({ message, at }) => (message.type === "activity" ? [Math.round((at - (message.agoMs ?? NaN)) / 1000)] : []));
+  server.received.flatMap(({ message, at }) => (message.type === "activity" ? [Math.round((at - message.agoMs) / 1000)] : []));
 
 async function reconnect(setup: Setup): Promise<void> {
   const { time, server, socket, status } = setup;
@@ -78,7 +78,7 @@ describe("activity", () => {
     }
     const made = setup.server.received.filter(({ message }) => message.type === "activity");
     expect(new Set(inputs(setup)).size).toBe(1);
-    const idleAt = made.find(({ message }) => "idle" in message)?.at ?? 0;
+    const idleAt = made.find(({ message }) => message.type === "activity" && message.idle)?.at ?? 0;
     expect(idleAt - 1000).toBeGreaterThanOrEqual(IDLE_AFTER_MS);
     expect(idleAt - 1000).toBeLessThan(IDLE_AFTER_MS + 50);
   });
@@ -116,6 +116,59 @@ describe("activity", () => {
     expect(reports(setup)).toEqual(["active", "active"]);
     const [opened, told] = inputs(setup);
     expect(told).toBe(opened);
+  });
+
+  describe("a clock that stands still while the computer sleeps", () => {
+    const HOURS_MS = 3_600_000;
+
+    /** Sleeps for eight hours, long enough for the server to lose the connection. */
+    async function sleep({ time, env, socket }: Setup): Promise<void> {
+      await time.advance(100_000);
+      time.sleep(8 * HOURS_MS);
+      env.stoodStillMs += 8 * HOURS_MS;
+      socket().end(1006);
+    }
+
+    test("does not make an input before it one of now", async () => {
+      const setup = await live();
+      await sleep(setup);
+      await setup.time.until(() => setup.server.handshakes.length === 2 && setup.status() === "live");
+      expect(reports(setup)).toEqual(["active", "idle"]);
+      const [opened, told] = inputs(setup);
+      expect(told).toBe(opened);
+    });
+
+    test("does not make an input after it one of long ago", async () => {
+      const setup = await live();
+      await sleep(setup);
+      setup.env.document.dispatch("keydown");
+      const pressed = Math.round(setup.time.now() / 1000);
+      await setup.time.until(() => setup.server.handshakes.length === 2 && setup.status() === "live");
+      expect(reports(setup)).toEqual(["active", "active"]);
+      expect(inputs(setup)[1]).toBe(pressed);
+    });
+
+    test("is corrected again after a second sleep", async () => {
+      const setup = await live();
+      for (let times = 1; times <= 2; times += 1) {
+        await sleep(setup);
+        await setup.time.until(() => setup.server.handshakes.length === times + 1 && setup.status() === "live");
+      }
+      const [opened, ...told] = inputs(setup);
+      expect(told).toEqual([opened, opened]);
+    });
+  });
+
+  test("a step of either clock does not move an input", async () => {
+    for (const [wallMs, serverMs] of [[7_200_000, 0], [0, 7_200_000], [-7_200_000, 7_200_000], [-7_200_000, -7_200_000]] as const) {
+      const setup = await live();
+      await setup.time.advance(50_000);
+      setup.env.wallOffsetMs += wallMs;
+      setup.server.clockOffsetMs += serverMs;
+      await reconnect(setup);
+      const [opened, told] = inputs(setup);
+      expect(told).toBe(opened);
+    }
   });
 
   test("an input soon after a report is reported when the interval is over, with its time", async () => {

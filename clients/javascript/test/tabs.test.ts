@@ -102,7 +102,7 @@ describe("many tabs", () => {
     expect(server.messages("activity").at(-1)).toMatchObject({ type: "activity", idle: true });
     open();
     await time.advance(200);
-    expect(server.messages("activity").at(-1)).toEqual({ type: "activity", agoMs: 0 });
+    expect(server.messages("activity").at(-1)).toEqual({ type: "activity", idle: false, agoMs: 0 });
   });
 
   test("tabs of different users don't share a connection", async () => {

@@ -32,12 +32,19 @@ export interface FakeEnvironment extends Environment {
   readonly errors: unknown[];
   /** What {@link Environment.random} returns. */
   chance: number;
+  /** For how long the clock stood still while the computer slept. */
+  stoodStillMs: number;
+  /** By how much the computer's clock was set ahead. */
+  wallOffsetMs: number;
 }
 
 export function pageEnvironment(time: FakeTime, server: FakeServer, browser?: FakeBrowser): FakeEnvironment {
   const errors: unknown[] = [];
   const env: FakeEnvironment = {
-    now: () => time.now(),
+    stoodStillMs: 0,
+    wallOffsetMs: 0,
+    now: () => time.now() - env.stoodStillMs,
+    aheadMs: () => env.stoodStillMs + env.wallOffsetMs,
     setTimeout: (callback, millis) => time.setTimeout(callback, millis),
     clearTimeout: (timer) => {
       time.clearTimeout(timer);
