@@ -13,11 +13,11 @@ fn parse(text: &str) -> Envelope {
     Envelope::parse(text, IDS_MAX)
 }
 
-fn parsed(text: &str) -> ClientMessage {
+pub(super) fn parsed(text: &str) -> ClientMessage {
     parse(text).message.unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
-fn code(text: &str) -> Code {
+pub(super) fn code(text: &str) -> Code {
     let error = parse(text).message.expect_err(text);
     assert!(!error.message.is_empty() && error.message.len() <= 204, "{error:?}");
     error.code
@@ -92,42 +92,6 @@ fn unknown_fields_and_field_order_are_ignored() {
         parsed(r#"{"x":[{}],"idle":true,"type":"activity","__proto__":{}}"#),
         ClientMessage::Away { ago: None }
     );
-}
-
-#[test]
-fn activity_may_say_how_long_ago_it_was() {
-    let millis = Duration::from_millis;
-    for (fields, message) in [
-        (r#""agoMs":0"#, ClientMessage::Activity { ago: Duration::ZERO }),
-        (r#""agoMs":null"#, ClientMessage::Activity { ago: Duration::ZERO }),
-        (r#""agoMs":31000"#, ClientMessage::Activity { ago: millis(31_000) }),
-        (
-            r#""idle":true,"agoMs":310000"#,
-            ClientMessage::Away {
-                ago: Some(millis(310_000)),
-            },
-        ),
-        (
-            r#""agoMs":316224000000"#,
-            ClientMessage::Activity {
-                ago: millis(316_224_000_000),
-            },
-        ),
-    ] {
-        assert_eq!(parsed(&format!(r#"{{"type":"activity",{fields}}}"#)), message);
-    }
-    for ago in [
-        "-1",
-        "1.5",
-        r#""1""#,
-        "true",
-        "316224000001",
-        "18446744073709551616",
-        "[]",
-    ] {
-        let text = format!(r#"{{"type":"activity","agoMs":{ago}}}"#);
-        assert_eq!(code(&text), Code::InvalidValue, "{text}");
-    }
 }
 
 #[test]

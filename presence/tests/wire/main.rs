@@ -7,6 +7,7 @@
     reason = "a test that can't go on fails"
 )]
 
+mod activity;
 mod client;
 mod encoded_records;
 mod frames;
