@@ -25,6 +25,7 @@ use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, 
 use crate::logging::LogLevel;
 use crate::reload_requests::ReloadRequests;
 use crate::server::listen;
+use crate::service_manager;
 use crate::store::{Access, OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
 
 use self::cluster::{ClusterParts, ReachedRedis};
@@ -88,6 +89,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     };
     let listeners = options.serve(bound, registry)?;
     announce(address, &config, &data_dir);
+    let _watchdog = service_manager::watch(&clock);
     let reloader = Reloader {
         config,
         data_dir: Arc::clone(&data_dir),
@@ -276,6 +278,12 @@ fn announce(address: SocketAddr, config: &Config, data_dir: &Arc<DataDir>) {
         tracing::warn!("--demo is set: on the page /demo anybody on this machine can be any user");
     }
     tracing::info!(%address, data_dir = ?config.data_dir, version = env!("CARGO_PKG_VERSION"), "accepting");
+    service_manager::accepting(&status(address));
+}
+
+/// What a service manager shows.
+fn status(address: SocketAddr) -> String {
+    format!("accepting on {address}")
 }
 
 /// Logs listeners that others can reach although no proxy in front is named.
@@ -298,6 +306,7 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store, hurry: i
         metrics,
     } = listeners;
     tracing::info!("stopping");
+    service_manager::stopping();
     readiness.drain();
     let moving = async {
         tokio::select! {

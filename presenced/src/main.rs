@@ -23,6 +23,7 @@ mod redis_url;
 mod reload_requests;
 mod revocation;
 mod server;
+mod service_manager;
 mod store;
 mod vital;
 

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::error_text::ErrorText;
 use crate::logging::LogLevel;
 use crate::reload_requests::Reloaded;
+use crate::service_manager;
 
 /// How the last reload went, for whoever shows it.
 pub(super) type LastReload = Arc<Mutex<Option<ReloadStats>>>;
@@ -85,7 +86,9 @@ impl Reloader {
                 _ = hangup.recv() => None,
                 request = requests.recv() => request,
             };
+            service_manager::reloading();
             let outcome = self.reload().await;
+            service_manager::accepting(&status(self.address, &outcome));
             if let Some(request) = request {
                 // Who asked may be gone.
                 let _ = request.send(outcome);
@@ -153,6 +156,14 @@ impl Reloader {
         };
         *self.record.last.lock() = Some(outcome.clone());
         outcome
+    }
+}
+
+/// What a service manager shows after a reload.
+fn status(address: SocketAddr, outcome: &ReloadStats) -> String {
+    match &outcome.error {
+        None => super::status(address),
+        Some(error) => format!("{}; the last reload failed: {error}", super::status(address)),
     }
 }
 

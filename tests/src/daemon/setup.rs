@@ -1,5 +1,6 @@
 //! How a daemon under test is started: its flags, what it listens on, and the servers that it shares.
 
+use std::ffi::OsString;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -28,6 +29,7 @@ pub(super) const PARTITIONS: usize = 4;
 pub struct Setup {
     program: PathBuf,
     flags: Vec<String>,
+    environment: Vec<(&'static str, OsString)>,
     pub(super) listen: String,
     pub(super) log: LogTarget,
 }
@@ -49,6 +51,7 @@ impl Setup {
         Self {
             program: binaries::presenced().to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            environment: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
             log: LogTarget::Kept,
         }
@@ -63,6 +66,12 @@ impl Setup {
     /// Listens on this address.
     pub fn listening_on(mut self, address: &str) -> Self {
         self.listen = address.to_owned();
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn with_variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -156,7 +165,8 @@ impl Setup {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home);
+            .env("HOME", home)
+            .envs(self.environment.iter().cloned());
         let is_alone = self.topology().nodes() == 1;
         command
             .arg("--listen")

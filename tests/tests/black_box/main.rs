@@ -46,6 +46,7 @@ mod reports;
 mod rest_requests;
 mod restart;
 mod rolling_restart;
+mod service_manager;
 mod sessions;
 mod signing_samples;
 mod stalled_http;

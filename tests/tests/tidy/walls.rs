@@ -125,6 +125,7 @@ const PRESENCED: Walls = Walls {
         ("vital", &[]),
         ("config", &["auth", "postgres_url", "redis_url"]),
         ("logging", &["config", "vital"]),
+        ("service_manager", &["clock", "vital"]),
         ("store", &["clock", "data_dir", "files", "postgres_url", "vital"]),
         ("connection", &["clock", "exceeded_limit", "revocation"]),
         ("server", &["auth", "clock", "config", "exceeded_limit", "vital"]),
