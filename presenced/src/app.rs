@@ -5,6 +5,7 @@ mod cluster;
 pub(crate) mod import;
 mod listeners;
 mod reload;
+mod tls;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -60,6 +61,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         () = any(&mut stop) => return Ok(()),
         opened = open_servers(&config, &data_dir, &mut registry) => opened?,
     };
+    let tls = tls::first(&config, &data_dir, clock.system(), &mut registry)?;
     let bound = listeners::bind_api(&config)?;
     let address = bound.address()?;
     let auth = first_auth(&config, &data_dir, address)?;
@@ -86,6 +88,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         open_files,
         last_reload: Arc::clone(&record.last),
         reload_requests,
+        tls: tls.clone(),
     };
     let listeners = options.serve(bound, registry)?;
     announce(address, &config, &data_dir);
@@ -97,13 +100,11 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         auth,
         engine,
         log_level,
+        tls,
         clock,
         record,
     };
-    tokio::select! {
-        () = any(&mut stop) => {}
-        () = reloader.run(hangup, requested) => {}
-    }
+    until(any(&mut stop), reloader.run(hangup, requested)).await;
     stop_all(listeners, running, store, any(&mut stop)).await;
     Ok(())
 }
@@ -149,6 +150,14 @@ async fn any([one, other]: &mut [tokio::signal::unix::Signal; 2]) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}
+    }
+}
+
+/// Goes on with `reloading`, which never ends, until `stop`.
+async fn until(stop: impl Future<Output = ()>, reloading: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop => {}
+        () = reloading => {}
     }
 }
 
@@ -264,13 +273,14 @@ fn save_address(data_dir: &Arc<DataDir>, url: String) {
 }
 
 fn announce(address: SocketAddr, config: &Config, data_dir: &Arc<DataDir>) {
-    save_address(data_dir, format!("http://{address}"));
+    let url = format!("{}://{address}", config.scheme());
+    save_address(data_dir, url.clone());
     let mut out = std::io::stdout().lock();
     // stdout may be closed.
-    let _ = writeln!(out, "presenced listening on http://{address}");
+    let _ = writeln!(out, "presenced listening on {url}");
     let _ = writeln!(out, "data in {}", config.data_dir.display());
     if config.demo {
-        let _ = writeln!(out, "demonstration at http://{address}/demo");
+        let _ = writeln!(out, "demonstration at {url}/demo");
     }
     let _ = out.flush();
     warn_if_exposed(config);
@@ -288,7 +298,10 @@ fn status(address: SocketAddr) -> String {
 
 /// Logs listeners that others can reach although no proxy in front is named.
 pub(super) fn warn_if_exposed(config: &Config) {
-    for (flag, address) in config.open_listeners().filter(|_| !config.trusted_proxies.has_named()) {
+    for (flag, address) in config
+        .exposed_listeners()
+        .filter(|_| !config.trusted_proxies.has_named())
+    {
         tracing::warn!(
             %address,
             "{flag} is not loopback and --insecure is set: secrets and tokens travel in clear text, and whoever reaches the port can try them"

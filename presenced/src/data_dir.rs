@@ -151,6 +151,19 @@ impl DataDir {
         replace(&path, format!("{url}\n").as_bytes()).map_err(|source| at(&path, source))
     }
 
+    /// Writes the certificate by which tools on this machine know the daemon; none: it has none.
+    pub(crate) fn save_certificate(&self, pem: Option<&str>) -> Result<(), DataDirError> {
+        let path = self.path.join("tls-certificate");
+        let saved = match pem {
+            Some(pem) => replace(&path, pem.as_bytes()),
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
+        };
+        saved.map_err(|source| at(&path, source))
+    }
+
     fn own_or(
         &self,
         file: Option<&Path>,
@@ -194,10 +207,21 @@ fn lock_file(dir: &Path, path: &Path, file: File) -> Result<FileLock, DataDirErr
     })
 }
 
+/// The contents of a file that nobody but its owner may read.
+pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, DataDirError> {
+    let bytes = read_public(path)?;
+    check_private(path)?;
+    Ok(bytes)
+}
+
+/// The contents of a file that others may read.
+pub(crate) fn read_public(path: &Path) -> Result<Vec<u8>, DataDirError> {
+    read(path).map_err(|source| at(path, source))
+}
+
 /// The password in a file that nobody but its owner may read: its first line.
 pub(crate) fn password(path: &Path) -> Result<Vec<u8>, DataDirError> {
-    let bytes = read(path).map_err(|source| at(path, source))?;
-    check_private(path)?;
+    let bytes = read_private(path)?;
     // A space at its end may be part of it.
     let line = bytes.split(|byte| *byte == b'\n').next();
     match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {

@@ -25,6 +25,8 @@ mod revocation;
 mod server;
 mod service_manager;
 mod store;
+mod tcp;
+mod tls;
 mod vital;
 
 use std::io::Write;

@@ -18,6 +18,8 @@ pub enum Code {
     InvalidCustomStatus,
     /// Invalid or missing field, query parameter, path segment, cursor or subprotocol.
     InvalidValue,
+    /// Plain HTTP on a listener that speaks TLS.
+    TlsRequired,
     /// Malformed header, or duplicate credential header.
     InvalidHeader,
     /// Missing `x-user-id` on an internal call that needs a user.
@@ -84,6 +86,7 @@ impl Code {
             | Self::InvalidUserId
             | Self::InvalidCustomStatus
             | Self::InvalidValue
+            | Self::TlsRequired
             | Self::InvalidHeader
             | Self::MissingUser
             | Self::TooManyWatched

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod explanation;
+mod tls;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -16,6 +17,7 @@ pub use self::cluster::{
 pub use self::explanation::{
     Explain, ExplainGrace, ExplainNext, ExplainNode, ExplainPreference, ExplainSession, ReportCounts,
 };
+pub use self::tls::TlsStats;
 
 /// The most user ids in one query.
 pub const QUERY_MAX_IDS: usize = 1000;
@@ -246,6 +248,9 @@ pub struct Stats {
     /// The last reload of secrets, keys and settings; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<ReloadStats>,
+    /// The certificate of the listeners; absent if they are plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStats>,
     /// The cluster; absent if the node is alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterStats>,

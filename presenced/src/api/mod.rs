@@ -46,6 +46,7 @@ use crate::reload_requests::ReloadRequests;
 use crate::server::lookups::{FutureResponse, Lookups};
 use crate::server::upgrades::{AnswerUpgrade, Upgrades};
 use crate::server::{Admission, ApiError, ConnectionLimit};
+use crate::tls::ServedIdentity;
 
 /// The state that all handlers share.
 pub(crate) struct AppState {
@@ -64,6 +65,8 @@ pub(crate) struct AppState {
     pub(crate) reload_requests: ReloadRequests,
     pub(crate) node_info: NodeInfo,
     pub(crate) metrics: ApiMetrics,
+    /// The certificate of the listeners, if they speak TLS.
+    pub(crate) tls: Option<Arc<ServedIdentity>>,
     /// All metrics of the daemon, for `/metrics`.
     pub(crate) registry: Arc<Registry>,
     /// The OpenAPI document, once it was asked for.

@@ -17,6 +17,7 @@ use presence::explain::SessionAnswer;
 use presence::replication::Incarnation;
 use presence::wire::rest::{Explain, ExplainSession, NodeErrorCode, NodeStats, NodesResponse};
 use presence::{Mono, UserId};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -26,6 +27,7 @@ use super::routes::NODES;
 use crate::auth::{NODE_HEADER, NodeRequest};
 use crate::engine::{AskedNode, SessionAnswers};
 use crate::percent;
+use crate::tls::PeerConnector;
 
 /// How long other nodes have to answer, all at a time. With the wait for own changes (150 ms) beside it, `explain` stays under
 /// the 600 ms in which REST answers.
@@ -40,12 +42,17 @@ const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// So often within that time it is asked again for an operator, who may just have mended a secret.
 const ASKED_AGAIN_MAX: u32 = 5;
 
+/// How the address of a node begins whose listener speaks TLS.
+const HTTPS: &str = "https://";
+
 /// The query of [`super::routes::EXPLAIN`] that asks for what a node knows by itself.
 pub(super) const OF_NODE: &str = "scope=node";
 
 /// The other nodes as they are asked.
 pub(crate) struct Peers {
     places: Semaphore,
+    /// To those whose address is one of `https`.
+    tls: PeerConnector,
     /// Those that did not accept this node's secrets.
     rejected: Mutex<BTreeMap<Incarnation, RejectedTokens>>,
 }
@@ -80,10 +87,11 @@ enum AskPolicy {
     UnlessRejected,
 }
 
-impl Default for Peers {
-    fn default() -> Self {
+impl Peers {
+    pub(crate) fn new(tls: PeerConnector) -> Self {
         Self {
             places: Semaphore::new(REQUESTS_MAX),
+            tls,
             rejected: Mutex::default(),
         }
     }
@@ -301,19 +309,28 @@ impl AppState {
         };
         // It is never closed.
         let _place = self.peers.places.acquire().await;
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| AskError::Unreachable {
-                address: address.to_owned(),
-                error,
-            })?;
+        let unreachable = |error| AskError::Unreachable {
+            address: address.to_owned(),
+            error,
+        };
+        let (host, is_encrypted) = match address.strip_prefix(HTTPS) {
+            Some(host) => (host, true),
+            None => (address, false),
+        };
+        let stream = TcpStream::connect(host).await.map_err(unreachable)?;
         let request = Request::get(path)
-            .header(header::HOST, address)
+            .header(header::HOST, host)
             .header(&NODE_HEADER, self.tokens_for(run, path))
             .body(Empty::<Bytes>::new())
             .map_err(|error| not_understood(error.to_string()))?;
-        let exchange = exchange(stream, request).await;
-        let (status, body) = exchange.map_err(|error| not_understood(error.to_string()))?;
+        let exchanged = match is_encrypted {
+            true => {
+                let stream = self.peers.tls.connect(host, stream).await.map_err(unreachable)?;
+                exchange(stream, request).await
+            }
+            false => exchange(stream, request).await,
+        };
+        let (status, body) = exchanged.map_err(|error| not_understood(error.to_string()))?;
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::FORBIDDEN => Err(AskError::of(RejectedPart::Tokens, address)),
@@ -330,7 +347,7 @@ impl AppState {
 
 /// Sends the request, and reads the whole answer. The connection ends with that, or when nobody waits any more.
 async fn exchange(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Empty<Bytes>>,
 ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -349,6 +366,9 @@ fn parse_run(digits: &str) -> Option<Incarnation> {
 
 /// Whether the address stands for all of a machine's: from here it would lead to this node or to none.
 fn leads_nowhere(address: &str) -> bool {
-    let parsed = address.parse::<std::net::SocketAddr>();
+    let parsed = address
+        .strip_prefix(HTTPS)
+        .unwrap_or(address)
+        .parse::<std::net::SocketAddr>();
     parsed.is_ok_and(|address| address.ip().to_canonical().is_unspecified() || address.port() == 0)
 }

@@ -136,7 +136,7 @@ impl ClusterParts<'_> {
             tracing::warn!(
                 address = %self.address,
                 "the other nodes can't reach this one at the address it listens on, so explain there has no details of its \
-                 sessions: name one that leads here with --advertise http://HOST:PORT"
+                 sessions: name one that leads here with --advertise URL"
             );
         }
         let options = SharedOptions {
@@ -178,9 +178,13 @@ fn settings_of(config: &Config) -> Settings {
     }
 }
 
-/// Host and port at which the other nodes reach this one.
+/// Host and port at which the other nodes reach this one; with TLS a URL.
 pub(super) fn advertised(config: &Config, bound: SocketAddr) -> String {
-    config.cluster.advertise.clone().unwrap_or_else(|| bound.to_string())
+    let own = || match config.tls() {
+        Some(_) => format!("https://{bound}"),
+        None => bound.to_string(),
+    };
+    config.cluster.advertise.clone().unwrap_or_else(own)
 }
 
 /// The name that was configured, else that of the host.

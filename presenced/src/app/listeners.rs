@@ -25,6 +25,7 @@ use crate::server::{
     listen::FileShares,
 };
 use crate::store::{Store, StoreHealth};
+use crate::tls::{PeerConnector, ServedIdentity};
 
 /// Connection limit of the metrics listener: scrapers are few. With few files no more than may be rejected.
 const METRICS_CONNECTIONS: usize = 64;
@@ -39,6 +40,8 @@ pub(super) struct ListenerOptions<'a> {
     pub(super) open_files: u64,
     pub(super) last_reload: LastReload,
     pub(super) reload_requests: ReloadRequests,
+    /// What the listeners speak TLS with; none if they are plain.
+    pub(super) tls: Option<Arc<ServedIdentity>>,
 }
 
 /// The running listeners.
@@ -93,6 +96,7 @@ impl ListenerOptions<'_> {
             router,
             upgrades,
             lookups,
+            tls: self.tls.clone(),
             connection_limit,
             admission,
             limits,
@@ -175,10 +179,11 @@ impl ListenerOptions<'_> {
             connection_limit: Arc::clone(&shared.connection_limit),
             readiness,
             answers: AnswerPlaces::default(),
-            peers: Peers::default(),
+            peers: Peers::new(PeerConnector::new(self.tls.clone())),
             reload_requests: self.reload_requests.clone(),
             node_info,
             metrics: ApiMetrics::register(&mut registry, shared.exceeded.clone()),
+            tls: self.tls.clone(),
             registry: Arc::new(registry),
             openapi: std::sync::OnceLock::new(),
         })

@@ -1,4 +1,4 @@
-//! A reload (SIGHUP, or a request): secrets, keys and some settings are read again and checked as a whole, before any of them takes
+//! A reload (SIGHUP, or a request): secrets, keys, the certificate and some settings are read again and checked as a whole, before any of them takes
 //! effect. What can't be read or is invalid changes nothing, is logged and shown in `/api/stats`. Nothing here ends the
 //! daemon; connections whose secret or key was removed end at their next deadline.
 
@@ -24,6 +24,7 @@ use crate::error_text::ErrorText;
 use crate::logging::LogLevel;
 use crate::reload_requests::Reloaded;
 use crate::service_manager;
+use crate::tls::{ServedIdentity, TlsIdentity};
 
 /// How the last reload went, for whoever shows it.
 pub(super) type LastReload = Arc<Mutex<Option<ReloadStats>>>;
@@ -49,7 +50,11 @@ impl ReloadRecord {
         for labels in [TAKEN_OVER, FAILED] {
             drop(counters.get_or_create(&labels));
         }
-        registry.register("reloads", "Reloads of secrets, keys and settings", counters.clone());
+        registry.register(
+            "reloads",
+            "Reloads of secrets, keys, certificates and settings",
+            counters.clone(),
+        );
         let last = LastReload::default();
         Self { last, counters }
     }
@@ -66,6 +71,8 @@ pub(super) struct Reloader {
     /// Has the connections that a removed secret or key ends.
     pub(super) engine: Arc<Engine>,
     pub(super) log_level: LogLevel,
+    /// The certificate of the listeners, if they speak TLS.
+    pub(super) tls: Option<Arc<ServedIdentity>>,
     pub(super) clock: Arc<Clock>,
     pub(super) record: ReloadRecord,
 }
@@ -75,6 +82,7 @@ struct Reload {
     config: Config,
     auth: AuthOptions,
     different: DifferentSettings,
+    tls: Option<TlsIdentity>,
 }
 
 impl Reloader {
@@ -113,10 +121,21 @@ impl Reloader {
             config,
             auth,
             mut different,
+            tls,
         } = reload;
+        let is_other_certificate = match (&self.tls, tls) {
+            (Some(served), Some(identity)) => {
+                super::tls::replace(served, identity, &self.data_dir, self.clock.system())
+            }
+            _ => false,
+        };
         let before = self.engine.revoked_connections();
         let replaced = self.auth.replace(auth);
-        let files = [("secret", replaced.secrets), ("jwt-key", replaced.keys)];
+        let files = [
+            ("secret", replaced.secrets),
+            ("jwt-key", replaced.keys),
+            ("tls-cert", is_other_certificate),
+        ];
         let files = files
             .into_iter()
             .filter(|(name, is_new)| *is_new && !different.taken_over.contains(name));
@@ -127,7 +146,7 @@ impl Reloader {
         self.config = config;
         tracing::info!(
             changed = different.taken_over.join(", "),
-            "reloaded the secrets, the token keys and the settings"
+            "reloaded the secrets, the token keys, the certificate and the settings"
         );
         if ended > 0 {
             tracing::warn!(
@@ -174,10 +193,12 @@ impl Reload {
         };
         let (config, different) = running.reloaded(*new)?;
         let auth = auth_options(&config, data_dir, address, IfMissing::Fail)?;
+        let tls = super::tls::read(&config)?;
         Ok(Self {
             config,
             auth,
             different,
+            tls,
         })
     }
 }
@@ -201,6 +222,7 @@ pub(super) fn auth_options(
         trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,
+        scheme: config.scheme(),
         demo,
     })
 }

@@ -8,9 +8,6 @@ use axum::http::{HeaderMap, header};
 use super::origin::{Host, Origin, host_and_port, is_host_value};
 use super::{AuthError, Given, forbidden, invalid_header};
 
-/// The port of a `Host` that names none.
-const HTTP_PORT: u16 = 80;
-
 /// Allowed origins and host names.
 pub(super) struct Pages {
     /// The origins that the operator named.
@@ -19,12 +16,14 @@ pub(super) struct Pages {
     own: Vec<Origin>,
     /// Those as they stand in `Host`, as nearly all clients write them: they need not be parsed.
     own_hosts: Vec<String>,
+    /// The scheme of those of the bound address.
+    scheme: &'static str,
     /// Bound to a loopback address, so only names of this machine lead here.
     loopback: bool,
 }
 
 impl Pages {
-    pub(super) fn new(allowed: Vec<Origin>, listen: SocketAddr) -> Self {
+    pub(super) fn new(allowed: Vec<Origin>, scheme: &'static str, listen: SocketAddr) -> Self {
         let bound = listen.ip().to_canonical();
         let loopback = bound.is_loopback();
         let mut hosts = vec![Host::Address(bound)];
@@ -40,8 +39,9 @@ impl Pages {
             own_hosts: hosts.iter().map(|host| format!("{host}:{}", listen.port())).collect(),
             own: hosts
                 .into_iter()
-                .map(|host| Origin::http(host, listen.port()))
+                .map(|host| Origin::of(scheme, host, Some(listen.port())))
                 .collect(),
+            scheme,
             loopback,
         }
     }
@@ -97,7 +97,7 @@ impl Pages {
     /// Checks that a page of this server's address calls, and that it calls where it is from.
     pub(super) fn check_own_page(&self, headers: &HeaderMap) -> Result<(), AuthError> {
         let host = host_of(headers)?.and_then(|host| host_and_port(host).ok());
-        let from = host.map(|(host, port)| Origin::http(host, port.unwrap_or(HTTP_PORT)));
+        let from = host.map(|(host, port)| Origin::of(self.scheme, host, port));
         match self.check_origin(headers)? {
             Some(origin) if self.own.contains(&origin) && from.as_ref() == Some(&origin) => Ok(()),
             _ => Err(forbidden("only a page of this server may call")),

@@ -19,6 +19,7 @@ pub(crate) fn options(secret: &str) -> AuthOptions {
         trusted_proxies: TrustedProxies::Loopback,
         allowed_origins: Vec::new(),
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
+        scheme: "http",
         demo: None,
     }
 }

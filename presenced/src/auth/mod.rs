@@ -65,6 +65,8 @@ pub(crate) struct AuthOptions {
     /// Origins of pages that may call, besides those of the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
     pub(crate) listen: SocketAddr,
+    /// That of the daemon's own addresses: `http`, or `https`.
+    pub(crate) scheme: &'static str,
     /// Makes tokens for the demonstration page, if there is one.
     pub(crate) demo: Option<DemoKey>,
 }
@@ -341,7 +343,7 @@ impl Checks {
             secrets: Secrets::new(&options.secrets),
             tokens: Tokens::new(options.jwt, options.jwt_issuer, options.jwt_audience),
             proxies: Proxies::new(options.trusted_proxies),
-            pages: Pages::new(options.allowed_origins, options.listen),
+            pages: Pages::new(options.allowed_origins, options.scheme, options.listen),
             demo: options.demo,
         }
     }

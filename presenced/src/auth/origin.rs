@@ -44,12 +44,12 @@ pub(crate) enum InvalidOrigin {
 }
 
 impl Origin {
-    /// `http` at this host and port.
-    pub(super) fn http(host: Host, port: u16) -> Self {
+    /// The origin of pages at this host and port, or at the usual one of the scheme.
+    pub(super) fn of(scheme: &str, host: Host, port: Option<u16>) -> Self {
         Self::Of {
-            scheme: "http".into(),
+            scheme: scheme.into(),
             host,
-            port: Some(port),
+            port: port.or(usual_port(scheme)),
         }
     }
 
@@ -77,11 +77,7 @@ impl FromStr for Origin {
             return Err(InvalidOrigin::Shape);
         }
         let (host, port) = host_and_port(authority)?;
-        let usual = match scheme.as_str() {
-            "http" | "ws" => Some(80),
-            "https" | "wss" => Some(443),
-            _ => None,
-        };
+        let usual = usual_port(&scheme);
         Ok(Self::Of {
             scheme,
             host,
@@ -110,6 +106,14 @@ impl fmt::Display for Host {
             Self::Address(IpAddr::V4(address)) => write!(f, "{address}"),
             Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
         }
+    }
+}
+
+fn usual_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
     }
 }
 

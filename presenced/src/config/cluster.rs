@@ -102,7 +102,7 @@ pub(super) fn redis(texts: &[String]) -> Result<Vec<RedisUrl>, String> {
     named.map(|text| RedisUrl::parse(text)).collect()
 }
 
-/// Host and port at which other nodes reach this one, of a URL.
+/// Host and port at which other nodes reach this one, of a URL; with its scheme if that is `https`.
 pub(super) fn advertise(text: &str) -> Result<String, String> {
     let expected = || "expected http://HOST:PORT, where the other nodes reach this one".to_owned();
     let origin: Origin = text.strip_suffix('/').unwrap_or(text).parse().map_err(|_| expected())?;
@@ -110,13 +110,11 @@ pub(super) fn advertise(text: &str) -> Result<String, String> {
         return Err(expected());
     };
     match (scheme.as_str(), host, port) {
-        ("https", ..) => {
-            Err("nodes ask each other without TLS: expected http://HOST:PORT of the network between them".into())
-        }
         (_, Host::Address(address), _) if address.is_unspecified() => Err(format!(
             "no node is reached at {address}: name an address of this machine that the others reach"
         )),
         ("http", host, Some(port @ 1..)) => Ok(format!("{host}:{port}")),
+        ("https", host, Some(port @ 1..)) => Ok(format!("https://{host}:{port}")),
         _ => Err(expected()),
     }
 }

@@ -12,6 +12,7 @@ mod sources;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::postgres_url::PostgresUrl;
 pub(crate) use cluster::ClusterSettings;
 pub(crate) use import::ImportCommand;
 use limits::Limits;
+use tls::TlsSettings;
 
 /// An invalid configuration: one line that names what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Address of `/metrics`, if not `listen`.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// What the listeners serve TLS with.
+    tls: TlsSettings,
     /// Directory of the daemon's files.
     pub(crate) data_dir: PathBuf,
     /// The database, if not the SQLite file in the data directory.
@@ -160,9 +164,13 @@ impl Config {
     /// The two together contradict each other.
     pub(crate) fn reloaded(&self, new: Self) -> Result<(Self, DifferentSettings), ConfigError> {
         let differs = |name: &&'static str| self.given.get(name) != new.given.get(name);
+        let tls_stays = self.tls().is_some() == new.tls().is_some();
+        let (taken_over, restart_needed) = settings::names()
+            .filter(differs)
+            .partition(|name| settings::is_reloaded(name, tls_stays));
         let different = DifferentSettings {
-            taken_over: settings::of_a_reload().filter(differs).collect(),
-            restart_needed: settings::of_a_restart().filter(differs).collect(),
+            taken_over,
+            restart_needed,
         };
         let mut given = self.given.clone();
         for name in &different.taken_over {
@@ -173,6 +181,7 @@ impl Config {
         }
         let reloaded = Self {
             given,
+            tls: if tls_stays { new.tls } else { self.tls.clone() },
             secret_file: new.secret_file,
             jwt_keys: new.jwt_keys,
             jwt_issuer: new.jwt_issuer,
@@ -186,8 +195,8 @@ impl Config {
         Ok((reloaded, different))
     }
 
-    /// The listeners that others than this machine may reach: flag and address.
-    pub(crate) fn open_listeners(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    /// The listeners without TLS that others than this machine may reach: flag and address.
+    pub(crate) fn exposed_listeners(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let listeners = [
             ("--listen", Some(self.listen)),
             ("--metrics-listen", self.metrics_listen),
@@ -195,7 +204,8 @@ impl Config {
         let addresses = listeners
             .into_iter()
             .filter_map(|(flag, address)| Some((flag, address?)));
-        addresses.filter(|(_, address)| !address.ip().to_canonical().is_loopback())
+        let is_encrypted = self.tls().is_some();
+        addresses.filter(move |(_, address)| !is_encrypted && !address.ip().to_canonical().is_loopback())
     }
 
     /// Checks the relations between values.
@@ -215,13 +225,15 @@ impl Config {
                 "--database-password-file is of no use without a PostgreSQL database: name one with --database postgres://…",
             );
         }
+        tls::check(&self.tls)?;
         demo::check(self)?;
         self.cluster.check(|name| settings::is_changed(&self.given, name))?;
         let may_be_open = self.trusted_proxies.has_named() || self.insecure;
-        let open = self.open_listeners().find(|_| !may_be_open);
+        let open = self.exposed_listeners().find(|_| !may_be_open);
         if let Some((flag, _)) = open {
             return fail(&format!(
-                "{flag} is not loopback: name the proxy in front with --trusted-proxy, or accept the risk with --insecure"
+                "{flag} is not loopback: serve TLS with --tls-cert and --tls-key, name the proxy in front with --trusted-proxy, or \
+                 accept the risk with --insecure"
             ));
         }
         Ok(())

@@ -41,6 +41,7 @@ pub(super) fn print(raw: &RawSettings) -> String {
 fn not_set(name: &str, data_dir: &str) -> String {
     let what = match name {
         "metrics-listen" => "/metrics is served on the address of listen".to_owned(),
+        "tls-cert" | "tls-key" => "TLS is not spoken".to_owned(),
         "database" => format!("sqlite:{data_dir}/presence.db"),
         "database-password-file" => "no password is sent".to_owned(),
         "redis-password-file" => "no password is sent to Redis".to_owned(),

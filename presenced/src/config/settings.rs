@@ -11,6 +11,7 @@ use presence::Rate;
 use super::cluster::{self, ClusterSettings};
 use super::limits::Limits;
 use super::sources::{RawSetting, RawSettings};
+use super::tls::TlsSettings;
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, Database, LogFormat};
 use crate::auth::TrustedProxies;
@@ -24,7 +25,9 @@ const LOOPBACK: &str = "loopback";
 pub(super) const PASSWORD_FILE_VARIABLE: &str = "PRESENCED_DATABASE_PASSWORD_FILE";
 
 /// The settings that [`Config::reloaded`] takes over.
-const RELOADED: [&str; 7] = [
+const RELOADED: [&str; 9] = [
+    "tls-cert",
+    "tls-key",
     "secret-file",
     "jwt-key",
     "jwt-issuer",
@@ -34,15 +37,14 @@ const RELOADED: [&str; 7] = [
     "log-level",
 ];
 
-/// The names of the settings that a reload changes.
-pub(super) fn of_a_reload() -> impl Iterator<Item = &'static str> {
-    RELOADED.into_iter()
+/// The names of all settings.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.name)
 }
 
-/// The names of the settings that only a restart changes.
-pub(super) fn of_a_restart() -> impl Iterator<Item = &'static str> {
-    let names = SETTINGS.iter().map(|setting| setting.name);
-    names.filter(|name| !RELOADED.contains(name))
+/// Whether a reload takes over the setting. Those of TLS only if the listeners speak it before and after.
+pub(super) fn is_reloaded(name: &str, tls_stays: bool) -> bool {
+    RELOADED.contains(&name) && (tls_stays || !name.starts_with("tls-"))
 }
 
 /// Whether a setting has another value than its default. A file made by `--print-config` names the defaults too.
@@ -112,6 +114,7 @@ fn blank() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         metrics_listen: None,
+        tls: TlsSettings::default(),
         data_dir: PathBuf::new(),
         database: None,
         database_password_file: None,
@@ -283,6 +286,8 @@ const LOG: &str = "Logging";
 pub(super) const SETTINGS: &[Setting] = &[
     row!(ADDRESS, One, "listen", "ADDR", "127.0.0.1:7420", "Address for REST and WebSocket; port 0 picks a free port", |c, t| c.listen = address(t)?),
     row!(ADDRESS, One, "metrics-listen", "ADDR", "", "Separate address for /metrics [default: the address of --listen]", |c, t| c.metrics_listen = Some(address(t)?)),
+    row!(ADDRESS, One, "tls-cert", "FILE", "", "File with the daemon's certificate in PEM, followed by those that signed it: the listeners speak TLS alone", |c, t| c.tls.certificate = path(t)?),
+    row!(ADDRESS, One, "tls-key", "FILE", "", "File with the private key of that certificate in PEM, which others must not be able to read", |c, t| c.tls.key = path(t)?),
     row!(ADDRESS, One, "data-dir", "DIR", "", "Directory of the daemon's files, used by one process at a time [default: $XDG_STATE_HOME/presenced, else ~/.local/state/presenced]", |c, t| c.data_dir = path(t)?.unwrap_or_default()),
     row!(ADDRESS, One, "database", "URL", "", "Database URL: sqlite:FILE, or postgres://USER@HOST/DATABASE without a password [default: sqlite:DATA_DIR/presence.db]", |c, t| c.database = database(t)?),
     row!(ADDRESS, One, "database-password-file", "FILE", "", "File with the password for a PostgreSQL database, read at each connection", |c, t| c.database_password_file = path(t)?),
@@ -291,7 +296,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(CLUSTER, One, "redis-ca-file", "FILE", "", "File with the certificates, in PEM, that may sign those of rediss:// servers [default: those that the system trusts]", |c, t| c.cluster.ca_file = path(t)?),
     row!(CLUSTER, One, "partitions", "N", "16", "Into how many partitions the users are split in Redis, 1 to 64; the same on all nodes, and fixed by the first start", |c, t| c.cluster.partitions = cluster::partitions(only(t)?)?),
     row!(CLUSTER, One, "node-name", "NAME", "", "Name of this node; no two of a cluster may have the same [default: the name of the host]", |c, t| c.node_name = Some(cluster::node_name(only(t)?)?)),
-    row!(CLUSTER, One, "advertise", "URL", "", "Where the other nodes reach this one: http://HOST:PORT [default: the bound address, which leads nowhere if --listen is 0.0.0.0, [::] or, from other machines, loopback]", |c, t| c.cluster.advertise = Some(cluster::advertise(only(t)?)?)),
+    row!(CLUSTER, One, "advertise", "URL", "", "Where the other nodes reach this one: http://HOST:PORT, or https:// with TLS [default: the bound address, which leads nowhere if --listen is 0.0.0.0, [::] or, from other machines, loopback]", |c, t| c.cluster.advertise = Some(cluster::advertise(only(t)?)?)),
     row!(CLUSTER, One, "lease", "TIME", "15s", "How long a node may be silent before the others declare it dead", |c, t| c.cluster.lease = cluster::lease(only(t)?)?),
     row!(CLUSTER, One, "node-grace", "TIME", "12s", "How long the sessions of a node that was declared dead still count", |c, t| c.cluster.node_grace = duration(only(t)?)?),
     row!(CLUSTER, One, "drain-rate", "N", "500", "Connections closed per second while clients move to other nodes: at a stop, and at presencectl drain", |c, t| c.cluster.drain_rate = cluster::drain_rate(only(t)?)?),

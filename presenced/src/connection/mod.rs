@@ -202,11 +202,11 @@ impl Connection {
             (outbox.blocked_since(), outbox.written_bytes())
         };
         // After the count: what is written in between must not look as if it had been acknowledged.
-        let unacknowledged = self.socket.unacknowledged();
+        let sent = self.socket.sent(written);
         Outgoing {
             blocked_since,
-            written,
-            unacknowledged,
+            written: sent.written,
+            unacknowledged: sent.unacknowledged,
         }
     }
 

@@ -1,20 +1,24 @@
-//! The socket of a connection: TCP, or for tests a pair of buffers whose room the test decides.
+//! The socket of a connection: TCP, TLS over it, or for tests a pair of buffers whose room the test decides.
 
 #[cfg(test)]
 pub(crate) mod memory;
 
 use std::future::poll_fn;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
-use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::tcp;
+use crate::tls::{SentBytes, TlsSocket, Transport};
 
 /// The socket of a connection. Nothing here blocks.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
+    /// Boxed: a plain connection must not be larger for it.
+    Tls(Box<TlsSocket>),
     #[cfg(test)]
     Memory(memory::MemorySocket),
 }
@@ -30,20 +34,38 @@ const NOT_SENT_MAX_BYTES: u32 = 16 * 1024;
 impl From<TcpStream> for Socket {
     /// Bounds what the kernel holds of the connection.
     fn from(stream: TcpStream) -> Self {
-        let options = socket2::SockRef::from(&stream);
-        // A socket that the client has reset already takes no options, and need not.
-        let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
-        #[cfg(target_os = "linux")]
-        let _ = options.set_tcp_notsent_lowat(NOT_SENT_MAX_BYTES);
+        bound_send_buffer(&stream);
         Self::Tcp(stream)
     }
+}
+
+impl From<Transport> for Socket {
+    /// Bounds what the kernel holds of the connection.
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Plain(stream) => stream.into(),
+            Transport::Tls(socket) => {
+                bound_send_buffer(socket.tcp());
+                Self::Tls(socket)
+            }
+        }
+    }
+}
+
+fn bound_send_buffer(stream: &TcpStream) {
+    let options = socket2::SockRef::from(stream);
+    // A socket that the client has reset already takes no options, and need not.
+    let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
+    #[cfg(target_os = "linux")]
+    let _ = options.set_tcp_notsent_lowat(NOT_SENT_MAX_BYTES);
 }
 
 impl Socket {
     /// Reads what is there; `WouldBlock` if nothing is, 0 at the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => try_read(stream, buffer),
+            Self::Tcp(stream) => tcp::try_read(stream, buffer),
+            Self::Tls(socket) => socket.try_read(buffer),
             #[cfg(test)]
             Self::Memory(socket) => socket.try_read(buffer),
         }
@@ -53,6 +75,7 @@ impl Socket {
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(context),
+            Self::Tls(socket) => socket.poll_readable(context),
             #[cfg(test)]
             Self::Memory(socket) => socket.poll_readable(context),
         }
@@ -66,21 +89,25 @@ impl Socket {
     /// Whether bytes, or the peer's end, wait to be read.
     pub(crate) fn has_unread(&self) -> bool {
         match self {
-            Self::Tcp(stream) => {
-                let mut byte = [std::mem::MaybeUninit::uninit()];
-                socket2::SockRef::from(stream).peek(&mut byte).is_ok()
-            }
+            Self::Tcp(stream) => tcp::has_unread(stream),
+            Self::Tls(socket) => socket.has_unread(),
             #[cfg(test)]
             Self::Memory(socket) => socket.has_unread(),
         }
     }
 
-    /// How many bytes that were written the peer has not acknowledged; 0 where the system can't tell.
-    pub(super) fn unacknowledged(&self) -> u64 {
-        match self {
-            Self::Tcp(stream) => unacknowledged(stream),
+    /// How many bytes the peer has not acknowledged, of how many that were sent: `written`, or those that TLS made of them. 0
+    /// where the system can't tell.
+    pub(super) fn sent(&self, written: u64) -> SentBytes {
+        let unacknowledged = match self {
+            Self::Tcp(stream) => tcp::unacknowledged(stream),
+            Self::Tls(socket) => return socket.sent(),
             #[cfg(test)]
             Self::Memory(socket) => socket.unacknowledged(),
+        };
+        SentBytes {
+            written,
+            unacknowledged,
         }
     }
 
@@ -89,6 +116,7 @@ impl Socket {
         match self {
             // A socket that the client has closed already can't be shut down, and need not be.
             Self::Tcp(stream) => drop(socket2::SockRef::from(stream).shutdown(how)),
+            Self::Tls(socket) => socket.shutdown(how),
             #[cfg(test)]
             Self::Memory(socket) => socket.shutdown(how),
         }
@@ -97,7 +125,8 @@ impl Socket {
     /// Writes what fits; `WouldBlock` if nothing does.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => send(stream, bytes),
+            Self::Tcp(stream) => tcp::send(stream, bytes),
+            Self::Tls(socket) => socket.try_write(bytes),
             #[cfg(test)]
             Self::Memory(socket) => socket.try_write(bytes),
         }
@@ -107,66 +136,11 @@ impl Socket {
     pub(super) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(context),
+            Self::Tls(socket) => socket.tcp().poll_write_ready(context),
             #[cfg(test)]
             Self::Memory(socket) => socket.poll_writable(context),
         }
     }
-}
-
-/// Straight to the socket, which almost always has room: what tokio knows of it lies elsewhere in memory. Where there is none, tokio
-/// must find that too, to wait for it.
-#[cfg(target_os = "linux")]
-fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    use rustix::io::Errno;
-    use rustix::net::SendFlags;
-    match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
-        Err(Errno::WOULDBLOCK) => stream.try_write(bytes),
-        sent => Ok(sent?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    stream.try_write(bytes)
-}
-
-/// `TcpStream::try_read`, which a read that did not fill the buffer is the last one of until more arrives: epoll announces what
-/// arrives after the read, so another one now would ask the system for nothing. An end has no such bound: it stays readable.
-fn try_read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut count = 0;
-    let read = stream.try_io(Interest::READABLE, || {
-        count = (&*socket2::SockRef::from(stream)).read(buffer)?;
-        match is_drained(count, buffer.len()) {
-            // tokio takes this for a socket that must be waited for, unless it was announced again meanwhile.
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => Ok(count),
-        }
-    });
-    match read {
-        Err(error) if count == 0 => Err(error),
-        _ => Ok(count),
-    }
-}
-
-/// Whether a read of so many bytes into so much room has left nothing. Known of epoll, which tells of changes.
-const fn is_drained(count: usize, room: usize) -> bool {
-    cfg!(target_os = "linux") && 0 < count && count < room
-}
-
-/// `SIOCOUTQ`: what TCP holds, sent or not, until it is acknowledged.
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn unacknowledged(stream: &TcpStream) -> u64 {
-    use rustix::ioctl::{Getter, Opcode, ioctl};
-    const SIOCOUTQ: Opcode = 0x5411;
-    #[expect(unsafe_code, reason = "no safe call asks a socket for its send queue")]
-    // SAFETY: SIOCOUTQ writes one int to where its argument points, and the getter holds one.
-    let bytes = unsafe { ioctl(stream, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) };
-    bytes.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(0))
-}
-
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-fn unacknowledged(_stream: &TcpStream) -> u64 {
-    0
 }
 
 #[cfg(test)]
@@ -206,7 +180,7 @@ mod tests {
         poll_fn(|context| socket.poll_writable(context)).await.unwrap();
         let written = fill(&socket);
         assert!((8_000..100_000).contains(&written), "{written}");
-        let unacknowledged = socket.unacknowledged();
+        let unacknowledged = socket.sent(written).unacknowledged;
         assert!((1..=written).contains(&unacknowledged), "{unacknowledged} of {written}");
     }
 
@@ -222,7 +196,7 @@ mod tests {
             .unwrap()
             .unwrap();
         let acknowledging = async {
-            while socket.unacknowledged() > 0 {
+            while socket.sent(0).unacknowledged > 0 {
                 tokio::task::yield_now().await;
             }
         };

@@ -9,10 +9,12 @@ use std::time::Duration;
 use presence::Mono;
 use tokio::net::TcpListener;
 
-use super::http_connection::HttpServer;
+use super::http_connection::{Arrival, HttpServer};
 use super::problem::ApiError;
 use super::reject::Rejector;
+use super::tls_handshake;
 use super::{ConnectionPermit, Serving, StopPhase, TaskHandle};
+use crate::tls;
 
 /// Pause after a failure that an immediate retry would repeat, such as no free file descriptor.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -44,9 +46,21 @@ pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: Tas
                 serving.metrics.accepted.inc();
                 match admit(&serving, peer) {
                     Ok(permit) => {
-                        tokio::spawn(http_server.serve(stream, peer, permit, handle.clone()));
+                        let handle = handle.clone();
+                        let arrival = Arrival { peer, permit, handle };
+                        match &serving.tls {
+                            None => {
+                                let head = http_server.head_time();
+                                tokio::spawn(http_server.serve(stream.into(), arrival, head));
+                            }
+                            Some(tls) => {
+                                let (server, rejector) = (http_server.clone(), rejector.clone());
+                                let config = tls.config();
+                                tokio::spawn(tls_handshake::run(server, rejector, config, stream, arrival));
+                            }
+                        }
                     }
-                    Err(error) => rejector.reject(stream, &error),
+                    Err(error) => rejector.reject(stream, rejection(&serving, &error)),
                 }
             }
             Err(error) => {
@@ -57,6 +71,15 @@ pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: Tas
                 }
             }
         }
+    }
+}
+
+/// What a connection is told that is not served. Over TLS there is no room for why: a handshake for that would cost more than a
+/// connection that is served.
+fn rejection(serving: &Serving, error: &ApiError) -> Vec<u8> {
+    match serving.tls {
+        Some(_) => tls::REJECTION.to_vec(),
+        None => error.to_bytes(),
     }
 }
 

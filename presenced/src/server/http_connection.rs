@@ -19,11 +19,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::clock::Stopwatch;
 use crate::exceeded_limit::Limit;
+use crate::tls::Transport;
 
 use super::client_time::client_time;
 use super::http_stream::{HttpExchange, HttpPhase, HttpStream};
@@ -109,6 +109,14 @@ impl PhaseLimit {
     }
 }
 
+/// An accepted connection, and what it holds.
+pub(super) struct Arrival {
+    pub(super) peer: SocketAddr,
+    pub(super) permit: Arc<ConnectionPermit>,
+    /// Held until the connection ends.
+    pub(super) handle: TaskHandle,
+}
+
 /// Who answers requests.
 #[derive(Clone)]
 struct Handlers {
@@ -158,23 +166,40 @@ impl HttpServer {
         }
     }
 
-    /// Serves one connection, and holds `handle` until it ends.
-    pub(super) fn serve(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: Arc<ConnectionPermit>,
-        mut handle: TaskHandle,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let exchange = Arc::new(HttpExchange::default());
-        let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&exchange)));
-        let evictable = Arc::clone(&permit);
-        let responder = Responder {
+    pub(super) const fn metrics(&self) -> &ServerMetrics {
+        &self.metrics
+    }
+
+    /// How long a client may take until its first request head is there.
+    pub(super) const fn head_time(&self) -> Duration {
+        self.times.head
+    }
+
+    fn responder(&self, peer: SocketAddr, permit: Arc<ConnectionPermit>, exchange: Arc<HttpExchange>) -> Responder {
+        Responder {
             handlers: self.handlers.clone(),
             peer: Peer(peer),
             permit,
-            exchange: Arc::clone(&exchange),
-        };
+            exchange,
+        }
+    }
+
+    /// Serves one connection until it ends. Its first request head must be there within `first_head`.
+    pub(super) fn serve(
+        &self,
+        transport: Transport,
+        arrival: Arrival,
+        first_head: Duration,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let Arrival {
+            peer,
+            permit,
+            mut handle,
+        } = arrival;
+        let exchange = Arc::new(HttpExchange::default());
+        let stream = TokioIo::new(HttpStream::new(transport, Arc::clone(&exchange)));
+        let evictable = Arc::clone(&permit);
+        let responder = self.responder(peer, permit, Arc::clone(&exchange));
         let service = service_fn(move |request| responder.respond(request));
         let http = self.http.serve_connection(stream, service);
         let (times, stuck_after, metrics) = (self.times, self.stuck_after, self.metrics.clone());
@@ -183,8 +208,8 @@ impl HttpServer {
             let mut stuck = pin!(stuck(&exchange, stuck_after));
             let mut phase = exchange.phase();
             let watch = Stopwatch::start();
-            let mut limit = PhaseLimit::new(times.head);
-            let mut late = pin!(client_time(times.head));
+            let mut limit = PhaseLimit::new(first_head);
+            let mut late = pin!(client_time(first_head));
             let mut draining = false;
             loop {
                 // Ready when the connection has ended, or waits for its client for too long.

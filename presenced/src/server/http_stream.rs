@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::upgrades::PendingUpgrade;
+use crate::tls::Transport;
 
 /// Where an HTTP connection is. Only the connection's own task changes it.
 #[derive(Default)]
@@ -104,14 +104,14 @@ impl HttpExchange {
 
 /// The socket of an HTTP connection.
 pub(super) struct HttpStream {
-    socket: TcpStream,
+    socket: Transport,
     exchange: Arc<HttpExchange>,
     /// What was written and not sent.
     held: Vec<u8>,
 }
 
 impl HttpStream {
-    pub(super) fn new(socket: TcpStream, exchange: Arc<HttpExchange>) -> Self {
+    pub(super) fn new(socket: Transport, exchange: Arc<HttpExchange>) -> Self {
         Self {
             socket,
             exchange,
@@ -120,7 +120,7 @@ impl HttpStream {
     }
 
     /// The socket, once the connection is upgraded, and what was written and not sent.
-    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (Transport, Vec<u8>) {
         (self.socket, self.held)
     }
 
@@ -189,7 +189,7 @@ impl AsyncWrite for HttpStream {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -225,7 +225,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
         let exchange = Arc::new(HttpExchange::default());
-        let mut stream = HttpStream::new(socket, Arc::clone(&exchange));
+        let mut stream = HttpStream::new(socket.into(), Arc::clone(&exchange));
         stream.write_all(b"before").await.unwrap();
         exchange.upgrade(PendingUpgrade {
             upgrade: hyper::upgrade::on(hyper::Request::new(())),

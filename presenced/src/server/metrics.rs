@@ -23,6 +23,8 @@ pub(crate) struct ServerMetrics {
     pub(super) accepted: Counter,
     pub(super) accept_errors: Counter,
     pub(super) stuck: Counter,
+    pub(super) tls_handshakes: Counter,
+    pub(super) tls_failed: Counter,
     rejected: LimitCounters,
 }
 
@@ -47,6 +49,16 @@ impl ServerMetrics {
             "http_stuck",
             "Connections dropped because the client did not read its response",
             metrics.stuck.clone(),
+        );
+        registry.register(
+            "tls_handshakes",
+            "TLS handshakes that were done",
+            metrics.tls_handshakes.clone(),
+        );
+        registry.register(
+            "tls_handshakes_failed",
+            "TLS handshakes that failed or took too long, clients without TLS included",
+            metrics.tls_failed.clone(),
         );
         registry.register(
             "door_refused",

@@ -20,6 +20,7 @@ mod problem;
 mod reject;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tls_handshake;
 pub(crate) mod upgrades;
 
 use std::io;
@@ -42,6 +43,7 @@ use self::lookups::Lookups;
 use self::upgrades::Upgrades;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
+use crate::tls::ServedIdentity;
 use crate::vital::{self, VitalTask};
 
 /// The remote address of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
@@ -63,6 +65,8 @@ pub(crate) struct Serving {
     /// What does not go through the router.
     pub(crate) upgrades: Option<Upgrades>,
     pub(crate) lookups: Option<Lookups>,
+    /// What TLS is spoken with; none: the listener is plain.
+    pub(crate) tls: Option<Arc<ServedIdentity>>,
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) limits: Arc<Limits>,

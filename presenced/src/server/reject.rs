@@ -8,8 +8,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::problem::ApiError;
-
 /// How long a client may take to send its request, and then again to read the response and close.
 const STEP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Most bytes of a request that are read and discarded.
@@ -28,11 +26,10 @@ impl Rejector {
         }
     }
 
-    /// Sends the error and closes. A few at a time read what the client sends before they close: a socket
+    /// Sends a response and closes. A few at a time read what the client sends before they close: a socket
     /// closed with unread bytes is reset, and many clients then never see the response. Beyond that, the response is
     /// written and the socket closed at once.
-    pub(super) fn reject(&self, mut stream: TcpStream, error: &ApiError) {
-        let response = error.to_bytes();
+    pub(super) fn reject(&self, mut stream: TcpStream, response: Vec<u8>) {
         let Ok(permit) = Arc::clone(&self.graceful).try_acquire_owned() else {
             // Not through the runtime, which doesn't know yet that a new socket is writable.
             let _ = SockRef::from(&stream).send(&response);

@@ -11,10 +11,10 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::http_stream::HttpStream;
 use super::{ApiError, ConnectionPermit, Peer, RequestOrder};
+use crate::tls::Transport;
 
 /// Who sends a request, over which connection.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl Requester {
 
 /// An upgraded connection.
 pub(crate) struct UpgradedSocket {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Transport,
     /// The response to the handshake, if it is not sent yet: it comes before everything else, and leaves with the first frame.
     pub(crate) response: Vec<u8>,
     /// What the client sent right after its handshake.

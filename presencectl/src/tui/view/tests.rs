@@ -133,6 +133,7 @@ fn stats() -> Stats {
     Stats {
         proxy_named: false,
         reload: None,
+        tls: None,
         cluster: None,
         now: WALL,
         node: "here".to_owned(),

@@ -8,6 +8,7 @@ use presence::wire::rest::{LimitStats, ReloadStats, StallStats, Stats, StoreStat
 use super::HandlerResult;
 use crate::api::SharedState;
 use crate::api::caller::Internal;
+use crate::tls::ServedIdentity;
 
 pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> HandlerResult<Stats> {
     let engine = state.engine.stats();
@@ -41,6 +42,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
         },
         proxy_named: state.auth.names_proxies(),
         reload: health_check.reload,
+        tls: state.tls.as_deref().map(ServedIdentity::stats),
         cluster: state.cluster(),
     }))
 }

@@ -32,6 +32,7 @@ use crate::server::tests::auth;
 use crate::server::upgrades::{Answered, Requester};
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
 use crate::store::{OpenOptions, Store, StoreMetrics};
+use crate::tls::PeerConnector;
 
 /// The longest anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -116,7 +117,7 @@ impl ApiFixture {
             clock,
             limits: Arc::new(limits),
             answers: AnswerPlaces::default(),
-            peers: Peers::default(),
+            peers: Peers::new(PeerConnector::default()),
             reload_requests: ReloadRequests::new().0,
             readiness: Arc::new(Readiness::new(move || health_check.clone())),
             node_info: NodeInfo {
@@ -129,6 +130,7 @@ impl ApiFixture {
             },
             metrics,
             registry: Arc::new(registry),
+            tls: None,
             openapi: OnceLock::new(),
         });
         let ws = get(|| async { "upgraded" });
@@ -146,6 +148,7 @@ impl ApiFixture {
             router: self.router.clone(),
             upgrades: None,
             lookups: None,
+            tls: None,
             connection_limit: Arc::clone(&self.state.connection_limit),
             admission: Arc::clone(&self.state.admission),
             limits: Arc::clone(&self.state.limits),

@@ -106,6 +106,8 @@ fn the_advertised_address_is_host_and_port_of_a_url() {
         ("HTTP://Node-A.internal:7420/", "node-a.internal:7420"),
         ("http://node-a", "node-a:80"),
         ("http://[fd00::1]:7420", "[fd00::1]:7420"),
+        ("https://node-a.example:7420", "https://node-a.example:7420"),
+        ("https://node-a.example", "https://node-a.example:443"),
     ] {
         let named = config(&["--redis=redis://a", "--advertise", url], &[]);
         assert_eq!(named.cluster.advertise.as_deref(), Some(expected));
@@ -131,7 +133,8 @@ fn an_address_that_leads_to_no_node_is_not_advertised() {
         ("http://node-a:0", "expected http://HOST:PORT"),
         ("http://node-a:65536", "expected http://HOST:PORT"),
         ("ws://node-a:7420", "expected http://HOST:PORT"),
-        ("https://node-a:7420", "without TLS"),
+        ("https://node-a:0", "expected http://HOST:PORT"),
+        ("https://[::]:7420", "no node is reached at ::"),
         ("http://0.0.0.0:7420", "no node is reached at 0.0.0.0"),
         ("http://[::]:7420", "no node is reached at ::"),
     ] {

@@ -2,11 +2,13 @@
 
 mod cluster;
 mod documents;
+mod other_values;
 mod reload;
 
 use std::ffi::OsString;
 use std::io::Write;
 
+use self::other_values::{needed_by, other_value};
 use super::settings::{Kind, SETTINGS};
 use super::sources::variable_of;
 use super::*;
@@ -46,50 +48,6 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-/// A value that is not the default.
-fn other_value(name: &str) -> &'static str {
-    match name {
-        "listen" | "metrics-listen" => "127.0.0.1:9",
-        "database" => "postgres://ann@localhost/other",
-        "database-password-file" => "/tmp/password",
-        "redis" => "rediss://localhost/7",
-        "partitions" => "17",
-        "node-name" => "other",
-        "advertise" => "http://localhost:7421",
-        "lease" => "21s",
-        "drain-rate" => "70",
-        "node-grace" => "22s",
-        "trusted-proxy" => "10.0.0.0/8",
-        "allowed-origin" => "https://chat.example.org",
-        "log-format" => "json",
-        "log-level" => "debug",
-        "insecure" | "demo" => "true",
-        "ping-timeout" => "9s",
-        "idle-after" => "301s",
-        "restart-grace" => "31s",
-        name if name.ends_with("timeout") || name.ends_with("interval") || name == "grace" => "21s",
-        name if name.contains("max-") && name != "max-connections" || name.starts_with("bytes") => "17KiB",
-        name if name.contains("per-") || name.contains("burst") || name.ends_with("-connections") => "17",
-        "kept-for-websockets" => "17",
-        _ => "/tmp/other",
-    }
-}
-
-/// What a setting is of no use without.
-fn needed_by(name: &str) -> &'static [(&'static str, &'static str)] {
-    match name {
-        "database-password-file" => &[("PRESENCED_DATABASE", "postgres://ann@localhost/other")],
-        "redis-password-file"
-        | "redis-ca-file"
-        | "advertise"
-        | "partitions"
-        | "lease"
-        | "node-grace"
-        | "drain-rate" => &[("PRESENCED_REDIS", "rediss://localhost")],
-        _ => &[],
-    }
-}
-
 #[test]
 fn every_setting_can_come_from_flag_environment_and_file() {
     for setting in SETTINGS {
@@ -111,20 +69,20 @@ fn every_setting_can_come_from_flag_environment_and_file() {
         };
         let file = file(&toml);
         let path = file.path().to_str().expect("a path");
-        let printed = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let with_needed = |arguments: &[&str], environment: &[(&str, &str)]| {
             printed(arguments, &[environment, needed_by(name)].concat())
         };
-        let from_flag = line(&printed(&flag, &[(&variable, value), ("PRESENCED_CONFIG", path)])).expect(name);
+        let from_flag = line(&with_needed(&flag, &[(&variable, value), ("PRESENCED_CONFIG", path)])).expect(name);
         assert!(
             from_flag.contains(value) && from_flag.ends_with("# flag"),
             "{from_flag}"
         );
-        let from_env = line(&printed(&["--config", path], &[(&variable, value)])).expect(name);
+        let from_env = line(&with_needed(&["--config", path], &[(&variable, value)])).expect(name);
         assert!(
             from_env.contains(value) && from_env.ends_with(&format!("# {variable}")),
             "{from_env}"
         );
-        let from_file = line(&printed(&["--config", path], &[])).expect(name);
+        let from_file = line(&with_needed(&["--config", path], &[])).expect(name);
         assert!(
             from_file.contains(value) && from_file.ends_with(&format!("# {path}:2")),
             "{from_file}"

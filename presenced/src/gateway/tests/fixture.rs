@@ -82,6 +82,7 @@ fn auth() -> Auth {
         trusted_proxies: TrustedProxies::Named(vec!["127.0.0.0/8".parse().expect("a network")]),
         allowed_origins: Vec::new(),
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
+        scheme: "http",
         demo: None,
     })
 }
@@ -122,6 +123,7 @@ impl GatewayFixture {
         let serving = Serving {
             router: Router::new().route(PATH, gateway.route()),
             lookups: None,
+            tls: None,
             upgrades: Some(Upgrades {
                 path: PATH,
                 answer: gateway.answer(),

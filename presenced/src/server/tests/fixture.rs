@@ -77,6 +77,7 @@ impl ServerFixture {
             router,
             upgrades: None,
             lookups: None,
+            tls: None,
             connection_limit: Arc::clone(&connection_limit),
             admission: Arc::new(Admission::new(
                 &limits,
