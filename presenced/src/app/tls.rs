@@ -55,7 +55,7 @@ fn tell(data_dir: &DataDir, identity: Option<&TlsIdentity>, now: SystemWall) {
     match age(identity.not_before(), identity.not_after(), now) {
         CertificateAge::Current => tracing::info!(expires = %until, "TLS with the certificate of --tls-cert"),
         CertificateAge::EndsSoon => {
-            tracing::warn!(expires = %until, "the certificate of --tls-cert expires soon: renew it")
+            tracing::warn!(expires = %until, "the certificate of --tls-cert expires soon: renew it");
         }
         CertificateAge::Over => {
             tracing::warn!(expired = %until, "the certificate of --tls-cert has expired: clients refuse it");

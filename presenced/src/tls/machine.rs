@@ -188,12 +188,16 @@ impl TlsMachine {
         advanced
     }
 
-    /// After an error of rustls: what the client is told of it. Whatever else is asked of rustls then would be another error.
+    /// After an error of rustls: what the client is told, of which the alert is the last. Whatever else is asked of rustls then would
+    /// be another error.
     fn take_alert(&mut self) {
-        let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut self.incoming);
-        if let Ok(ConnectionState::EncodeTlsData(mut data)) = state {
-            let alert = append(&mut self.outgoing, RECORD_OVERHEAD_BYTES, |to| data.encode(to));
-            self.encrypted += alert.map_or(0, |count| count as u64);
+        while self.session.wants_write() {
+            let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut self.incoming);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else {
+                return;
+            };
+            let encoded = append(&mut self.outgoing, RECORD_OVERHEAD_BYTES, |to| data.encode(to));
+            self.encrypted += encoded.map_or(0, |count| count as u64);
         }
     }
 
