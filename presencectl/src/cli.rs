@@ -54,7 +54,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The daemon's URL, http://HOST:PORT [env: PRESENCECTL_SERVER]
+    /// The daemon's URL, http://HOST:PORT or https://HOST:PORT [env: PRESENCECTL_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
     /// The data directory of a daemon of this machine, for one started with --data-dir [env: PRESENCECTL_DATA_DIR]
@@ -63,6 +63,10 @@ pub(crate) struct Global {
     /// File with the daemon's internal secret, mode 0600 or stricter [env: PRESENCECTL_SECRET_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
+    /// File with the certificates, in PEM, that may sign the daemon's [env: PRESENCECTL_CA_FILE] [default: those that the
+    /// system trusts; of the daemon of this machine: its own]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// File with a user's token: act as that user instead of the operator [env: PRESENCECTL_TOKEN_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
@@ -292,7 +296,7 @@ Examples:
 }
 
 /// What `context add` stores.
-const CONTEXT_ADD_OPTIONS: [&str; 3] = ["server", "secret_file", "token"];
+const CONTEXT_ADD_OPTIONS: [&str; 4] = ["server", "secret_file", "ca_file", "token"];
 
 /// Parses a command line.
 pub(crate) fn parse<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Cli, clap::Error> {

@@ -23,6 +23,8 @@ pub(crate) struct Context {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<PathBuf>,
     /// The user of `set-status` where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +130,7 @@ mod tests {
         Context {
             server: "http://10.0.0.1:7420".into(),
             secret_file: Some("/etc/presence/secret".into()),
+            ca_file: Some("/etc/presence/ca.pem".into()),
             token: None,
             user: Some("ops".into()),
         }

@@ -7,7 +7,7 @@ use super::CONTEXT_ADD_OPTIONS;
 const HINT: &str = "\
 Global options (described by `presencectl --help`):
   --server URL, --data-dir DIR, --context NAME, --secret-file FILE,
-  --token FILE, --timeout TIME, -o FORMAT";
+  --ca-file FILE, --token FILE, --timeout TIME, -o FORMAT";
 
 /// Hides the global options in the help of the commands below this one, and names them there.
 pub(super) fn with_brief_globals(mut root: Command) -> Command {

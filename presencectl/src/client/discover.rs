@@ -2,13 +2,18 @@
 //! of a daemon on this machine, in that order. A credential is sent only to the server it belongs to: what was found in a
 //! data directory, and any credential for an address that was found there, goes to the daemon of that directory alone.
 
+mod default_paths;
+mod trust;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use self::default_paths::DefaultPaths;
 use super::private_file::{self, Secret, display_path};
 use super::recorded_daemon::RecordedDaemon;
 use super::server_url::ServerUrl;
+use super::tls::ClientTls;
 use crate::context::{self, Context, Contexts};
 use crate::failure::Failure;
 
@@ -21,6 +26,8 @@ pub(crate) struct TargetOptions {
     pub(crate) data_dir: Option<PathBuf>,
     /// `--secret-file`, `PRESENCECTL_SECRET_FILE`.
     pub(crate) secret_file: Option<PathBuf>,
+    /// `--ca-file`, `PRESENCECTL_CA_FILE`.
+    pub(crate) ca_file: Option<PathBuf>,
     /// `--token`, `PRESENCECTL_TOKEN_FILE`.
     pub(crate) token: Option<PathBuf>,
     /// `--context`, `PRESENCECTL_CONTEXT`.
@@ -35,36 +42,9 @@ impl TargetOptions {
             server: text("PRESENCECTL_SERVER"),
             data_dir: text("PRESENCECTL_DATA_DIR").map(PathBuf::from),
             secret_file: text("PRESENCECTL_SECRET_FILE").map(PathBuf::from),
+            ca_file: text("PRESENCECTL_CA_FILE").map(PathBuf::from),
             token: text("PRESENCECTL_TOKEN_FILE").map(PathBuf::from),
             context: text("PRESENCECTL_CONTEXT"),
-        }
-    }
-}
-
-/// Default paths on this machine; `None` where neither the variable nor `HOME` is set.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DefaultPaths {
-    /// The configuration file with the contexts.
-    pub(crate) config: Option<PathBuf>,
-    /// The data directory of a daemon that runs without configuration.
-    pub(crate) data_dir: Option<PathBuf>,
-}
-
-impl DefaultPaths {
-    /// From the XDG variables, else below `HOME`.
-    pub(crate) fn from_environment() -> Self {
-        let directory = |variable: &str, below_home: &str| {
-            let absolute = |path: &PathBuf| path.is_absolute();
-            let named = env::var_os(variable).map(PathBuf::from).filter(absolute);
-            named.or_else(|| {
-                env::var_os("HOME")
-                    .map(|home| PathBuf::from(home).join(below_home))
-                    .filter(absolute)
-            })
-        };
-        Self {
-            config: directory("XDG_CONFIG_HOME", ".config").map(|path| path.join("presencectl/config.toml")),
-            data_dir: directory("XDG_STATE_HOME", ".local/state").map(|path| path.join("presenced")),
         }
     }
 }
@@ -116,6 +96,8 @@ pub(crate) struct Target {
     pub(crate) data_dir: Option<PathBuf>,
     /// How long to wait for an answer of it.
     pub(crate) timeout: Duration,
+    /// How its certificate is verified; none without TLS.
+    pub(crate) tls: Option<ClientTls>,
     /// The one daemon that may be sent the credential; none if the operator named both.
     pub(crate) only_for: Option<RecordedDaemon>,
 }
@@ -173,7 +155,9 @@ impl Finder {
 
     /// Finds the daemon, for requests that need no credential.
     pub(crate) fn find_without_credential(&self) -> Result<Target, Failure> {
-        let (server, found, daemon) = match self.source()? {
+        let source = self.source()?;
+        let ca_file = self.ca_file(&source);
+        let (server, found, daemon) = match source {
             Source::Named(url, from) => {
                 let named = ServerUrl::parse(&url)?;
                 match self.local_daemon_at(&named) {
@@ -192,8 +176,10 @@ impl Finder {
                 (daemon.address()?, found, Some(daemon))
             }
         };
+        let tls = trust::of(&server, ca_file.as_deref(), daemon.as_ref())?;
         Ok(Target {
             server,
+            tls,
             credential: Credential::None,
             found,
             data_dir: daemon.as_ref().map(|daemon| daemon.directory().to_owned()),

@@ -10,4 +10,6 @@ mod problem;
 pub(crate) mod recorded_daemon;
 pub(crate) mod rest;
 pub(crate) mod server_url;
+mod stream;
+pub(crate) mod tls;
 pub(crate) mod websocket;

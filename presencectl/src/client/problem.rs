@@ -22,6 +22,7 @@ impl ProblemDetails {
                 _ => "what is stored could not be read; `presencectl doctor` reports the store's error",
             },
             "cluster_unavailable" => "`presencectl doctor` reports what is wrong with Redis",
+            "tls_required" => "use https:// in the server's URL",
             "misdirected_request" => "use the daemon's own address (127.0.0.1 or localhost) as --server",
             _ => return None,
         })

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::discover::{Credential, Target};
 use super::private_file::{Secret, display_path};
 use super::problem::ProblemDetails;
+use super::tls::{ClientTls, TlsProblem, Trust};
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
 use crate::output::time;
@@ -49,10 +50,15 @@ pub(crate) struct Rest {
 impl Rest {
     /// Builds the client; no request is sent yet.
     pub(crate) fn new(target: Target) -> Result<Self, Failure> {
+        let tls = match &target.tls {
+            Some(tls) => tls.clone(),
+            None => ClientTls::new(Trust::Nobody)?,
+        };
         let http = Client::builder()
             .user_agent(concat!("presencectl/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .tls_backend_preconfigured((*tls.config()).clone())
             .connect_timeout(target.timeout)
             .read_timeout(target.timeout)
             .timeout(target.timeout.saturating_mul(WHOLE_RESPONSE))
@@ -244,10 +250,12 @@ impl Rest {
     }
 
     fn unreachable(&self, error: &reqwest::Error, method: &Method) -> Failure {
-        let failure = match (error.is_timeout(), error.is_connect()) {
-            (true, false) => no_answer(&self.target),
-            (true, true) => unreachable(&self.target, "timed out"),
-            (false, _) => unreachable(&self.target, &root_cause(error)),
+        let problem = TlsProblem::below(error);
+        let failure = match (problem, error.is_timeout(), error.is_connect()) {
+            (Some(problem), ..) => problem.failure(&self.target),
+            (None, true, false) => no_answer(&self.target),
+            (None, true, true) => unreachable(&self.target, "timed out"),
+            (None, false, _) => unreachable(&self.target, &root_cause(error)),
         };
         let was_sent = !error.is_connect() && !error.is_builder();
         match *method {

@@ -1,4 +1,4 @@
-//! The base URL of a daemon: `http://`, without credentials.
+//! The base URL of a daemon: `http://` or `https://`, without credentials.
 
 use reqwest::Url;
 
@@ -28,17 +28,13 @@ impl ServerUrl {
             .next("use --secret-file FILE or --token FILE"));
         }
         match url.scheme() {
-            "http" => {}
-            "https" | "wss" => {
-                return Err(Failure::usage(format_args!("TLS is not supported yet: {}", quote(text)))
-                    .next("use http:// through a tunnel: ssh -L 7420:127.0.0.1:7420 HOST, then --server http://127.0.0.1:7420"));
-            }
+            "http" | "https" => {}
             other => {
                 return Err(Failure::usage(format_args!(
-                    "a server URL starts with http://, not {}",
+                    "a server URL starts with http:// or https://, not {}",
                     quote(&format!("{other}://"))
                 ))
-                .next("write it as http://HOST:PORT"));
+                .next("write it as http://HOST:PORT, or https://HOST:PORT if it speaks TLS"));
             }
         }
         if url.query().is_some() || url.fragment().is_some() {
@@ -59,8 +55,13 @@ impl ServerUrl {
     /// The URL of the WebSocket endpoint.
     pub(crate) fn web_socket(&self) -> Url {
         let mut url = self.path(&["ws"]);
-        let _ = url.set_scheme("ws");
+        let _ = url.set_scheme(if self.is_https() { "wss" } else { "ws" });
         url
+    }
+
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
     }
 
     /// Host and port to connect to. The unspecified address is reached through loopback.
@@ -119,6 +120,15 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_of_the_websocket_is_that_of_the_server() {
+        let server = ServerUrl::parse("https://host").unwrap();
+        assert!(server.is_https());
+        assert_eq!(server.web_socket().as_str(), "wss://host/ws");
+        assert_eq!(server.host_and_port(), ("host".into(), 443));
+        assert!(!ServerUrl::parse("host").unwrap().is_https());
+    }
+
+    #[test]
     fn a_path_prefix_of_a_proxy_is_kept() {
         let server = ServerUrl::parse("http://host/presence/").unwrap();
         assert_eq!(server.path(&["healthz"]).as_str(), "http://host/presence/healthz");
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn an_unusable_url_is_rejected_with_the_reason() {
         for (text, word) in [
-            ("https://host", "TLS is not supported yet"),
+            ("wss://host", "starts with http:// or https://"),
             ("ftp://host", "starts with http://"),
             ("http://me:hidden@host", "credentials"),
             ("http://", "invalid server URL"),

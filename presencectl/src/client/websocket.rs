@@ -20,6 +20,8 @@ use super::discover::Target;
 use super::private_file::Secret;
 use super::problem::ProblemDetails;
 use super::rest::{self, SECRET_HEADER, USER_HEADER};
+use super::stream::Stream;
+use super::tls::TlsProblem;
 use crate::failure::Failure;
 use crate::output::escape::escape;
 
@@ -65,6 +67,9 @@ pub(crate) enum Incoming {
 pub(crate) enum ConnectError {
     #[error("{0}")]
     Unreachable(String),
+    /// The server has no TLS, or a certificate that is not accepted.
+    #[error("{0}")]
+    Tls(TlsProblem),
     /// The connection was accepted, but the handshake with the welcome took longer than the target's timeout.
     #[error("no answer")]
     TimedOut,
@@ -94,6 +99,7 @@ impl ConnectError {
     pub(crate) fn failure(&self, target: &Target) -> Failure {
         match self {
             Self::Unreachable(why) => rest::unreachable(target, why),
+            Self::Tls(problem) => problem.failure(target),
             Self::TimedOut => rest::no_answer(target),
             Self::Lost(lost) => rest::unreachable(target, &lost.why),
             Self::Rejected {
@@ -107,7 +113,7 @@ impl ConnectError {
 }
 
 pub(crate) struct WebSocket {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Stream>,
 }
 
 impl WebSocket {
@@ -134,15 +140,21 @@ impl WebSocket {
             .map_err(|error| unreachable(&error))?;
         // Messages are small and must not be delayed.
         let _ = tcp.set_nodelay(true);
+        let tls = |error: std::io::Error| match TlsProblem::below(&error) {
+            Some(problem) => ConnectError::Tls(problem),
+            None => unreachable(&error),
+        };
+        let stream = timeout(target.timeout, Stream::over(tcp, target)).await;
+        let stream = stream.map_err(|_| ConnectError::TimedOut)?.map_err(tls)?;
         // Only now: while the daemon that recorded the address runs, nobody else accepts connections there.
         let request = request(target, identity).map_err(|why| unreachable(&why))?;
         let handshake = async {
-            let (socket, _) = client_async_with_config(request, tcp, Some(config()))
+            let (socket, _) = client_async_with_config(request, stream, Some(config()))
                 .await
                 .map_err(handshake_error)?;
-            let mut stream = Self { socket };
-            let welcome = stream.welcome().await?;
-            Ok((stream, welcome))
+            let mut connected = Self { socket };
+            let welcome = connected.welcome().await?;
+            Ok((connected, welcome))
         };
         timeout(target.timeout, handshake)
             .await

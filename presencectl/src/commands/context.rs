@@ -12,11 +12,12 @@ use crate::failure::Failure;
 use crate::output::escape::quote;
 use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::needed("IN USE", "inUse"),
     Column::needed("NAME", "name"),
     Column::needed("SERVER", "server"),
     Column::needed("SECRET FILE", "secretFile"),
+    Column::extra("CA FILE", "caFile"),
     Column::extra("TOKEN FILE", "tokenFile"),
     Column::extra("USER", "user"),
 ];
@@ -29,6 +30,7 @@ struct ContextRow<'a> {
     in_use: bool,
     server: Option<&'a str>,
     secret_file: Option<&'a Path>,
+    ca_file: Option<&'a Path>,
     token_file: Option<&'a Path>,
     user: Option<&'a str>,
 }
@@ -113,6 +115,7 @@ fn context_from_arguments(session: &Session, user: Option<String>) -> Result<Con
     Ok(Context {
         server,
         secret_file: absolute(&arguments.secret_file).map_err(invalid)?,
+        ca_file: absolute(&arguments.ca_file).map_err(invalid)?,
         token: absolute(&arguments.token).map_err(invalid)?,
         user,
     })
@@ -134,6 +137,7 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
             Cell::Hostile(context.name.to_owned()),
             text(context.server.or(Some("(data directory of this machine)"))),
             path(context.secret_file),
+            path(context.ca_file),
             path(context.token_file),
             text(context.user),
         ]);
@@ -160,6 +164,7 @@ fn shown<'a>(contexts: &'a Contexts, name: &'a str) -> ContextRow<'a> {
         in_use: contexts.current.as_deref().unwrap_or(LOCAL) == name,
         server: context.map(|context| context.server.as_str()),
         secret_file: context.and_then(|context| context.secret_file.as_deref()),
+        ca_file: context.and_then(|context| context.ca_file.as_deref()),
         token_file: context.and_then(|context| context.token.as_deref()),
         user: context.and_then(|context| context.user.as_deref()),
     }

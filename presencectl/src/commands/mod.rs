@@ -56,6 +56,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
                 server: global.server.clone(),
                 data_dir: global.data_dir.clone(),
                 secret_file: global.secret_file.clone(),
+                ca_file: global.ca_file.clone(),
                 token: global.token.clone(),
                 context: global.context.clone(),
             },

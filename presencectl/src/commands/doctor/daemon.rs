@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::Wall;
 use presence::wire::rest::{LimitStats, ReloadStats, StallStats, Stats};
 
-use super::{Check, Outcome, Reachability, nodes, postgres, redis, store_fix};
+use super::{Check, Outcome, Reachability, certificate, nodes, postgres, redis, store_fix};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::client::websocket::{Identity, WebSocket};
@@ -65,6 +65,7 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
         ));
         checks.push(clock(stats.now, before, after));
         checks.push(version(&stats.version));
+        checks.push(certificate::check(stats.tls.as_ref(), stats.now));
         checks.extend(stats.reload.as_ref().and_then(reload));
         if let Some(cluster) = &stats.cluster {
             checks.extend(nodes::check(cluster));

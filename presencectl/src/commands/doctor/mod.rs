@@ -1,7 +1,8 @@
 //! `doctor`: checks everything from the configuration to the daemon's disk, and suggests a fix for each problem. The
-//! checks are in `files` (this machine), `daemon` (over the network), and `nodes`, `postgres` and `redis` (what the daemon sees of its
+//! checks are in `files` (this machine), `daemon` (over the network), `certificate` (its TLS), and `nodes`, `postgres` and `redis` (what the daemon sees of its
 //! cluster and of its database's server).
 
+mod certificate;
 mod daemon;
 mod files;
 mod nodes;
