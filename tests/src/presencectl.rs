@@ -66,7 +66,26 @@ pub fn environment_at(home: &Path) -> Vec<(&'static str, OsString)> {
 
 /// Runs `presencectl` and waits until it exits.
 pub async fn run(daemon: &Daemon, args: &[&str]) -> CommandOutput {
-    let mut child = OwnedChild::spawn(&mut command(daemon, args));
+    finish(command(daemon, args)).await
+}
+
+/// Runs `presencectl` on a machine without a daemon, as it were: nothing is found below this directory but what a test puts there.
+pub async fn run_at(home: &Path, args: &[&str]) -> CommandOutput {
+    let mut command = Command::new(binaries::presencectl());
+    command
+        .env_clear()
+        .envs(environment_at(home))
+        .args(args)
+        .current_dir(home);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    finish(command).await
+}
+
+async fn finish(mut command: Command) -> CommandOutput {
+    let mut child = OwnedChild::spawn(&mut command);
     let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let both = async { tokio::join!(read_all(out), read_all(err)) };
     let (out, err) = within_deadline("presencectl closes its output", both).await;

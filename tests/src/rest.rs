@@ -1,15 +1,30 @@
 //! A client of the REST API.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use presence::wire::record::Record;
 use presence::wire::rest::{Explain, NodesResponse, Page, Stats};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::catch_up::catch_up;
 use crate::wait::within_deadline;
+
+/// A client without a proxy, and without TLS: what is encrypted goes through [`crate::tls_tunnel::TlsTunnel`].
+fn client() -> Client {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let nobody = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let builder = Client::builder().no_proxy().tls_backend_preconfigured(nobody);
+    builder.build().unwrap()
+}
 
 /// A client of one daemon, with its internal secret.
 #[derive(Debug, Clone)]
@@ -56,7 +71,7 @@ impl Rest {
     /// Makes a client of the daemon at this address.
     pub fn new(address: SocketAddr, secret: String) -> Self {
         Self {
-            client: Client::builder().no_proxy().build().unwrap(),
+            client: client(),
             base: format!("http://{address}"),
             secret,
         }

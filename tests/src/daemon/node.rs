@@ -12,7 +12,7 @@ use super::LogTarget;
 use crate::process::{OwnedChild, Process};
 use crate::wait::{wait_until, within_deadline};
 
-const FIRST_LINE: &str = "presenced listening on http://";
+const FIRST_LINE: &str = "presenced listening on http";
 
 /// The output of a daemon that exited instead of listening.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Node {
         let address = line
             .as_deref()
             .and_then(|line| line.strip_prefix(FIRST_LINE))
-            .map(str::trim);
+            .and_then(|line| line.split_once("://"))
+            .map(|(_, address)| address.trim());
         if let Some(Ok(address)) = address.map(str::parse) {
             return Ok(Self { child, address });
         }
