@@ -52,6 +52,7 @@ mod signing_samples;
 mod stalled_http;
 mod tls;
 mod tls_abuse;
+mod tls_memory;
 mod tls_presencectl;
 mod user_ids;
 mod websocket_frames;

@@ -90,6 +90,7 @@ async fn is_served(stream: &mut TlsStream<TcpStream>) -> bool {
     let mut head = [0; 15];
     let exchange = async {
         stream.write_all(request).await?;
+        stream.flush().await?;
         stream.read_exact(&mut head).await
     };
     within_deadline("an answer", exchange).await.is_ok() && head == *b"HTTP/1.1 200 OK"
