@@ -1,4 +1,6 @@
-//! The body of an error response: problem details as in RFC 9457, with presenced's error code.
+//! The body of an error response: problem details as in RFC 9457, with presenced's error code; and why there is no response.
+
+use std::error::Error;
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -27,4 +29,13 @@ impl ProblemDetails {
             _ => return None,
         })
     }
+}
+
+/// The innermost cause of an error: the outer message names little but the URL.
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }

@@ -1,8 +1,6 @@
 //! The REST client, one method per call. Error responses become a [`Failure`] with an exit code and a suggestion.
 //! Redirects and proxies of the environment are not used, since either would send the secret elsewhere.
 
-use std::error::Error;
-
 use presence::wire::record::Record;
 use presence::wire::rest::{
     EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, Query, QueryResponse, ReloadStats,
@@ -15,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::discover::{Credential, Target};
 use super::private_file::{Secret, display_path};
-use super::problem::ProblemDetails;
+use super::problem::{ProblemDetails, root_cause};
 use super::tls::{ClientTls, TlsProblem, Trust};
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
@@ -368,15 +366,6 @@ pub(crate) fn no_answer(target: &Target) -> Failure {
         "something accepts connections there but doesn't answer: the daemon is stopped, hung or overloaded, or it isn't \
          presenced. Look at its process and its log; to wait longer, use --timeout",
     )
-}
-
-/// The innermost cause of an error: the outer message names little but the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
