@@ -11,6 +11,8 @@ use presence_tests::{Daemon, RawClient, Socket, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::tls::TlsDaemon;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stats_count_sessions_users_and_watches() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
@@ -84,7 +86,9 @@ async fn each_metric_is_documented_with_what_it_is_of() {
     let rest = cluster.a.rest();
     // There is something to tell of requests once there was one.
     rest.get("/healthz").await;
-    let metrics = rest.metrics().await;
+    // That of a certificate is there with TLS alone.
+    let tls = TlsDaemon::start(&["--node-name", "alone"]).await;
+    let metrics = rest.metrics().await + &tls.rest().metrics().await;
     let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let exposed: BTreeSet<String> = types
         .map(|line| match line.split_once(' ').unwrap() {
