@@ -53,6 +53,7 @@ mod stalled_http;
 mod tls;
 mod tls_abuse;
 mod tls_memory;
+mod tls_nodes;
 mod tls_presencectl;
 mod user_ids;
 mod websocket_frames;
