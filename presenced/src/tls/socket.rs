@@ -146,6 +146,12 @@ impl TlsSocket {
         drop(socket2::SockRef::from(&self.tcp).shutdown(how));
     }
 
+    /// Encrypted bytes that wait for the socket.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().machine.outgoing().len()
+    }
+
     /// Bytes of memory that its buffers have.
     #[cfg(test)]
     pub(super) fn buffered_capacity(&self) -> usize {

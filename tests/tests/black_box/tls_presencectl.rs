@@ -41,6 +41,17 @@ async fn presencectl_finds_the_tls_daemon_of_this_machine_by_itself() {
     .await;
     assert_eq!(check(&doctor.json(), "websocket")["result"], "ok", "{doctor:?}");
     assert_eq!(check(&doctor.json(), "tls")["result"], "ok", "{doctor:?}");
+    // Another program at its address has another certificate.
+    let other = std::fs::read(Certificates::new().path("cert.pem")).unwrap();
+    std::fs::write(tls.daemon.file("tls-certificate"), other).unwrap();
+    let refused = run(&tls.daemon, &["stats"]).await;
+    assert!(
+        refused.code == 3
+            && refused
+                .err
+                .contains("not the one that the daemon of this machine recorded"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

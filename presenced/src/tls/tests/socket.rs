@@ -92,6 +92,7 @@ async fn a_full_socket_takes_the_last_byte_when_its_record_has_left() {
             if taken < piece {
                 break;
             }
+            assert_eq!(socket.waiting(), 0, "what was taken as a whole has left as a whole");
         }
         let sent = socket.sent();
         assert!(sent.unacknowledged > 0 && sent.written > written as u64);
