@@ -75,7 +75,7 @@ fn a_context_needs_a_usable_server() {
     let sandbox = Sandbox::new();
     for arguments in [
         vec!["context", "add", "x"],
-        vec!["context", "add", "x", "--server", "https://x"],
+        vec!["context", "add", "x", "--server", "wss://x"],
         vec!["context", "add", "x", "--server", "http://me:pw@x"],
         vec!["context", "add", "local", "--server", "http://x"],
         vec!["context", "add", "a b", "--server", "http://x"],

@@ -206,7 +206,7 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
         vec!["online", "--status", "offline"],
         vec!["online", "--limit", "0"],
         vec!["online", "-o", "xml"],
-        vec!["--server", "https://127.0.0.1", "stats"],
+        vec!["--server", "wss://127.0.0.1", "stats"],
         vec!["--server", "http://a", "--context", "b", "stats"],
         vec!["--context", "unknown", "stats"],
         vec!["kick", "alice"],
@@ -225,10 +225,10 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
 }
 
 #[test]
-fn a_tls_url_is_rejected_with_the_reason() {
-    let run = Sandbox::new().run(&["--server", "https://presence.example", "online"]);
+fn a_url_of_another_scheme_is_rejected_with_the_reason() {
+    let run = Sandbox::new().run(&["--server", "wss://presence.example", "online"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("TLS is not supported yet"), "{run:?}");
+    assert!(run.stderr.contains("starts with http:// or https://"), "{run:?}");
 }
 
 #[test]
