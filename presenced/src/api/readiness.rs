@@ -1,9 +1,15 @@
 //! Whether the daemon is ready to serve, and if not, why. The app passes the health check in.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use presence::wire::rest::{Health, ReloadStats};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 /// The result of one health check. Made for every response, so it is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +51,11 @@ impl Readiness {
         }
     }
 
+    /// Has `/metrics` tell what `/readyz` answers, for alerts: most scrapers don't probe.
+    pub(crate) fn register(readiness: &Arc<Self>, registry: &mut Registry) {
+        registry.register_collector(Box::new(ReadyGauge(Arc::clone(readiness))));
+    }
+
     /// The daemon stops; from now on it is not ready.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -76,5 +87,17 @@ impl Readiness {
             problems,
             warnings: warnings.chain(failed_reload).collect(),
         }
+    }
+}
+
+/// Asks at each scrape.
+#[derive(Debug)]
+struct ReadyGauge(Arc<Readiness>);
+
+impl Collector for ReadyGauge {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "1 while /readyz answers 200, else 0.";
+        let ready = ConstGauge::new(u64::from(self.0.health().ok));
+        ready.encode(encoder.encode_descriptor("ready", help, None, MetricType::Gauge)?)
     }
 }

@@ -72,6 +72,7 @@ impl ListenerOptions<'_> {
             Arc::clone(&self.clock),
             Arc::clone(&self.last_reload),
         ));
+        Readiness::register(&readiness, &mut registry);
         let gateway = self.gateway(&shared, &mut registry);
         let address = bound.address()?;
         let state = self.state(&shared, Arc::clone(&readiness), address, registry);
@@ -127,6 +128,7 @@ impl ListenerOptions<'_> {
         let metrics = ServerMetrics::register(registry);
         let max = max_connections(limits.max_connections, self.file_shares());
         self.engine.set_capacity(max);
+        metrics.connections_max.set(i64::try_from(max).unwrap_or(i64::MAX));
         let connection_limit = ConnectionLimit::new(ConnectionBounds::of(&limits, max), metrics.connections.clone());
         let admission = Admission::new(
             &limits,

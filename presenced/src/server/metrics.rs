@@ -20,6 +20,8 @@ const LIMITS: [Limit; 5] = [
 pub(crate) struct ServerMetrics {
     /// Connections that hold a permit of the main listener.
     pub(crate) connections: Gauge,
+    /// The connection limit of the main listener.
+    pub(crate) connections_max: Gauge,
     pub(super) accepted: Counter,
     pub(super) accept_errors: Counter,
     pub(super) stuck: Counter,
@@ -38,6 +40,11 @@ impl ServerMetrics {
             "http_connections",
             "Open connections, including WebSockets",
             metrics.connections.clone(),
+        );
+        registry.register(
+            "http_connections_max",
+            "The connection limit: open connections, including WebSockets",
+            metrics.connections_max.clone(),
         );
         registry.register("http_accepted", "Connections accepted", metrics.accepted.clone());
         registry.register(

@@ -24,6 +24,7 @@ mod data_directory;
 mod database_lock;
 mod delivery;
 mod demo;
+mod deploy;
 mod drain;
 mod end_to_end;
 mod faults;

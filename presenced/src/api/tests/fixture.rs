@@ -106,6 +106,8 @@ impl ApiFixture {
         let server_metrics = ServerMetrics::register(&mut registry);
         let limit_counters = LimitCounters::of_clients(&mut registry);
         let metrics = ApiMetrics::register(&mut registry, limit_counters);
+        let readiness = Arc::new(Readiness::new(move || health_check.clone()));
+        Readiness::register(&readiness, &mut registry);
         let state = Arc::new(AppState {
             engine,
             auth: Arc::clone(&auth),
@@ -119,7 +121,7 @@ impl ApiFixture {
             answers: AnswerPlaces::default(),
             peers: Peers::new(PeerConnector::default()),
             reload_requests: ReloadRequests::new().0,
-            readiness: Arc::new(Readiness::new(move || health_check.clone())),
+            readiness,
             node_info: NodeInfo {
                 node: "here".into(),
                 address: "127.0.0.1:7420".to_owned(),

@@ -54,6 +54,15 @@ async fn a_node_whose_database_fails_for_all_nodes_is_ready_with_a_warning() {
 }
 
 #[tokio::test]
+async fn metrics_tell_whether_the_daemon_is_ready() {
+    let api = ApiFixture::new().await;
+    let metrics_text = async || api.ask("GET /metrics", &[], "").await.text;
+    assert!(metrics_text().await.contains("\nready 1\n"));
+    api.state.readiness.drain();
+    assert!(metrics_text().await.contains("\nready 0\n"));
+}
+
+#[tokio::test]
 async fn metrics_name_routes_and_never_users() {
     let api = ApiFixture::new().await;
     api.internal("GET /api/presence/somebody-special").await;
