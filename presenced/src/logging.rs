@@ -1,6 +1,7 @@
 //! Logging to stderr through a bounded queue and a thread of its own, so that a blocked or closed pipe stalls no other thread.
 //! Lines that don't fit are dropped and counted, and the count is logged once there is room again.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +10,15 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::LogFormat;
+use crate::request_id;
 use crate::vital;
 
 /// Capacity of the queue in lines: about a second at the highest rate of logging.
@@ -64,7 +69,8 @@ pub(crate) fn start(
     // Reloading fails only once the subscriber is gone, and it stays for as long as the process.
     let level = match format {
         LogFormat::Text => {
-            let subscriber = subscriber.with_ansi(false).with_env_filter(filter(level));
+            let subscriber = subscriber.with_ansi(false).map_event_format(OfRequest::text);
+            let subscriber = subscriber.with_env_filter(filter(level));
             let subscriber = subscriber.with_filter_reloading();
             let handle = subscriber.reload_handle();
             subscriber.init();
@@ -73,7 +79,8 @@ pub(crate) fn start(
             }
         }
         LogFormat::Json => {
-            let subscriber = subscriber.json().flatten_event(true).with_env_filter(filter(level));
+            let subscriber = subscriber.json().flatten_event(true).map_event_format(OfRequest::json);
+            let subscriber = subscriber.with_env_filter(filter(level));
             let subscriber = subscriber.with_filter_reloading();
             let handle = subscriber.reload_handle();
             subscriber.init();
@@ -83,6 +90,47 @@ pub(crate) fn start(
         }
     };
     Ok((level, last_lines))
+}
+
+/// Lines that a request causes end with its id. Not a span: one would cost every request, and few log anything.
+struct OfRequest<F> {
+    lines: F,
+    append: fn(&mut String, &str),
+}
+
+impl<F> OfRequest<F> {
+    fn text(lines: F) -> Self {
+        let append = |line: &mut String, id: &str| line.push_str(&format!(" request_id={id:?}"));
+        Self { lines, append }
+    }
+
+    fn json(lines: F) -> Self {
+        let append = |line: &mut String, id: &str| {
+            if line.pop() == Some('}') {
+                line.push_str(&format!(",\"request_id\":{}}}", serde_json::Value::from(id)));
+            }
+        };
+        Self { lines, append }
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for OfRequest<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(id) = request_id::text() else {
+            return self.lines.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.lines.format_event(context, Writer::new(&mut line), event)?;
+        let end = line.trim_end_matches('\n').len();
+        line.truncate(end);
+        (self.append)(&mut line, &id);
+        writeln!(writer, "{line}")
+    }
 }
 
 /// The end of the process waits for what was logged before.

@@ -21,6 +21,7 @@ mod percent;
 mod postgres_url;
 mod redis_url;
 mod reload_requests;
+mod request_id;
 mod revocation;
 mod server;
 mod service_manager;

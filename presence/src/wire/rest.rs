@@ -39,6 +39,9 @@ pub struct Problem {
     pub code: Code,
     /// What is wrong with this request, for people; not stable.
     pub detail: String,
+    /// The id of the request, as in the header `x-request-id`. The daemon's log has it in each line that the request caused.
+    #[serde(default, rename = "requestId", skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// `PUT /api/user/custom-status`, request. Values are validated after parsing, so that an invalid one has its own error

@@ -143,11 +143,17 @@ fn responses_have_the_documented_shape() {
         status: 400,
         code: Code::InvalidUserId,
         detail: "user id must not be empty".into(),
+        request_id: None,
     };
     assert_eq!(
         json(&problem),
         r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_user_id","detail":"user id must not be empty"}"#
     );
+    let with_id = Problem {
+        request_id: Some("7".into()),
+        ..problem
+    };
+    assert!(json(&with_id).ends_with(r#","requestId":"7"}"#), "{}", json(&with_id));
 }
 
 #[test]

@@ -11,9 +11,20 @@ pub(super) struct ProblemDetails {
     pub(super) code: String,
     #[serde(default)]
     pub(super) detail: String,
+    /// By which the daemon's log names the request; an older daemon has none.
+    #[serde(default, rename = "requestId")]
+    request_id: Option<String>,
 }
 
 impl ProblemDetails {
+    /// What stands behind the detail: the code, and the id of the request.
+    pub(super) fn reference(&self) -> String {
+        match &self.request_id {
+            Some(id) => format!("({}, request {id})", self.code),
+            None => format!("({})", self.code),
+        }
+    }
+
     /// What helps, if this version knows the code.
     pub(super) fn advice(&self, method: &Method) -> Option<&'static str> {
         Some(match self.code.as_str() {

@@ -287,7 +287,7 @@ impl Rest {
         } else {
             &problem.detail
         };
-        let message = format!("{} ({})", escape(detail), escape(&problem.code));
+        let message = format!("{} {}", escape(detail), escape(&problem.reference()));
         match status.as_u16() {
             401 | 403 => Failure::not_allowed(message).next(self.credential_advice(status.as_u16())),
             _ => match (retry_after, problem.advice(method)) {

@@ -275,7 +275,7 @@ fn detail(response: &Response) -> String {
         .and_then(|body| serde_json::from_slice::<ProblemDetails>(body).ok())
         .filter(|problem| !problem.detail.is_empty());
     match problem {
-        Some(problem) => format!("{} ({})", problem.detail, problem.code),
+        Some(problem) => format!("{} {}", problem.detail, problem.reference()),
         None => format!("the WebSocket handshake failed: {}", response.status()),
     }
 }

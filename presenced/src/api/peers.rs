@@ -27,6 +27,7 @@ use super::routes::NODES;
 use crate::auth::{NODE_HEADER, NodeRequest};
 use crate::engine::{AskedNode, SessionAnswers};
 use crate::percent;
+use crate::request_id::{self, REQUEST_ID};
 use crate::tls::PeerConnector;
 
 /// How long other nodes have to answer, all at a time. With the wait for own changes (150 ms) beside it, `explain` stays under
@@ -318,11 +319,15 @@ impl AppState {
             None => (address, false),
         };
         let stream = TcpStream::connect(host).await.map_err(unreachable)?;
-        let request = Request::get(path)
+        let mut request = Request::get(path)
             .header(header::HOST, host)
             .header(&NODE_HEADER, self.tokens_for(run, path))
             .body(Empty::<Bytes>::new())
             .map_err(|error| not_understood(error.to_string()))?;
+        // One id for what a request causes on all nodes.
+        if let Some(id) = request_id::current() {
+            request.headers_mut().insert(REQUEST_ID, id);
+        }
         let exchanged = match is_encrypted {
             true => {
                 let stream = self.peers.tls.connect(host, stream).await.map_err(unreachable)?;

@@ -14,6 +14,7 @@ use super::nodes::KnownNodes;
 use crate::cluster::Shared;
 use crate::connection::Connection;
 use crate::connection::drain::Drain;
+use crate::request_id;
 
 /// How often some connections are closed while clients are moved: at the default rate 25 at a time, which another node takes
 /// without a pause that anybody notices.
@@ -145,7 +146,7 @@ impl Engine {
         }
         let next = is_wanted.then(|| {
             let engine = Arc::clone(self);
-            tokio::spawn(async move { engine.keep_moving().await }).abort_handle()
+            tokio::spawn(request_id::carried(async move { engine.keep_moving().await })).abort_handle()
         });
         if let Some(before) = std::mem::replace(&mut *mover, next) {
             before.abort();

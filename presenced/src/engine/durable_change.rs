@@ -7,6 +7,7 @@ use presence::UserId;
 
 use super::users::UserLock;
 use super::{Engine, EngineError};
+use crate::request_id;
 
 impl Engine {
     /// Runs a durable change of a user, after those that came before it. The only place that spawns one.
@@ -21,10 +22,10 @@ impl Engine {
     {
         let engine = Arc::clone(self);
         let user = user.clone();
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(request_id::carried(async move {
             let lock = engine.user_locks.lock(&user).await;
             change(Arc::clone(&engine), lock).await
-        });
+        }));
         let done = task.await;
         self.users.sweep();
         done.unwrap_or_else(|error| {

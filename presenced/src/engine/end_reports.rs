@@ -10,6 +10,7 @@ use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
 use super::{Engine, EngineError, ListRequest};
+use crate::request_id;
 use crate::store::{ReportTimes, StoreError};
 
 /// Present users looked at in one call: about 10 ms of work.
@@ -74,10 +75,10 @@ impl Engine {
             let mut tasks = JoinSet::new();
             for user in some {
                 let (engine, user, source) = (Arc::clone(self), user.clone(), source.clone());
-                tasks.spawn(async move {
+                tasks.spawn(request_id::carried(async move {
                     let change = move |engine: Arc<Self>, lock| async move { engine.end_report(&lock, &source).await };
                     engine.run_durable(&user, change).await
-                });
+                }));
             }
             while let Some(done) = tasks.join_next().await {
                 ended += u64::from(done.map_err(|_| EngineError::TaskPanicked)??);

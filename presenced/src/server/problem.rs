@@ -15,6 +15,7 @@ use presence::wire::rest::Problem;
 
 use crate::auth::AuthError;
 use crate::exceeded_limit::Limit;
+use crate::request_id::{self, REQUEST_ID, RequestId};
 
 /// Longest detail, in bytes: some quote what the client sent.
 const DETAIL_MAX_BYTES: usize = 256;
@@ -95,14 +96,19 @@ impl ApiError {
 
     /// The whole response as bytes, for a connection that is rejected without its request having been read.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
+        request_id::serving_now(RequestId::default(), || self.to_bytes_with_id())
+    }
+
+    fn to_bytes_with_id(&self) -> Vec<u8> {
         let status = self.status();
         let body = self.body();
         let retry_after = self
             .retry_after_seconds()
             .map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
+        let id = request_id::text().map_or_else(String::new, |id| format!("{REQUEST_ID}: {id}\r\n"));
         let head = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-             cache-control: no-store\r\nx-content-type-options: nosniff\r\n{retry_after}connection: close\r\n\r\n",
+             cache-control: no-store\r\nx-content-type-options: nosniff\r\n{id}{retry_after}connection: close\r\n\r\n",
             status.as_u16(),
             status.canonical_reason().unwrap_or_default(),
             body.len(),
@@ -118,6 +124,7 @@ impl ApiError {
             status: status.as_u16(),
             code: self.code,
             detail: self.detail.clone().into_owned(),
+            request_id: request_id::text(),
         };
         serde_json::to_vec(&problem).unwrap_or_default()
     }
@@ -208,5 +215,8 @@ mod tests {
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
         assert!(head.contains(&format!("content-length: {}", body.len())));
         assert!(body.contains(r#""code":"at_capacity""#));
+        let (_, id) = head.split_once("\r\nx-request-id: ").unwrap();
+        let id = id.lines().next().unwrap();
+        assert!(body.contains(&format!(r#""requestId":"{id}""#)), "{text}");
     }
 }

@@ -44,6 +44,7 @@ mod redis;
 mod redis_cluster;
 mod reload;
 mod reports;
+mod request_ids;
 mod rest_requests;
 mod restart;
 mod rolling_restart;

@@ -10,7 +10,7 @@ use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::{HttpMethod, RefOr, Response, Schema};
 
 use super::security::CallerKind;
-use super::{responses, security};
+use super::{parameters, responses, security};
 use crate::api::routes;
 
 pub(super) const USERS: &str = "users";
@@ -55,7 +55,8 @@ impl Call {
             operation: OperationBuilder::new()
                 .operation_id(Some(id))
                 .securities(Some(security::requirements(caller)))
-                .parameters(Some(security::parameters(caller))),
+                .parameters(Some(security::parameters(caller)))
+                .parameter(parameters::request_id()),
             errors: BTreeMap::new(),
             success: Vec::new(),
             is_for_pages,

@@ -45,6 +45,12 @@ pub(super) fn acting_user() -> [Parameter; 2] {
     ]
 }
 
+/// Of every call. Its schema allows what it says is replaced: that is no error.
+pub(super) fn request_id() -> Parameter {
+    let description = "The id of the request, for the response and the log: 1 to 128 visible characters of ASCII. Another one is replaced.";
+    header("x-request-id", description, Required::False, text())
+}
+
 pub(super) fn source() -> Parameter {
     path(
         "source",

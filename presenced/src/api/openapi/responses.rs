@@ -23,6 +23,14 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
             "ContentTypeOptions",
             always("No browser may guess the type.", constant("nosniff")),
         ),
+        (
+            "RequestId",
+            sometimes(
+                "The id of the request: the client's if that is valid, else one that is made; a record that was looked up without \
+                 one has none.",
+                text(),
+            ),
+        ),
         ("RetryAfter", always("After how many seconds to try again.", number)),
         (
             "Authenticate",
@@ -38,7 +46,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
             "ExposeHeaders",
             sometimes(
                 "The headers that a page of an allowed origin may read.",
-                constant("retry-after"),
+                constant("retry-after, x-request-id"),
             ),
         ),
         (
@@ -142,7 +150,8 @@ fn usual(description: &str, is_for_pages: bool) -> ResponseBuilder {
     let response = ResponseBuilder::new()
         .description(description)
         .header_ref("cache-control", header("CacheControl"))
-        .header_ref("x-content-type-options", header("ContentTypeOptions"));
+        .header_ref("x-content-type-options", header("ContentTypeOptions"))
+        .header_ref("x-request-id", header("RequestId"));
     match is_for_pages {
         false => response,
         true => response

@@ -61,7 +61,7 @@ async fn an_allowed_origin_may_use_the_calls_of_users() {
         assert_eq!(reply.header("access-control-allow-methods"), Some(methods));
         assert_eq!(
             reply.header("access-control-allow-headers"),
-            Some("authorization, content-type")
+            Some("authorization, content-type, x-request-id")
         );
         assert_eq!(reply.header("vary"), Some("origin"));
     }

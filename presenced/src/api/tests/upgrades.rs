@@ -25,6 +25,7 @@ async fn an_upgrade_is_answered_as_by_the_router() {
         &[("origin", "https://evil.example")],
         &[("x-forwarded-for", "203.0.113.9")],
     ] {
+        let headers = &[headers, &[("x-request-id", "7")]].concat();
         let mut routed = api.ask("GET /ws", headers, "").await;
         let direct = api.upgrade(headers, upgraded).await;
         // hyper adds it to the others.
