@@ -1,10 +1,10 @@
 //! A client on a plain TCP socket: it sends exactly the given bytes and answers nothing automatically.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::frame::{Frame, Received, opcode};
 use crate::wait::{completes_soon, within_deadline};
@@ -58,6 +58,19 @@ impl Response {
 impl RawClient {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            buffer: Vec::new(),
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Connects from this address of the machine.
+    pub async fn connect_from(own: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((own, 0))).unwrap();
+        let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
             stream,

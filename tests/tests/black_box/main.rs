@@ -39,6 +39,7 @@ mod observability;
 mod openapi;
 mod postgres;
 mod presencectl;
+mod proxies;
 mod readme;
 mod redis;
 mod redis_cluster;
