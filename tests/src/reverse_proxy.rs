@@ -4,7 +4,7 @@
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ pub const HOST: &str = "presence.example.org";
 /// The user and group `nobody`, as which a proxy runs whose tests are run by root.
 const NOBODY: u32 = 65534;
 /// The modules of Apache that Debian loads, or that the recipe names.
-const APACHE_MODULES: [&str; 8] = [
+const APACHE_MODULES: [&str; 9] = [
     "mpm_event",
     "authz_core",
     "proxy",
@@ -30,6 +30,7 @@ const APACHE_MODULES: [&str; 8] = [
     "headers",
     "reqtimeout",
     "setenvif",
+    "ssl",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,57 @@ impl ProxyKind {
         lines.join("\n") + "\n"
     }
 
+    /// The recipe as it stands, with this address and this certificate.
+    fn configuration_with_tls(self, own: SocketAddr, certificate: &Certificate) -> String {
+        let mut text = fs::read_to_string(repository().join("deploy/proxies").join(self.recipe())).expect("the recipe");
+        let mut replace = |from: &str, to: &str| {
+            assert_eq!(text.matches(from).count(), 1, "{}: {from:?}", self.recipe());
+            text = text.replace(from, to);
+        };
+        let Certificate { chain, key, both } = certificate;
+        match self {
+            Self::Nginx => replace("listen 443 ssl;", &format!("listen {own} ssl;")),
+            Self::Haproxy => replace(
+                "bind :443 ssl crt /etc/haproxy/presence.pem",
+                &format!("bind {own} ssl crt {}", both.display()),
+            ),
+            Self::Apache => replace("<VirtualHost *:443>", &format!("<VirtualHost {own}>")),
+            Self::Caddy => {}
+        }
+        if matches!(self, Self::Nginx | Self::Apache) {
+            replace("/etc/ssl/presence/fullchain.pem", &chain.display().to_string());
+            replace("/etc/ssl/presence/key.pem", &key.display().to_string());
+        }
+        text
+    }
+
+    /// Has the proxy check its recipe as it stands, TLS included. Fails the test if it finds a fault.
+    pub fn check_recipe(self) {
+        let dir = tempfile::Builder::new()
+            .prefix("presence-proxy-")
+            .tempdir()
+            .expect("a directory");
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let certificate = Certificate::in_directory(dir.path());
+        let recipe = self.configuration_with_tls(own, &certificate);
+        fs::write(dir.path().join("recipe"), recipe).expect("a file");
+        if let Some(frame) = self.frame(dir.path(), own) {
+            fs::write(dir.path().join("frame"), frame).expect("a file");
+        }
+        let mut words = self.command(dir.path());
+        match self {
+            Self::Nginx => words.push("-t".to_owned()),
+            Self::Haproxy => words[1] = "-c".to_owned(),
+            Self::Caddy => words[1] = "validate".to_owned(),
+            Self::Apache => words[1] = "-t".to_owned(),
+        }
+        let mut checking = Command::new(&words[0]);
+        let output = in_directory(&mut checking, dir.path()).args(&words[1..]).output();
+        let output = output.expect("a proxy, which scripts/test installs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}");
+    }
+
     /// What stands around a recipe that is a part of a configuration, as in Debian's; the recipe is the file `recipe` there.
     fn frame(self, dir: &Path, own: SocketAddr) -> Option<String> {
         let dir = dir.display();
@@ -143,6 +195,29 @@ impl ProxyKind {
             Self::Apache => vec!["apache2", "-X", "-f", &frame],
         };
         words.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// A certificate for [`HOST`] that its own key has signed.
+struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+    /// The two in one file.
+    both: PathBuf,
+}
+
+impl Certificate {
+    fn in_directory(dir: &Path) -> Self {
+        let [chain, key, both] = ["chain.pem", "key.pem", "both.pem"].map(|name| dir.join(name));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-nodes", "-days", "2", "-subj", &format!("/CN={HOST}")]);
+        openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+        openssl.arg("-out").arg(&chain).arg("-keyout").arg(&key);
+        let output = openssl.output().expect("openssl, which scripts/test installs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let of_both = [&chain, &key].map(|path| fs::read_to_string(path).expect("a file"));
+        fs::write(&both, of_both.concat()).expect("a file");
+        Self { chain, key, both }
     }
 }
 
@@ -214,20 +289,23 @@ fn spawn(command: &[String], dir: &Path) -> Child {
     }
     words.extend_from_slice(command);
     let script = "\"$@\" >output 2>&1 & proxy=$!; cat >/dev/null; kill -9 $proxy; wait $proxy";
-    Command::new("setsid")
+    in_directory(&mut Command::new("setsid"), dir)
         .args(["sh", "-c", script, "sh"])
         .args(words)
-        .current_dir(dir)
-        .env(
-            "PATH",
-            format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()),
-        )
-        .env("HOME", dir)
-        .env("XDG_DATA_HOME", dir)
-        .env("XDG_CONFIG_HOME", dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("a shell")
+}
+
+/// Lets a command find the proxies, and keep its own files there.
+fn in_directory<'a>(command: &'a mut Command, dir: &Path) -> &'a mut Command {
+    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    command
+        .current_dir(dir)
+        .env("PATH", path)
+        .env("HOME", dir)
+        .env("XDG_DATA_HOME", dir)
+        .env("XDG_CONFIG_HOME", dir)
 }

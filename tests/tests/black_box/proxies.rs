@@ -311,6 +311,13 @@ async fn goes_on_when_a_node_is_back(kind: ProxyKind) {
     .await;
 }
 
+#[test]
+fn the_recipes_are_accepted_as_they_stand_with_tls() {
+    for kind in [Nginx, Haproxy, Caddy, Apache] {
+        kind.check_recipe();
+    }
+}
+
 macro_rules! tests {
     ($($name:ident: $check:ident($kind:ident);)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
