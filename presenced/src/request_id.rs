@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use futures_util::future::Either;
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Not a constant, which would be made anew for each header that it is compared with.
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is taken from a client, in bytes: room for what tracing systems make, and no more, since it is logged.
 const LENGTH_MAX: usize = 128;
@@ -30,7 +31,7 @@ impl RequestId {
     /// The client's, if it sent one that is valid. A repeated header is none: it is not known which one its sender means.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         // Looks at all headers in turn: a request has few, and that is quicker than to compute the hash of the name.
-        let mut given = headers.iter().filter(|(name, _)| *name == REQUEST_ID);
+        let mut given = headers.iter().filter(|(name, _)| **name == REQUEST_ID);
         match (given.next(), given.next()) {
             (Some((_, value)), None) if is_valid(value.as_bytes()) => Self(OnceCell::from(value.clone())),
             _ => Self::default(),
@@ -59,8 +60,8 @@ fn made() -> HeaderValue {
 }
 
 /// Serves a request that has this id.
-pub(crate) async fn serving<T>(id: RequestId, work: impl Future<Output = T>) -> T {
-    CURRENT.scope(id, work).await
+pub(crate) fn serving<F: Future>(id: RequestId, work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(id, work)
 }
 
 /// [`serving`] for what needs not wait.
@@ -83,10 +84,15 @@ pub(crate) fn text() -> Option<String> {
     Some(current()?.to_str().ok()?.to_owned())
 }
 
+/// The same for a task that does something for several requests.
+pub(crate) fn handed_on() -> Option<RequestId> {
+    current().map(|id| RequestId(OnceCell::from(id)))
+}
+
 /// What a request has done in a task of its own.
 pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    match current() {
-        Some(id) => Either::Left(CURRENT.scope(RequestId(OnceCell::from(id)), work)),
+    match handed_on() {
+        Some(id) => Either::Left(CURRENT.scope(id, work)),
         None => Either::Right(work),
     }
 }
@@ -98,7 +104,7 @@ mod tests {
     fn id_of(values: &[&[u8]]) -> Option<HeaderValue> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(REQUEST_ID, HeaderValue::from_bytes(value).expect("a header"));
+            headers.append(&REQUEST_ID, HeaderValue::from_bytes(value).expect("a header"));
         }
         RequestId::of(&headers).0.into_inner()
     }

@@ -169,7 +169,7 @@ fn admit(state: &AppState, client: &Requester, headers: &HeaderMap) -> Result<()
 /// Responses are about people: no cache may store them, no browser may sniff their type.
 fn add_headers(headers: &mut HeaderMap, id: Option<HeaderValue>) {
     if let Some(id) = id {
-        headers.insert(REQUEST_ID, id);
+        headers.insert(&REQUEST_ID, id);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -326,7 +326,7 @@ impl AppState {
             .map_err(|error| not_understood(error.to_string()))?;
         // One id for what a request causes on all nodes.
         if let Some(id) = request_id::current() {
-            request.headers_mut().insert(REQUEST_ID, id);
+            request.headers_mut().insert(&REQUEST_ID, id);
         }
         let exchanged = match is_encrypted {
             true => {

@@ -22,7 +22,8 @@ use crate::data_dir::{self, DataDir, IfMissing};
 use crate::engine::Engine;
 use crate::error_text::ErrorText;
 use crate::logging::LogLevel;
-use crate::reload_requests::Reloaded;
+use crate::reload_requests::ReloadRequest;
+use crate::request_id;
 use crate::service_manager;
 use crate::tls::{ServedIdentity, TlsIdentity};
 
@@ -87,19 +88,26 @@ struct Reload {
 
 impl Reloader {
     /// Reloads at each signal and each request. Never returns; may be dropped at any time.
-    pub(super) async fn run(mut self, mut hangup: Signal, mut requests: mpsc::Receiver<Reloaded>) {
+    pub(super) async fn run(mut self, mut hangup: Signal, mut requests: mpsc::Receiver<ReloadRequest>) {
         // Neither ends before the daemon does.
         loop {
             let request = tokio::select! {
                 _ = hangup.recv() => None,
                 request = requests.recv() => request,
             };
+            let (id, answer) = match request {
+                Some(ReloadRequest { id, answer }) => (id, Some(answer)),
+                None => (None, None),
+            };
             service_manager::reloading();
-            let outcome = self.reload().await;
+            let outcome = match id {
+                Some(id) => request_id::serving(id, self.reload()).await,
+                None => self.reload().await,
+            };
             service_manager::accepting(&status(self.address, &outcome));
-            if let Some(request) = request {
+            if let Some(answer) = answer {
                 // Who asked may be gone.
-                let _ = request.send(outcome);
+                let _ = answer.send(outcome);
             }
         }
     }

@@ -105,7 +105,7 @@ impl ApiError {
         let retry_after = self
             .retry_after_seconds()
             .map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
-        let id = request_id::text().map_or_else(String::new, |id| format!("{REQUEST_ID}: {id}\r\n"));
+        let id = request_id::text().map_or_else(String::new, |id| format!("{}: {id}\r\n", REQUEST_ID.as_str()));
         let head = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
              cache-control: no-store\r\nx-content-type-options: nosniff\r\n{id}{retry_after}connection: close\r\n\r\n",

@@ -151,7 +151,12 @@ async fn each_line_that_a_request_causes_has_its_id_escaped() {
         .internal(Method::DELETE, "/api/user/alice")
         .header("x-request-id", ID);
     send(forget).await.ok::<Value>();
-    for part in ["/api/stats", "forgot a user"] {
+    let reload = json
+        .rest()
+        .internal(Method::POST, "/api/reload")
+        .header("x-request-id", ID);
+    send(reload).await.ok::<Value>();
+    for part in ["/api/stats", "forgot a user", "reloaded the secrets"] {
         for line in lines_of(&json, part).await {
             let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert_eq!(entry["request_id"], ID, "{line}");

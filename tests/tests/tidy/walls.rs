@@ -120,7 +120,7 @@ const PRESENCED: Walls = Walls {
         ("percent", &[]),
         ("postgres_url", &["percent"]),
         ("redis_url", &[]),
-        ("reload_requests", &[]),
+        ("reload_requests", &["request_id"]),
         ("request_id", &[]),
         ("revocation", &[]),
         ("tcp", &[]),
