@@ -12,6 +12,8 @@ use presence_tests::binaries::repository;
 use presence_tests::cluster::Cluster;
 use presence_tests::{Daemon, wait_until};
 
+use super::tls::TlsDaemon;
+
 use self::selectors::{Selector, grouping_labels, selectors};
 
 /// What the scraper knows by itself.
@@ -125,9 +127,11 @@ fn faults(query: &str, series: &Series) -> Vec<String> {
     found
 }
 
-/// The series of a daemon alone, and those of one of a cluster.
+/// The series of a daemon alone, and those of one of a cluster; with those that are there with TLS alone.
 async fn series_of_all() -> (Series, Series) {
-    let (alone, cluster) = tokio::join!(Daemon::start(&[]), Cluster::start(&[]));
+    let (alone, cluster, with_tls) = tokio::join!(Daemon::start(&[]), Cluster::start(&[]), TlsDaemon::start(&[]));
+    let mut of_tls = series(&with_tls.rest().metrics().await);
+    of_tls.retain(|name, _| name.starts_with("presenced_tls_"));
     let rest = cluster.a.rest();
     let of_cluster = wait_until("Redis was looked at", async || {
         let metrics = series(&rest.metrics().await);
@@ -136,7 +140,9 @@ async fn series_of_all() -> (Series, Series) {
             .then_some(metrics)
     });
     let of_cluster = of_cluster.await;
-    (series(&alone.rest().metrics().await), of_cluster)
+    let mut alone = series(&alone.rest().metrics().await);
+    alone.extend(of_tls.clone());
+    (alone, of_cluster.into_iter().chain(of_tls).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,7 +133,15 @@ const PRESENCED: Walls = Walls {
         ("connection", &["clock", "exceeded_limit", "revocation", "tcp", "tls"]),
         (
             "server",
-            &["auth", "clock", "config", "exceeded_limit", "request_id", "tls", "vital"],
+            &[
+                "auth",
+                "clock",
+                "config",
+                "exceeded_limit",
+                "request_id",
+                "tls",
+                "vital",
+            ],
         ),
         (
             "engine",
