@@ -91,7 +91,7 @@ async fn a_missing_or_invalid_id_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_has_the_id_whether_it_is_refused_or_not() {
-    let daemon = Daemon::start(&["--max-connections", "40"]).await;
+    let daemon = Daemon::start(&["--max-connections", "40", "--handshake-timeout", "60s"]).await;
     for (user, status) in [("alice", 101), ("", 401)] {
         let mut raw = RawClient::connect(daemon.address()).await;
         let response = raw.upgrade("/ws", &[("x-user-id", user), ("x-request-id", ID)]).await;
@@ -108,10 +108,10 @@ async fn a_handshake_has_the_id_whether_it_is_refused_or_not() {
         let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
         assert_eq!(body["requestId"].as_str(), (status != 101).then_some(&*id), "{body}");
     }
-    // Refused before the request is read.
-    let _open: Vec<RawClient> =
-        futures_util::future::join_all((0..40).map(|_| RawClient::connect(daemon.address()))).await;
+    // Refused before the request is read. Those that say nothing stay for as long as the test waits.
+    let mut open = futures_util::future::join_all((0..40).map(|_| RawClient::connect(daemon.address()))).await;
     let refused = wait_until("the daemon is full", async || {
+        open.push(RawClient::connect(daemon.address()).await);
         let mut one_more = RawClient::connect(daemon.address()).await;
         let response = one_more.upgrade("/ws", &[("x-user-id", "alice")]).await;
         (response.status == 503).then_some(response)
