@@ -4,6 +4,7 @@
 mod cluster;
 pub(crate) mod import;
 mod listeners;
+mod readiness;
 mod reload;
 mod tls;
 
