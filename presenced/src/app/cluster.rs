@@ -133,10 +133,11 @@ impl ClusterParts<'_> {
             tracing::error!(%error, "the next start can't end what this run leaves: that takes a lease then");
         }
         if self.address.ip().is_unspecified() && self.config.cluster.advertise.is_none() {
+            let scheme = if self.config.tls().is_some() { "https" } else { "http" };
             tracing::warn!(
                 address = %self.address,
                 "the other nodes can't reach this one at the address it listens on, so explain there has no details of its \
-                 sessions: name one that leads here with --advertise URL"
+                 sessions: name one that leads here with --advertise {scheme}://HOST:PORT"
             );
         }
         let options = SharedOptions {
