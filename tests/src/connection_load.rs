@@ -52,7 +52,7 @@ impl ConnectionLoad {
         let connected: Vec<_> = connecting.buffer_unordered(HANDSHAKES).collect().await;
         let read_to_end = |(mut socket, open): (Socket, Arc<AtomicUsize>)| {
             tokio::spawn(async move {
-                while socket.next().await.is_ok() {}
+                while socket.next_without_deadline().await.is_ok() {}
                 open.fetch_sub(1, Ordering::Relaxed);
             })
         };

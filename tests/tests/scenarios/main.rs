@@ -19,6 +19,7 @@ mod leaving;
 mod memory_and_keys;
 mod moving;
 mod redis_faults;
+mod reload_storm;
 mod restarted_node;
 mod scene;
 mod silence;
