@@ -99,8 +99,12 @@ async fn a_custom_status_set_while_offline_moves_no_time() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     daemon.socket("alice").await.close(Some(1000)).await;
-    let before = rest.record("alice").await;
-    assert_eq!(before.status, Status::Offline);
+    // Her node may tell the others a moment after her client has seen the end.
+    let before = presence_tests::wait_until("she is known to have left", async || {
+        let record = rest.record("alice").await;
+        (record.status == Status::Offline && record.since.is_some()).then_some(record)
+    })
+    .await;
     let saved: Record = rest.set_custom_status("alice", "IDLE").await.ok();
     assert!(saved.revision > before.revision);
     assert_eq!(

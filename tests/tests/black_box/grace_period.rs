@@ -127,8 +127,12 @@ async fn a_clean_close_of_another_device_does_not_end_grace() {
     wait_for_grace(&daemon).await;
     let until = daemon.rest().explain("alice").await.grace.unwrap().until;
     laptop.close(Some(1000)).await;
-    let record = daemon.rest().record("alice").await;
-    assert_eq!((record.status, record.sessions), (Status::Online, Some(0)));
+    let record = presence_tests::wait_until("the laptop is known to have left", async || {
+        let record = daemon.rest().record("alice").await;
+        (record.sessions == Some(0)).then_some(record)
+    })
+    .await;
+    assert_eq!(record.status, Status::Online);
     let told = bob.wait_for_status("alice", Status::Offline).await;
     assert!(told.since.unwrap() >= daemon.earliest_of(until));
 }
