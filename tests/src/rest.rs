@@ -15,7 +15,7 @@ use crate::catch_up::catch_up;
 use crate::wait::within_deadline;
 
 /// A client without a proxy, and without TLS: what is encrypted goes through [`crate::tls_tunnel::TlsTunnel`].
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let nobody = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

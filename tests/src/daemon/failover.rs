@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::node::Node;
 use super::setup::PARTITIONS;
 use crate::redis_cluster::RedisCluster;
+use crate::rest;
 use crate::wait::{let_time_pass, wait_until};
 
 /// For how long nobody becomes OFFLINE after a new epoch, and a second more: tests wait for that too, but not so long.
@@ -26,10 +27,11 @@ pub(super) async fn happens_once(home: &Path, nodes: &[Node]) {
     };
     let redis = RedisCluster::of(home);
     redis.fail_over_partition(turn % PARTITIONS, nodes.len()).await;
+    let client = rest::client();
     for node in nodes {
         let url = format!("http://{}/readyz", node.address);
         wait_until("the node can reach all partitions", async || {
-            let answer = reqwest::get(&url).await.ok()?.text().await.ok()?;
+            let answer = client.get(&url).send().await.ok()?.text().await.ok()?;
             (!answer.contains("Redis")).then_some(())
         })
         .await;
