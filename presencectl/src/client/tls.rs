@@ -56,28 +56,21 @@ impl ClientTls {
             Trust::CaFile(path) => certificates(path, "CA file")?,
             Trust::Recorded(path) => certificates(path, "daemon's certificate")?,
         };
-        let verifier: Arc<dyn ServerCertVerifier> = match trust {
-            Trust::Recorded(_) => Arc::new(RecordedCertificate {
-                known,
-                provider: Arc::clone(&provider),
-            }),
-            Trust::System => Arc::new(KnownCertificates {
-                by_issuer: by_issuer(system()?, &provider).map_err(|error| failed(&error))?,
-                known,
-            }),
+        let by_issuer = match trust {
+            Trust::Recorded(_) => None,
+            Trust::System => Some(by_issuer(system()?, &provider).map_err(|error| failed(&error))?),
             Trust::Nobody | Trust::CaFile(_) => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(known.iter().cloned());
                 // Without any there is no verifier; a certificate that signs nothing is one.
-                match by_issuer(roots, &provider) {
-                    Ok(by_issuer) => Arc::new(KnownCertificates { by_issuer, known }),
-                    Err(_) => Arc::new(RecordedCertificate {
-                        known,
-                        provider: Arc::clone(&provider),
-                    }),
-                }
+                by_issuer(roots, &provider).ok()
             }
         };
+        let verifier = Arc::new(KnownCertificates {
+            by_issuer,
+            known,
+            provider: Arc::clone(&provider),
+        });
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(&error))?
@@ -125,16 +118,10 @@ fn system() -> Result<RootCertStore, Failure> {
 }
 
 /// Takes certificates that others have signed, and those of a file themselves: what `openssl req -x509` makes may sign others, so it
-/// would not be taken for a server's.
+/// would not be taken for a server's. Without others it takes those of the file alone, whatever their names and times.
 #[derive(Debug)]
 struct KnownCertificates {
-    by_issuer: Arc<WebPkiServerVerifier>,
-    known: Vec<CertificateDer<'static>>,
-}
-
-/// Takes the one certificate that the daemon recorded.
-#[derive(Debug)]
-struct RecordedCertificate {
+    by_issuer: Option<Arc<WebPkiServerVerifier>>,
     known: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
@@ -156,11 +143,15 @@ impl ServerCertVerifier for KnownCertificates {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        let verified = self
-            .by_issuer
-            .verify_server_cert(certificate, intermediates, name, ocsp, now);
-        match verified {
-            Err(error) if is_of_a_ca(&error) => match self.known.iter().any(|known| known == certificate) {
+        let is_known = self.known.iter().any(|known| known == certificate);
+        let Some(by_issuer) = &self.by_issuer else {
+            return match is_known {
+                true => Ok(ServerCertVerified::assertion()),
+                false => Err(CertificateError::ApplicationVerificationFailure.into()),
+            };
+        };
+        match by_issuer.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            Err(error) if is_of_a_ca(&error) => match is_known {
                 true => {
                     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                     Ok(ServerCertVerified::assertion())
@@ -169,44 +160,6 @@ impl ServerCertVerifier for KnownCertificates {
                 false => Err(CertificateError::UnknownIssuer.into()),
             },
             verified => verified,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.by_issuer.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.by_issuer.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_issuer.supported_verify_schemes()
-    }
-}
-
-impl ServerCertVerifier for RecordedCertificate {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        match self.known.iter().any(|known| known == certificate) {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }
 
