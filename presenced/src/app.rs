@@ -3,6 +3,7 @@
 
 mod cluster;
 pub(crate) mod import;
+mod limits;
 mod listeners;
 mod readiness;
 mod reload;
@@ -21,9 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, Database};
-use crate::connection::keepalive::KeepaliveOptions;
+use crate::connection::keepalive::PingOptions;
 use crate::data_dir::{DataDir, DataDirError, IfMissing};
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::limits::CurrentLimits;
 use crate::logging::LogLevel;
 use crate::reload_requests::ReloadRequests;
 use crate::server::listen;
@@ -31,7 +33,7 @@ use crate::service_manager;
 use crate::store::{Access, OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
 
 use self::cluster::{ClusterParts, ReachedRedis};
-use listeners::{ListenerOptions, Listeners};
+use listeners::{ListenerOptions, Listeners, Started};
 use reload::{ReloadRecord, Reloader};
 
 /// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
@@ -49,17 +51,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Runs the daemon until a signal stops it.
 pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLevel) -> anyhow::Result<()> {
-    let Signals {
-        mut stop,
-        hangup,
-        _file_size,
-    } = Signals::new()?;
+    let mut signals = Signals::new()?;
     let data_dir = Arc::new(own_data_dir(&config.data_dir).await?);
     let open_files = enough_files(&config)?;
     let clock = Arc::new(Clock::new());
     let (store, startup, redis) = tokio::select! {
         // Servers that can't be reached are waited for.
-        () = any(&mut stop) => return Ok(()),
+        () = any(&mut signals.stop) => return Ok(()),
         opened = open_servers(&config, &data_dir, &mut registry) => opened?,
     };
     let tls = tls::first(&config, &data_dir, clock.system(), &mut registry)?;
@@ -75,7 +73,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         incarnation: cluster::random()?,
     };
     let engine = build_engine(parts, redis, &store, &mut registry)?;
-    let Some(running) = cluster::start_engine(&engine, startup, any(&mut stop)).await? else {
+    let Some(running) = cluster::start_engine(&engine, startup, any(&mut signals.stop)).await? else {
         return Ok(());
     };
     let record = ReloadRecord::register(&mut registry);
@@ -91,7 +89,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         reload_requests,
         tls: tls.clone(),
     };
-    let listeners = options.serve(bound, registry)?;
+    let Started { listeners, limits } = options.serve(bound, registry)?;
     announce(address, &config, &data_dir);
     let _watchdog = service_manager::watch(&clock);
     let reloader = Reloader {
@@ -100,13 +98,14 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         address,
         auth,
         engine,
+        limits,
         log_level,
         tls,
         clock,
         record,
     };
-    until(any(&mut stop), reloader.run(hangup, requested)).await;
-    stop_all(listeners, running, store, any(&mut stop)).await;
+    until(any(&mut signals.stop), reloader.run(signals.hangup, requested)).await;
+    stop_all(listeners, running, store, any(&mut signals.stop)).await;
     Ok(())
 }
 
@@ -226,25 +225,15 @@ fn build_engine(
     registry: &mut Registry,
 ) -> anyhow::Result<Arc<Engine>> {
     let (config, clock, incarnation) = (parts.config, Arc::clone(parts.clock), parts.incarnation);
-    let limits = &config.limits;
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
             timers: config.timers,
-            sessions_per_user: limits.sessions_per_user,
-            reports_per_user: limits.reports_per_user,
-            watched: WatchLimits {
-                connection: limits.watched_per_connection,
-                user: limits.watched_per_user,
-            },
-            custom_statuses: limits.custom_statuses,
-            lookups: limits.lookups,
+            limits: CurrentLimits::new(config.limits.clone()),
             connect_waits: EngineOptions::CONNECT_WAITS,
             sweep_every: EngineOptions::SWEEP_EVERY,
-            keepalive: KeepaliveOptions {
-                ping_interval: config.ping_interval,
-                ping_timeout: config.ping_timeout,
-                write_timeout: limits.write_timeout,
-                message_timeout: limits.message_timeout,
+            pings: PingOptions {
+                interval: config.ping_interval,
+                timeout: config.ping_timeout,
             },
             drain_rate: config.cluster.drain_rate,
             incarnation,

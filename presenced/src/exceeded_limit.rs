@@ -1,5 +1,5 @@
 //! Every limit whose excess is counted: its metric label and its text for clients. The values of the limits are in
-//! [`crate::config::limits`].
+//! [`crate::limits`].
 
 use std::fmt;
 

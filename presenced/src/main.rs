@@ -16,6 +16,7 @@ mod error_text;
 mod exceeded_limit;
 mod files;
 mod gateway;
+mod limits;
 mod logging;
 mod percent;
 mod postgres_url;

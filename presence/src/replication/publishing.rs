@@ -76,6 +76,11 @@ impl Partition {
         self.advance(input);
     }
 
+    /// So many sessions may one user have from now on, over all nodes. Sessions that there are stay.
+    pub const fn set_sessions_max(&mut self, sessions: usize) {
+        self.settings.sessions_max = sessions;
+    }
+
     /// A client of the user was refused, who has as many sessions as one may have: the next tick asks the nodes that have the
     /// others.
     pub fn handle_full(&mut self, user: UserId) {

@@ -19,11 +19,10 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -34,14 +33,15 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use answers::AnswerPlaces;
 pub(crate) use metrics::ApiMetrics;
+pub(crate) use openapi::OpenApiDocument;
 pub(crate) use peers::Peers;
 pub(crate) use readiness::{HealthCheck, Readiness};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
 use crate::exceeded_limit::Limit;
+use crate::limits::CurrentLimits;
 use crate::reload_requests::ReloadRequests;
 use crate::server::lookups::{FutureResponse, Lookups};
 use crate::server::upgrades::{AnswerUpgrade, Upgrades};
@@ -55,7 +55,7 @@ pub(crate) struct AppState {
     pub(crate) auth: Arc<Auth>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) limits: Arc<CurrentLimits>,
     /// For `/api/stats`.
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) readiness: Arc<Readiness>,
@@ -69,8 +69,7 @@ pub(crate) struct AppState {
     pub(crate) tls: Option<Arc<ServedIdentity>>,
     /// All metrics of the daemon, for `/metrics`.
     pub(crate) registry: Arc<Registry>,
-    /// The OpenAPI document, once it was asked for.
-    pub(crate) openapi: OnceLock<Bytes>,
+    pub(crate) openapi: OpenApiDocument,
 }
 
 /// Facts about this node for `/api/stats`; they don't change while the daemon runs.
@@ -211,6 +210,6 @@ type SharedState = State<Arc<AppState>>;
 
 impl AppState {
     fn body_timeout(&self) -> Duration {
-        self.limits.message_timeout
+        self.limits.load().message_timeout
     }
 }

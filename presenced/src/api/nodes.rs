@@ -41,7 +41,7 @@ impl AppState {
             address: Some(self.node_info.address.clone()),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             connections: sessions.connections + sessions.observers,
-            capacity: u64::try_from(self.connection_limit.max()).unwrap_or(u64::MAX),
+            capacity: u64::try_from(self.connection_limit.bounds().max).unwrap_or(u64::MAX),
             draining: self.engine.is_draining(),
             last_tick_seconds: None,
             lag_seconds: None,

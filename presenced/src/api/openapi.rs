@@ -10,7 +10,10 @@ mod parameters;
 mod responses;
 mod security;
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
+use parking_lot::Mutex;
 use presence::wire::error_code::Code;
 use presence::wire::rest::Problem;
 use utoipa::openapi::extensions::Extensions;
@@ -20,7 +23,7 @@ use utoipa::openapi::{
 };
 
 use self::call::Call;
-use crate::config::limits::Limits;
+use crate::limits::{Limits, LimitsInEffect};
 use crate::server::ConnectionBounds;
 
 const DESCRIPTION: &str = "\
@@ -45,6 +48,36 @@ const TAGS: [(&str, &str); 4] = [
     ),
     (call::WEBSOCKET, "The connection of a user or an observer."),
 ];
+
+/// The document, made when it is asked for and kept until other limits are in effect.
+#[derive(Debug, Default)]
+pub(crate) struct OpenApiDocument(Mutex<Option<Made>>);
+
+#[derive(Debug)]
+struct Made {
+    limits: Arc<LimitsInEffect>,
+    connections: ConnectionBounds,
+    document: Bytes,
+}
+
+impl OpenApiDocument {
+    pub(super) fn of(&self, limits: Arc<LimitsInEffect>, connections: ConnectionBounds) -> Bytes {
+        let mut made = self.0.lock();
+        if let Some(made) = made.as_ref()
+            && Arc::ptr_eq(&made.limits, &limits)
+            && made.connections == connections
+        {
+            return made.document.clone();
+        }
+        let document = document(&limits, connections);
+        *made = Some(Made {
+            limits,
+            connections,
+            document: document.clone(),
+        });
+        document
+    }
+}
 
 /// The document as JSON. `connections` are the bounds in effect, which the settings may leave open.
 pub(super) fn document(limits: &Limits, connections: ConnectionBounds) -> Bytes {

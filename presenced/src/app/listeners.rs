@@ -8,13 +8,13 @@ use anyhow::anyhow;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::limits::LimitHolders;
 use super::reload::LastReload;
 use super::{cluster, readiness};
-use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, MetricsAt, NodeInfo, Peers, Readiness};
+use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, MetricsAt, NodeInfo, OpenApiDocument, Peers, Readiness};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::limits::Limits;
 use crate::engine::Engine;
 use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
@@ -51,10 +51,15 @@ pub(super) struct Listeners {
     pub(super) metrics: ServerMetrics,
 }
 
+/// The running listeners, and what a reload changes of them.
+pub(super) struct Started {
+    pub(super) listeners: Listeners,
+    pub(super) limits: LimitHolders,
+}
+
 /// Admission and limits, which the servers, the gateway and the API share.
 struct SharedLimits {
-    limits: Arc<Limits>,
-    connection_limit: Arc<ConnectionLimit>,
+    limits: LimitHolders,
     admission: Arc<Admission>,
     metrics: ServerMetrics,
     /// Counted by the gateway and the API.
@@ -63,7 +68,7 @@ struct SharedLimits {
 
 impl ListenerOptions<'_> {
     /// Begins to accept.
-    pub(super) fn serve(self, bound: BoundFlag, mut registry: Registry) -> anyhow::Result<Listeners> {
+    pub(super) fn serve(self, bound: BoundFlag, mut registry: Registry) -> anyhow::Result<Started> {
         let shared = self.shared_limits(&mut registry);
         let readiness = Arc::new(readiness::build(
             self.store.clone(),
@@ -86,7 +91,6 @@ impl ListenerOptions<'_> {
         let router = router.route("/autobahn", gateway.echo_route());
         let SharedLimits {
             limits,
-            connection_limit,
             admission,
             metrics,
             exceeded: _,
@@ -97,9 +101,9 @@ impl ListenerOptions<'_> {
             upgrades,
             lookups,
             tls: self.tls.clone(),
-            connection_limit,
+            connection_limit: Arc::clone(&limits.connections),
             admission,
-            limits,
+            limits: Arc::clone(&limits.current),
             clock,
             rejections: self.file_shares().rejections,
             metrics: metrics.clone(),
@@ -110,12 +114,13 @@ impl ListenerOptions<'_> {
             serve_metrics(&mut servers, address, state, serving.clone())?;
         }
         servers.start(listener, serving)?;
-        Ok(Listeners {
+        let listeners = Listeners {
             engine: self.engine,
             readiness,
             servers,
             metrics,
-        })
+        };
+        Ok(Started { listeners, limits })
     }
 
     fn file_shares(&self) -> FileShares {
@@ -123,21 +128,21 @@ impl ListenerOptions<'_> {
     }
 
     fn shared_limits(&self, registry: &mut Registry) -> SharedLimits {
-        let limits = Arc::new(self.config.limits.clone());
         let metrics = ServerMetrics::register(registry);
-        let max = max_connections(limits.max_connections, self.file_shares());
-        self.engine.set_capacity(max);
-        metrics.connections_max.set(i64::try_from(max).unwrap_or(i64::MAX));
-        let connection_limit = ConnectionLimit::new(ConnectionBounds::of(&limits, max), metrics.connections.clone());
+        let limits = LimitHolders::new(
+            Arc::clone(&self.engine),
+            Arc::clone(&self.clock),
+            self.file_shares(),
+            &metrics,
+        );
         let admission = Admission::new(
-            &limits,
+            Arc::clone(&limits.current),
             Arc::clone(&self.auth),
             Arc::clone(&self.clock),
             metrics.clone(),
         );
         SharedLimits {
             limits,
-            connection_limit,
             admission: Arc::new(admission),
             metrics,
             exceeded: LimitCounters::of_clients(registry),
@@ -150,7 +155,7 @@ impl ListenerOptions<'_> {
             auth: Arc::clone(&self.auth),
             admission: Arc::clone(&shared.admission),
             clock: Arc::clone(&self.clock),
-            limits: Arc::clone(&shared.limits),
+            limits: Arc::clone(&shared.limits.current),
             metrics: GatewayMetrics::register(registry, shared.exceeded.clone()),
             ping_interval: self.config.ping_interval,
         })
@@ -176,8 +181,8 @@ impl ListenerOptions<'_> {
             auth: Arc::clone(&self.auth),
             admission: Arc::clone(&shared.admission),
             clock: Arc::clone(&self.clock),
-            limits: Arc::clone(&shared.limits),
-            connection_limit: Arc::clone(&shared.connection_limit),
+            limits: Arc::clone(&shared.limits.current),
+            connection_limit: Arc::clone(&shared.limits.connections),
             readiness,
             answers: AnswerPlaces::default(),
             peers: Peers::new(PeerConnector::new(self.tls.clone())),
@@ -186,7 +191,7 @@ impl ListenerOptions<'_> {
             metrics: ApiMetrics::register(&mut registry, shared.exceeded.clone()),
             tls: self.tls.clone(),
             registry: Arc::new(registry),
-            openapi: std::sync::OnceLock::new(),
+            openapi: OpenApiDocument::default(),
         })
     }
 }
@@ -240,23 +245,6 @@ fn unusable(flag: &str, address: SocketAddr, error: &std::io::Error) -> anyhow::
         _ => "",
     };
     anyhow!("{flag} {address}: {error}{advice}")
-}
-
-/// The configured limit, unless there are not files for so many.
-fn max_connections(configured: Option<usize>, files: FileShares) -> usize {
-    let allowed = files.connections_max;
-    match configured {
-        Some(configured) if configured > allowed => {
-            tracing::warn!(
-                configured,
-                allowed,
-                "the limit on open files allows fewer connections than --max-connections"
-            );
-            allowed
-        }
-        Some(configured) => configured,
-        None => files.connections,
-    }
 }
 
 fn serve_metrics(

@@ -1,4 +1,4 @@
-//! A reload (SIGHUP, or a request): secrets, keys, the certificate and some settings are read again and checked as a whole, before any of them takes
+//! A reload (SIGHUP, or a request): secrets, keys, the certificate, the limits and some settings are read again and checked as a whole, before any of them takes
 //! effect. What can't be read or is invalid changes nothing, is logged and shown in `/api/stats`. Nothing here ends the
 //! daemon; connections whose secret or key was removed end at their next deadline.
 
@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
+use super::limits::LimitHolders;
 use crate::auth::{Auth, AuthOptions, DemoKey, JwtKeyFile, JwtKeys};
 use crate::clock::Clock;
 use crate::config::{self, Config, DifferentSettings, Outcome};
@@ -71,6 +72,7 @@ pub(super) struct Reloader {
     pub(super) auth: Arc<Auth>,
     /// Has the connections that a removed secret or key ends.
     pub(super) engine: Arc<Engine>,
+    pub(super) limits: LimitHolders,
     pub(super) log_level: LogLevel,
     /// The certificate of the listeners, if they speak TLS.
     pub(super) tls: Option<Arc<ServedIdentity>>,
@@ -150,6 +152,7 @@ impl Reloader {
         let files: Vec<_> = files.map(|(name, _)| name).collect();
         different.taken_over.extend(files);
         let ended = self.engine.revoked_connections().saturating_sub(before);
+        self.limits.replace(&config.limits);
         self.log_level.set(config.log_level);
         self.config = config;
         tracing::info!(

@@ -5,7 +5,6 @@ mod cluster;
 mod demo;
 mod documents;
 mod import;
-pub(crate) mod limits;
 mod print;
 mod settings;
 mod sources;
@@ -23,10 +22,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{Origin, TrustedProxies};
+use crate::limits::Limits;
 use crate::postgres_url::PostgresUrl;
 pub(crate) use cluster::ClusterSettings;
 pub(crate) use import::ImportCommand;
-use limits::Limits;
 use tls::TlsSettings;
 
 /// An invalid configuration: one line that names what is wrong.
@@ -188,6 +187,7 @@ impl Config {
             jwt_audience: new.jwt_audience,
             trusted_proxies: new.trusted_proxies,
             allowed_origins: new.allowed_origins,
+            limits: new.limits,
             log_level: new.log_level,
             ..self.clone()
         };

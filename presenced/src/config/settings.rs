@@ -9,12 +9,12 @@ use std::time::Duration;
 use presence::Rate;
 
 use super::cluster::{self, ClusterSettings};
-use super::limits::Limits;
 use super::sources::{RawSetting, RawSettings};
 use super::tls::TlsSettings;
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, Database, LogFormat};
 use crate::auth::TrustedProxies;
+use crate::limits::Limits;
 use crate::postgres_url::PostgresUrl;
 use crate::redis_url::RedisUrl;
 
@@ -24,7 +24,7 @@ const LOOPBACK: &str = "loopback";
 /// The environment variable of `database-password-file`, which an import reads too.
 pub(super) const PASSWORD_FILE_VARIABLE: &str = "PRESENCED_DATABASE_PASSWORD_FILE";
 
-/// The settings that [`Config::reloaded`] takes over.
+/// The settings that [`Config::reloaded`] takes over, beside the limits.
 const RELOADED: [&str; 9] = [
     "tls-cert",
     "tls-key",
@@ -44,7 +44,10 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Whether a reload takes over the setting. Those of TLS only if the listeners speak it before and after.
 pub(super) fn is_reloaded(name: &str, tls_stays: bool) -> bool {
-    RELOADED.contains(&name) && (tls_stays || !name.starts_with("tls-"))
+    let is_limit = SETTINGS
+        .iter()
+        .any(|setting| setting.name == name && setting.heading == LIMIT);
+    is_limit || RELOADED.contains(&name) && (tls_stays || !name.starts_with("tls-"))
 }
 
 /// Whether a setting has another value than its default. A file made by `--print-config` names the defaults too.

@@ -15,13 +15,19 @@ use super::frame::Opcode;
 use super::send_progress::{Outgoing, SendProgress};
 use crate::exceeded_limit::Limit;
 
+/// When connections are pinged, and given up for not answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PingOptions {
+    /// A ping is sent after this long without any bytes from the client, with the next batch.
+    pub(crate) interval: Duration,
+    /// Any bytes must arrive within this after a ping.
+    pub(crate) timeout: Duration,
+}
+
 /// The intervals and timeouts of every keepalive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeepaliveOptions {
-    /// A ping is sent after this long without any bytes from the client, with the next batch.
-    pub(crate) ping_interval: Duration,
-    /// Any bytes must arrive within this after a ping.
-    pub(crate) ping_timeout: Duration,
+    pub(crate) pings: PingOptions,
     /// How long what was sent may lie without the peer acknowledging any of it.
     pub(crate) write_timeout: Duration,
     /// How long a message may stay unfinished.
@@ -37,17 +43,17 @@ const PING_BATCH_INTERVAL_MAX: Duration = Duration::from_millis(250);
 /// Batches in a ping interval. Of 10,000 connections each has 100 pings on average: about a millisecond of the thread `timers`.
 const PING_BATCHES: u32 = 100;
 
-impl KeepaliveOptions {
+impl PingOptions {
     /// When a ping is due, if nothing arrives after `received`: with the first batch after the ping interval.
     pub(super) fn ping_at(&self, received: Mono) -> Mono {
-        let apart = (self.ping_interval / PING_BATCHES).min(PING_BATCH_INTERVAL_MAX);
-        let at = received.after(self.ping_interval).as_millis();
+        let apart = (self.interval / PING_BATCHES).min(PING_BATCH_INTERVAL_MAX);
+        let at = received.after(self.interval).as_millis();
         Mono::from_millis(at.next_multiple_of(u64::from(millis(apart).max(1))))
     }
 
     /// How long an answer may take that was demanded.
     pub(crate) fn prompt_timeout(&self) -> Duration {
-        self.ping_timeout.min(PROMPT_TIMEOUT)
+        self.timeout.min(PROMPT_TIMEOUT)
     }
 }
 
@@ -176,11 +182,11 @@ impl Keepalive {
             };
             return Due::Nothing(earliest(next));
         }
-        let at = options.ping_at(self.received_at);
+        let at = options.pings.ping_at(self.received_at);
         if at > now {
             return Due::Nothing(earliest(at));
         }
-        Due::Ping(earliest(self.begin_ping(now, options.ping_timeout, outgoing)))
+        Due::Ping(earliest(self.begin_ping(now, options.pings.timeout, outgoing)))
     }
 
     /// Asks for a sign of life at once, however lately there was one; for the answer the usual time is given.
@@ -189,14 +195,14 @@ impl Keepalive {
         if outgoing.blocked_since.is_some() || self.ping.is_some() {
             return Demanded::Nothing;
         }
-        Demanded::Ping(self.begin_ping(now, options.ping_timeout, outgoing))
+        Demanded::Ping(self.begin_ping(now, options.pings.timeout, outgoing))
     }
 
     /// An answer is demanded: a ping without one must be answered within the prompt timeout, and a peer that was not heard for
     /// as long is pinged, once in a ping interval: more often tells nothing new of those that answer. What was heard within the
     /// prompt timeout is the answer.
     pub(crate) fn demand_answer(&mut self, now: Mono, outgoing: &Outgoing, options: &KeepaliveOptions) -> Demanded {
-        let timeout = options.prompt_timeout();
+        let timeout = options.pings.prompt_timeout();
         self.sample(now, outgoing);
         if outgoing.blocked_since.is_some() {
             return Demanded::Nothing;
@@ -205,7 +211,9 @@ impl Keepalive {
             ping.timeout_millis = millis(timeout);
             return Demanded::Await(ping.since.after(timeout));
         }
-        let was_demanded = self.demanded_at.is_some_and(|at| now < at.after(options.ping_interval));
+        let was_demanded = self
+            .demanded_at
+            .is_some_and(|at| now < at.after(options.pings.interval));
         if was_demanded || now < self.received_at.after(timeout) {
             return Demanded::Nothing;
         }
@@ -245,7 +253,7 @@ impl Keepalive {
         // A full socket takes no ping, so a peer that neither sends nor acknowledges is given up when an unanswered ping would
         // be.
         let heard = self.received_at.max(self.progress.grown_at());
-        let silent = heard.after(options.ping_interval).after(options.ping_timeout);
+        let silent = heard.after(options.pings.interval).after(options.pings.timeout);
         Some(if outgoing.blocked_since.is_some() {
             stuck.min(silent)
         } else {
@@ -271,7 +279,7 @@ impl Connection {
             .timing
             .lock()
             .keepalive
-            .demand_answer(now, &outgoing, self.keepalive_options());
+            .demand_answer(now, &outgoing, &self.keepalive_options(now));
         match demanded {
             Demanded::Nothing => return false,
             Demanded::Ping(at) => {
@@ -293,7 +301,7 @@ impl Connection {
             .timing
             .lock()
             .keepalive
-            .probe(now, &outgoing, self.keepalive_options());
+            .probe(now, &outgoing, &self.keepalive_options(now));
         if let Demanded::Ping(at) = probed {
             self.send_control(Opcode::Ping, b"");
             self.arm(at);
@@ -313,7 +321,9 @@ impl Connection {
         let expires = self.token_deadline(now);
         let mut timing = self.timing.lock();
         timing.keepalive.set_expiry(expires);
-        let due = timing.keepalive.evaluate(now.mono, &outgoing, self.keepalive_options());
+        let due = timing
+            .keepalive
+            .evaluate(now.mono, &outgoing, &self.keepalive_options(now.mono));
         drop(timing);
         match due {
             Due::Nothing(next) => Some(next),

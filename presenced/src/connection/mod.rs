@@ -26,7 +26,7 @@ use presence::{Mono, Reading, SessionId, SessionName, SystemWall, UserId};
 
 use self::close_reason::CloseReason;
 use self::drain::Drain;
-use self::keepalive::{Keepalive, KeepaliveOptions};
+use self::keepalive::{Keepalive, KeepaliveOptions, PingOptions};
 use self::outbox::Outbox;
 use self::ready::Ready;
 use self::send_progress::Outgoing;
@@ -35,6 +35,7 @@ use self::user_pin::UserRef;
 use self::wakeup::Wakeup;
 use self::watch_list::WatchList;
 use crate::clock::Clock;
+use crate::limits::{ClientTimeouts, CurrentLimits};
 use crate::revocation::Revocation;
 
 /// Arms the timing wheel for a connection.
@@ -46,7 +47,8 @@ pub(crate) struct ConnectionContext {
     /// Connections that wait for a turn of the delivery.
     pub(crate) ready: Arc<Ready>,
     pub(crate) arm: Box<ArmConnection>,
-    pub(crate) keepalive: KeepaliveOptions,
+    pub(crate) pings: PingOptions,
+    pub(crate) limits: Arc<CurrentLimits>,
     /// Tells every connection's task at once that the daemon is stopping.
     pub(crate) drain: Drain,
 }
@@ -265,7 +267,7 @@ impl Connection {
     pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono) {
         let expires = self.token_deadline(self.context.clock.read());
         self.timing.lock().keepalive = Keepalive::new(now, expires);
-        let next = self.context.keepalive.ping_at(now);
+        let next = self.context.pings.ping_at(now);
         self.arm(expires.map_or(next, |at| at.min(next)));
     }
 
@@ -273,7 +275,7 @@ impl Connection {
     pub(crate) fn note_received(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
         self.timing.lock().keepalive.on_received(now, opened);
         if let Some(since) = opened {
-            self.arm(since.after(self.context.keepalive.message_timeout));
+            self.arm(since.after(self.keepalive_options(now).message_timeout));
         }
     }
 
@@ -303,8 +305,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn keepalive_options(&self) -> &KeepaliveOptions {
-        &self.context.keepalive
+    pub(super) fn keepalive_options(&self, now: Mono) -> KeepaliveOptions {
+        let ClientTimeouts { message, write } = self.context.limits.load().timeouts(now);
+        KeepaliveOptions {
+            pings: self.context.pings,
+            write_timeout: write,
+            message_timeout: message,
+        }
     }
 
     /// Arms the timing wheel, unless it is armed for an earlier moment already.

@@ -110,7 +110,7 @@ impl Connection {
                 let now = self.context.clock.mono();
                 let outgoing = self.outgoing();
                 self.timing.lock().keepalive.on_blocked(now, &outgoing);
-                let write_timeout = self.context.keepalive.write_timeout;
+                let write_timeout = self.keepalive_options(now).write_timeout;
                 self.arm(now.after(write_timeout.min(UNSENT_CHECK_INTERVAL)));
                 self.wake.notify();
             }

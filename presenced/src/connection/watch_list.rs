@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::user_pin::UserRef;
+use crate::limits::Limits;
 
 #[derive(Debug, Default)]
 pub(crate) struct WatchList(Mutex<Watches>);
@@ -22,15 +23,6 @@ struct Watches {
 /// How many users all connections of one user watch.
 #[derive(Debug, Default)]
 pub(crate) struct WatchTotal(AtomicUsize);
-
-/// How many users may be watched.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WatchLimits {
-    /// By one connection.
-    pub(crate) connection: usize,
-    /// By all connections of one user; one that two of them watch counts twice.
-    pub(crate) user: usize,
-}
 
 /// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,18 +43,14 @@ impl WatchList {
     }
 
     /// Makes room for these users, which are different ones: those that are not on the list must be added.
-    pub(crate) fn make_room(
-        &self,
-        users: impl Iterator<Item = UserRef>,
-        limits: WatchLimits,
-    ) -> Result<(), WatchLimit> {
+    pub(crate) fn make_room(&self, users: impl Iterator<Item = UserRef>, limits: &Limits) -> Result<(), WatchLimit> {
         let mut list = self.0.lock();
         let added = users.filter(|user| list.users.binary_search(user).is_err()).count();
-        if list.users.len() + added > limits.connection {
+        if list.users.len() + added > limits.watched_per_connection {
             return Err(WatchLimit::Connection);
         }
         if let Some(WatchTotal(total)) = list.total.as_deref() {
-            let fits = |total: usize| (total + added <= limits.user).then_some(total + added);
+            let fits = |total: usize| (total + added <= limits.watched_per_user).then_some(total + added);
             let made = total.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
             made.map_err(|_| WatchLimit::User)?;
         }
@@ -133,12 +121,13 @@ mod tests {
     }
 
     fn watch(list: &WatchList, slots: &[usize], limits: (usize, usize)) -> Result<(), WatchLimit> {
-        let limits = WatchLimits {
-            connection: limits.0,
-            user: limits.1,
+        let limits = Limits {
+            watched_per_connection: limits.0,
+            watched_per_user: limits.1,
+            ..Limits::default()
         };
         let users = || slots.iter().map(|slot| user(*slot));
-        list.make_room(users(), limits)?;
+        list.make_room(users(), &limits)?;
         for user in users() {
             let _ = list.add(user);
         }

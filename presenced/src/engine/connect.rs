@@ -10,6 +10,7 @@ use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
 use crate::connection::user_pin::UserPin;
+use crate::limits::CurrentLimits;
 
 /// When a client should try again whose user has too many sessions that are all alive, as far as anyone can tell: longer than
 /// the ping interval, so that those which die meanwhile are asked by then.
@@ -45,10 +46,22 @@ impl Engine {
         Ok(record)
     }
 
+    /// What clients may use.
+    pub(crate) const fn current_limits(&self) -> &Arc<CurrentLimits> {
+        &self.options.limits
+    }
+
+    /// The limits were replaced: sessions on all nodes are counted against them, too.
+    pub(crate) fn follow_limits(&self) {
+        if let Some(shared) = self.cluster.shared() {
+            shared.set_sessions_max(self.options.limits.load().sessions_per_user);
+        }
+    }
+
     fn add_session(&self, pin: &UserPin, conn: &Arc<Connection>) -> Result<Record, EngineError> {
         let mut entry = self.users.lock(pin);
         let elsewhere = entry.state.connections_elsewhere(entry.user(), &self.cluster);
-        if entry.connections().len().saturating_add(elsewhere) >= self.options.sessions_per_user {
+        if entry.connections().len().saturating_add(elsewhere) >= self.options.limits.load().sessions_per_user {
             let sessions = entry.connections().to_vec();
             let user = entry.user().clone();
             drop(entry);
@@ -85,7 +98,7 @@ impl Engine {
         let ending = self.demand_answers(sessions);
         let retry_after = match ending + elsewhere {
             0 => ALIVE_RETRY,
-            _ => told_by + self.options.keepalive.prompt_timeout() + FOUND_DEAD_WITHIN,
+            _ => told_by + self.options.pings.prompt_timeout() + FOUND_DEAD_WITHIN,
         };
         EngineError::TooManySessions { retry_after }
     }

@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use presence::wire::error_code::Code;
 use presence::wire::rest::{Counts, PostgresInfo, RateStats, SessionStats, StallStats};
-use presence::{Rate, SessionId, SessionName};
+use presence::{SessionId, SessionName};
 
 use self::deadlines::Deadlines;
 use self::drain::Moving;
@@ -71,9 +71,10 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, Shared};
 use crate::connection::ConnectionContext;
 use crate::connection::drain::Drain;
-use crate::connection::keepalive::KeepaliveOptions;
+use crate::connection::keepalive::PingOptions;
 use crate::connection::ready::Ready;
-pub(crate) use crate::connection::watch_list::{WatchLimit, WatchLimits};
+pub(crate) use crate::connection::watch_list::WatchLimit;
+use crate::limits::CurrentLimits;
 use crate::store::{Store, StoreError};
 
 /// Why the engine did not do what it was asked.
@@ -149,22 +150,14 @@ pub(crate) struct EngineStats {
 pub(crate) struct EngineOptions {
     /// Grace periods and idleness.
     pub(crate) timers: presence::Timers,
-    /// Connections of one user, at most.
-    pub(crate) sessions_per_user: usize,
-    /// Reports of one user, at most.
-    pub(crate) reports_per_user: usize,
-    /// Users that a connection, and all connections of one user, watch at most.
-    pub(crate) watched: WatchLimits,
-    /// How often a user may set a custom status.
-    pub(crate) custom_statuses: Rate,
-    /// How many ids a user may look at.
-    pub(crate) lookups: Rate,
+    /// What clients may use.
+    pub(crate) limits: Arc<CurrentLimits>,
     /// For how long a connect waits for the store, until the user is shown without what is stored.
     pub(crate) connect_waits: Duration,
     /// How often it is looked whether an hour is over.
     pub(crate) sweep_every: Duration,
     /// When connections are pinged and given up.
-    pub(crate) keepalive: KeepaliveOptions,
+    pub(crate) pings: PingOptions,
     /// Connections closed per second while clients are moved to other nodes.
     pub(crate) drain_rate: NonZeroU32,
     /// Tells this run of the node from others; part of every cursor.
@@ -244,7 +237,8 @@ impl Engine {
             clock: Arc::clone(&clock),
             ready: Arc::clone(&ready),
             arm: Box::new(move |conn, at| arm.arm_connection(conn, at)),
-            keepalive: options.keepalive,
+            pings: options.pings,
+            limits: Arc::clone(&options.limits),
             // Well within the restart grace, so that users whose clients reconnect as told are never OFFLINE.
             drain: Drain::new(options.timers.restart_grace / 3),
         });
@@ -257,7 +251,7 @@ impl Engine {
         );
         let partitions = cluster.shared().map(Shared::partitions);
         Arc::new(Self {
-            limits: UserRateLimits::new(options.custom_statuses, options.lookups),
+            limits: UserRateLimits::new(Arc::clone(&options.limits)),
             options,
             clock,
             cluster,

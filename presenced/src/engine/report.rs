@@ -36,7 +36,7 @@ impl Engine {
             let known = entry.state.profile().durable_part().clone();
             let report = entry
                 .state
-                .begin_report_write(taken, input, self.options.reports_per_user);
+                .begin_report_write(taken, input, self.options.limits.load().reports_per_user);
             // The clock may have been set back meanwhile.
             let wall = now.wall.max(taken.wall);
             (Now { wall, ..now }, taken, report, known)

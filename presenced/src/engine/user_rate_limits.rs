@@ -3,6 +3,7 @@
 mod lookup_buckets;
 mod windows;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use presence::{Mono, Rate, UserId};
 use self::lookup_buckets::LookupBuckets;
 use self::windows::Windows;
 use super::{Engine, EngineError};
+use crate::limits::CurrentLimits;
 
 /// How long ids wait for their turn: beyond, the user is told to come again. Well within the time in which a client that
 /// waits must answer a ping.
@@ -19,33 +21,36 @@ const LOOKUPS_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The rate limits of users.
 pub(super) struct UserRateLimits {
-    custom_statuses: Rate,
+    limits: Arc<CurrentLimits>,
     /// The custom statuses that each user set of late.
     windows: Mutex<Windows>,
     /// The changes that each user published of late: as many as custom statuses.
     published: Mutex<Windows>,
     /// The run ends: what changed is published whatever the limit says.
     is_lifted: AtomicBool,
-    lookups: Rate,
     /// The ids that each user looked at of late.
     buckets: Mutex<LookupBuckets>,
 }
 
 impl UserRateLimits {
-    pub(super) fn new(custom_statuses: Rate, lookups: Rate) -> Self {
+    pub(super) fn new(limits: Arc<CurrentLimits>) -> Self {
         Self {
-            custom_statuses,
+            limits,
             windows: Mutex::default(),
             published: Mutex::default(),
             is_lifted: AtomicBool::new(false),
-            lookups,
             buckets: Mutex::default(),
         }
     }
 
+    /// How many custom statuses a user may set, and as many changes publish.
+    fn custom_statuses(&self) -> Rate {
+        self.limits.load().custom_statuses
+    }
+
     /// Counts a custom status that a user sets, unless the limit is reached.
     pub(super) fn take_custom_status(&self, user: &UserId, now: Mono) -> Result<(), EngineError> {
-        let taken = self.windows.lock().take(self.custom_statuses, user, now);
+        let taken = self.windows.lock().take(self.custom_statuses(), user, now);
         taken.map_err(|retry_after| EngineError::RateLimited { retry_after })
     }
 
@@ -54,24 +59,24 @@ impl UserRateLimits {
         if self.is_lifted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let taken = self.published.lock().take(self.custom_statuses, user, now);
+        let taken = self.published.lock().take(self.custom_statuses(), user, now);
         taken.map_err(|wait| now.after(wait))
     }
 
     /// The user set a custom status over another node: the limit is one for all of them.
     pub(super) fn note_custom_status(&self, user: &UserId, now: Mono) {
-        let _ = self.windows.lock().take(self.custom_statuses, user, now);
+        let _ = self.windows.lock().take(self.custom_statuses(), user, now);
     }
 
     /// The same of a change that another node published.
     pub(super) fn note_published_change(&self, user: &UserId, now: Mono) {
-        let _ = self.published.lock().take(self.custom_statuses, user, now);
+        let _ = self.published.lock().take(self.custom_statuses(), user, now);
     }
 
     /// To be called now and then: gives back the memory of what has not counted for a period.
     pub(super) fn forget_over(&self, now: Mono) {
         for windows in [&self.windows, &self.published] {
-            let over = windows.lock().begin_period(self.custom_statuses, now);
+            let over = windows.lock().begin_period(self.custom_statuses(), now);
             // After the lock: it may be many.
             drop(over);
         }
@@ -79,7 +84,7 @@ impl UserRateLimits {
 
     /// How long ago a custom status still counts.
     pub(super) fn counts_for(&self) -> Duration {
-        self.custom_statuses.period
+        self.custom_statuses().period
     }
 
     /// What an operator does to the user is told at once.
@@ -94,10 +99,11 @@ impl UserRateLimits {
 
     /// Counts ids that a user looks at. How long they must wait for their turn.
     fn reserve_lookups(&self, user: &UserId, count: usize, now: Mono) -> Result<Duration, EngineError> {
+        let rate = self.limits.load().lookups;
         let mut buckets = self.buckets.lock();
         buckets
             .of(user, now)
-            .reserve(self.lookups, now, count as u64, LOOKUPS_WAIT_MAX)
+            .reserve(rate, now, count as u64, LOOKUPS_WAIT_MAX)
             .map_err(|retry_after| EngineError::TooManyLookups { retry_after })
     }
 
@@ -131,6 +137,7 @@ mod tests {
     use super::lookup_buckets::BUCKETS_KEPT;
     use super::*;
     use crate::engine::tests::stepped_engine::Stepped;
+    use crate::limits::Limits;
 
     const EVERY: Duration = Duration::from_secs(60);
 
@@ -145,7 +152,11 @@ mod tests {
             period: EVERY,
             burst: amount,
         };
-        UserRateLimits::new(rate(1), rate(10))
+        UserRateLimits::new(CurrentLimits::new(Limits {
+            custom_statuses: rate(1),
+            lookups: rate(10),
+            ..Limits::default()
+        }))
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Engine {
             _ => None,
         };
         let watched = pins.iter().map(|pin| pin.user());
-        let room = conn.watch_list.make_room(watched, self.options.watched);
+        let room = conn.watch_list.make_room(watched, &self.options.limits.load());
         room.map_err(|limit| EngineError::TooManyWatched { limit })?;
         let mut listed = Vec::new();
         for pin in pins.into_iter().rev() {

@@ -31,10 +31,11 @@ pub(super) async fn run(gateway: Arc<Gateway>, upgraded: UpgradedSocket) {
 }
 
 async fn serve(gateway: &Gateway, conn: &Arc<Connection>, reader: &mut MessageReader) -> CloseReason {
+    let limits = gateway.limits.load_full();
     let source = Source {
         conn,
         clock: &gateway.clock,
-        limits: &gateway.limits,
+        limits: &limits,
     };
     loop {
         if let Some(close_reason) = conn.close_reason() {

@@ -10,9 +10,9 @@ use presence::{Mono, TokenBucket};
 
 use super::frame_scanner::FrameScanner;
 use crate::clock::Clock;
-use crate::config::limits::Limits;
 use crate::connection::Connection;
 use crate::exceeded_limit::Limit;
+use crate::limits::Limits;
 
 /// Most bytes read in one turn: fragments without end make no message at which a turn could end.
 const TURN_MAX_BYTES: u32 = 64 * 1024;
@@ -77,6 +77,11 @@ impl Meter {
     /// Since when a message is unfinished, if bytes arrived since the last call.
     pub(super) fn take_received(&mut self) -> Option<Option<Mono>> {
         std::mem::take(&mut self.has_received).then_some(self.opened)
+    }
+
+    /// What was counted so far does not count any more.
+    pub(super) fn count_anew(&mut self) {
+        (self.bytes, self.messages) = Default::default();
     }
 
     /// Allows [`TURN_MAX_BYTES`] more.

@@ -21,8 +21,8 @@ use axum::routing::MethodRouter;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::config::limits::Limits;
 use crate::engine::Engine;
+use crate::limits::CurrentLimits;
 use crate::server::Admission;
 use crate::server::upgrades::AnswerUpgrade;
 
@@ -34,7 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) auth: Arc<Auth>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) limits: Arc<CurrentLimits>,
     pub(crate) metrics: GatewayMetrics,
     /// For the welcome.
     pub(crate) ping_interval: std::time::Duration,

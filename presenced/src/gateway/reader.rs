@@ -60,6 +60,11 @@ impl MessageReader {
         self.meter.is_turn_over()
     }
 
+    /// What was counted so far does not count against the limits any more.
+    pub(super) fn count_anew(&mut self) {
+        self.meter.count_anew();
+    }
+
     /// The next message, without waiting; none if it is incomplete or the turn is over. An error ends the connection.
     pub(super) fn next(&mut self, source: Source<'_>) -> Result<Option<Incoming>, CloseReason> {
         if let Some(limit) = self.meter.exceeded() {
@@ -127,9 +132,9 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::config::limits::Limits;
     use crate::connection::Connection;
     use crate::gateway::tests::{GatewayFixture, text};
+    use crate::limits::Limits;
 
     #[tokio::test]
     async fn an_idle_connection_has_no_codec() {

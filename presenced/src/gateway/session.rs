@@ -22,6 +22,7 @@ use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 use crate::engine::EngineError;
 use crate::exceeded_limit::Limit;
+use crate::limits::LimitsInEffect;
 use crate::server::upgrades::UpgradedSocket;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
@@ -53,7 +54,7 @@ pub(super) fn run(
     );
     conn.depend_on(revocation, expires);
     conn.send_with_next(response);
-    let mut input = SessionInput::new(early);
+    let mut input = SessionInput::new(early, &gateway.limits.load());
     let attached = Attached { gateway, conn };
     async move {
         let greeted = Box::pin(greet(&attached.gateway, &attached.conn)).await;
@@ -140,10 +141,12 @@ struct SessionInput {
     has_more: bool,
     /// Of the next message.
     position: Position,
+    /// The limits against which was counted so far.
+    limits_version: u16,
 }
 
 impl SessionInput {
-    fn new(early: Vec<u8>) -> Self {
+    fn new(early: Vec<u8>, limits: &LimitsInEffect) -> Self {
         Self {
             reader: MessageReader::new(early),
             bad_messages: None,
@@ -151,6 +154,15 @@ impl SessionInput {
             // Bytes that came with the handshake are in the reader, not in the socket.
             has_more: true,
             position: Position::First,
+            limits_version: limits.version,
+        }
+    }
+
+    /// Other limits than so far: what was allowed by those of before is not counted against these.
+    fn count_against(&mut self, limits: &LimitsInEffect) {
+        if std::mem::replace(&mut self.limits_version, limits.version) != limits.version {
+            self.reader.count_anew();
+            self.bad_messages = None;
         }
     }
 }
@@ -237,20 +249,19 @@ impl<'a> Greeted<'a> {
         self.conn.socket().poll_readable(context)
     }
 
-    fn source(&self) -> Source<'a> {
-        Source {
-            conn: self.conn,
-            clock: &self.gateway.clock,
-            limits: &self.gateway.limits,
-        }
-    }
-
     /// Reads and handles up to [`TURN_MESSAGES`] messages, or until one waits for the engine.
     fn take_turn(&self, input: &mut SessionInput) -> Result<Turn<'a>, CloseReason> {
         input.reader.begin_turn();
         input.has_more = true;
+        let limits = self.gateway.limits.load();
+        input.count_against(&limits);
+        let source = Source {
+            conn: self.conn,
+            clock: &self.gateway.clock,
+            limits: &limits,
+        };
         for _ in 0..TURN_MESSAGES {
-            let next = input.reader.next(self.source());
+            let next = input.reader.next(source);
             self.note_received(input);
             let Some(incoming) = next? else {
                 if input.reader.is_turn_over() {
@@ -306,7 +317,7 @@ impl<'a> Greeted<'a> {
     }
 
     fn count_malformed(&self, input: &mut SessionInput) -> Result<Option<Handling<'a>>, CloseReason> {
-        let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
+        let (rate, now) = (self.gateway.limits.load().bad_messages, self.gateway.clock.mono());
         let counted = input.bad_messages.get_or_insert_default().take(rate, now);
         counted.map_err(|_| CloseReason::LimitExceeded(Limit::BadMessages))?;
         Ok(None)

@@ -16,11 +16,12 @@ use super::problem::ApiError;
 use super::{ConnectionPermit, RequestOrder};
 use crate::auth::{Auth, AuthError, CallerIdentity, LimitedClient, NodeRequest};
 use crate::clock::Clock;
-use crate::config::limits::Limits;
 use crate::exceeded_limit::Limit;
+use crate::limits::CurrentLimits;
 
 /// Admission control of all listeners.
 pub(crate) struct Admission {
+    limits: Arc<CurrentLimits>,
     auth: Arc<Auth>,
     clock: Arc<Clock>,
     handshakes: Mutex<AddressLimits<TokenBucket>>,
@@ -30,12 +31,13 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// No address has used anything of its limits.
-    pub(crate) fn new(limits: &Limits, auth: Arc<Auth>, clock: Arc<Clock>, metrics: ServerMetrics) -> Self {
+    pub(crate) fn new(limits: Arc<CurrentLimits>, auth: Arc<Auth>, clock: Arc<Clock>, metrics: ServerMetrics) -> Self {
         Self {
+            limits,
             auth,
             clock,
-            handshakes: Mutex::new(AddressLimits::new(limits.handshakes)),
-            failed_logins: Mutex::new(AddressLimits::new(limits.failed_logins)),
+            handshakes: Mutex::new(AddressLimits::new()),
+            failed_logins: Mutex::new(AddressLimits::new()),
             metrics,
         }
     }
@@ -117,19 +119,22 @@ impl Admission {
         let limited = !is_exempt;
         let now = self.clock.read();
         if limited {
-            let allowed = self.failed_logins.lock().check(address, now.mono);
+            let rate = self.limits.load().failed_logins;
+            let allowed = self.failed_logins.lock().check(rate, address, now.mono);
             allowed.map_err(|wait| self.rate_limited(Limit::FailedLogins, wait))?;
         }
         let identity = authenticate(now.system);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
             // The limit may be exceeded by now, through another login; this one still gets its own error.
-            let _ = self.failed_logins.lock().take(address, now.mono);
+            let rate = self.limits.load().failed_logins;
+            let _ = self.failed_logins.lock().take(rate, address, now.mono);
         }
         Ok(identity?)
     }
 
     fn admit_handshake(&self, address: IpAddr) -> Result<(), ApiError> {
-        let taken = self.handshakes.lock().take(address, self.clock.mono());
+        let rate = self.limits.load().handshakes;
+        let taken = self.handshakes.lock().take(rate, address, self.clock.mono());
         taken.map_err(|wait| self.rate_limited(Limit::Handshakes, wait))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 /// The bounds of a [`super::ConnectionLimit`], in connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,13 +19,13 @@ use crate::exceeded_limit::Limit;
 /// Counts open connections up to their bounds.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
-    bounds: ConnectionBounds,
     places: Mutex<Places>,
     shown: Gauge,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Places {
+    bounds: ConnectionBounds,
     open: usize,
     /// Those that are no WebSockets.
     http: usize,
@@ -64,8 +64,14 @@ impl ConnectionLimit {
     /// Nothing is open; the gauge `shown` follows how many connections are.
     pub(crate) fn new(bounds: ConnectionBounds, shown: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            bounds,
-            places: Mutex::default(),
+            places: Mutex::new(Places {
+                bounds,
+                open: 0,
+                http: 0,
+                by_address: HashMap::new(),
+                strangers: BTreeMap::new(),
+                next_number: 0,
+            }),
             shown,
         })
     }
@@ -77,13 +83,13 @@ impl ConnectionLimit {
         now: Mono,
     ) -> Result<Arc<ConnectionPermit>, Limit> {
         let mut places = self.places.lock();
-        let bounds = &self.bounds;
+        let bounds = places.bounds;
         let address = address.map(AddressKey::of);
-        if !places.has_room_for(address, bounds) {
+        if !places.has_room_for(address) {
             return Err(Limit::ConnectionsPerAddress);
         }
         let is_full = places.open >= bounds.max || places.http >= bounds.max - bounds.kept_for_websockets;
-        let is_evicted = (is_full || places.strangers.len() >= bounds.unauthenticated) && places.evict(bounds, now);
+        let is_evicted = (is_full || places.strangers.len() >= bounds.unauthenticated) && places.evict(now);
         if is_full && !is_evicted {
             return Err(Limit::Connections);
         }
@@ -113,12 +119,13 @@ impl ConnectionLimit {
         }))
     }
 
-    pub(crate) const fn max(&self) -> usize {
-        self.bounds.max
+    /// Has these bounds take effect. What is open stays, also if it is more than they allow.
+    pub(crate) fn set_bounds(&self, bounds: ConnectionBounds) {
+        self.places.lock().bounds = bounds;
     }
 
-    pub(crate) const fn bounds(&self) -> ConnectionBounds {
-        self.bounds
+    pub(crate) fn bounds(&self) -> ConnectionBounds {
+        self.places.lock().bounds
     }
 
     #[cfg(test)]
@@ -135,9 +142,9 @@ impl ConnectionLimit {
 }
 
 impl Places {
-    fn has_room_for(&self, address: Option<AddressKey>, bounds: &ConnectionBounds) -> bool {
+    fn has_room_for(&self, address: Option<AddressKey>) -> bool {
         let held = address.and_then(|address| self.by_address.get(&address));
-        held.is_none_or(|held| *held < bounds.per_address)
+        held.is_none_or(|held| *held < self.bounds.per_address)
     }
 
     fn take_address(&mut self, address: Option<AddressKey>) {
@@ -157,8 +164,9 @@ impl Places {
     }
 
     /// Ends the oldest connection on which nobody authenticated, if it is old enough. Whether there was one.
-    fn evict(&mut self, bounds: &ConnectionBounds, now: Mono) -> bool {
-        let is_old = |stranger: &Stranger| now.since(stranger.since) >= bounds.unauthenticated_age;
+    fn evict(&mut self, now: Mono) -> bool {
+        let age = self.bounds.unauthenticated_age;
+        let is_old = |stranger: &Stranger| now.since(stranger.since) >= age;
         if !self
             .strangers
             .first_key_value()
@@ -188,7 +196,7 @@ impl ConnectionPermit {
         let mut places = self.connection_limit.places.lock();
         if held.address.is_none() {
             let address = address.map(AddressKey::of);
-            if !places.has_room_for(address, &self.connection_limit.bounds) {
+            if !places.has_room_for(address) {
                 return Err(Limit::ConnectionsPerAddress);
             }
             places.take_address(address);
@@ -271,6 +279,23 @@ mod tests {
         assert_eq!(connection_limit.open(), 0);
         assert!(connection_limit.places.lock().by_address.is_empty());
         assert!(connection_limit.places.lock().strangers.is_empty());
+    }
+
+    #[test]
+    fn lower_bounds_end_nothing_and_refuse_what_comes() {
+        let connection_limit = limit(ConnectionBounds::only(4));
+        let acquire = |address| connection_limit.acquire(address, at(0));
+        let open: Vec<_> = (0..3).map(|_| acquire(address(1)).unwrap()).collect();
+        connection_limit.set_bounds(ConnectionBounds {
+            per_address: 2,
+            ..ConnectionBounds::only(4)
+        });
+        assert_eq!(acquire(address(1)).unwrap_err(), Limit::ConnectionsPerAddress);
+        connection_limit.set_bounds(ConnectionBounds::only(2));
+        assert_eq!(acquire(address(2)).unwrap_err(), Limit::Connections);
+        assert!(!open.iter().any(|one| is_evicted(one)));
+        connection_limit.set_bounds(ConnectionBounds::only(5));
+        assert!(acquire(address(2)).is_ok());
     }
 
     #[test]

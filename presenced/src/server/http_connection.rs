@@ -139,7 +139,7 @@ pub(super) struct HttpServer {
 
 impl HttpServer {
     pub(super) fn new(serving: &Serving) -> Self {
-        let limits = &serving.limits;
+        let limits = serving.limits.load();
         let mut http = http1::Builder::new();
         // hyper's own limit on heads counts from the response before. A client that closes its half after a request is
         // answered.

@@ -42,7 +42,7 @@ pub(crate) use problem::{ApiError, Exceeded, catching_panics, catching_panics_of
 use self::lookups::Lookups;
 use self::upgrades::Upgrades;
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::CurrentLimits;
 use crate::tls::ServedIdentity;
 use crate::vital::{self, VitalTask};
 
@@ -69,7 +69,7 @@ pub(crate) struct Serving {
     pub(crate) tls: Option<Arc<ServedIdentity>>,
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) limits: Arc<CurrentLimits>,
     /// For the pauses between log lines about failures to accept.
     pub(crate) clock: Arc<Clock>,
     /// Connections that may be rejected gracefully at the same time.

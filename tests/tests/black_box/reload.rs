@@ -1,4 +1,4 @@
-//! SIGHUP: secrets, keys and the log level are reloaded as a whole, and neither the daemon nor a connection ends.
+//! SIGHUP: secrets, keys, limits and the log level are reloaded as a whole, and neither the daemon nor a connection ends.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,9 +10,10 @@ use presence_tests::daemon::Setup;
 use presence_tests::jwt::{claims, hs256};
 use presence_tests::rest::send;
 use presence_tests::wait::wait_until;
-use presence_tests::websocket::{HandshakeHeaders, Socket};
+use presence_tests::websocket::{ConnectionEnd, HandshakeError, HandshakeHeaders, Socket, shows};
 use presence_tests::{Daemon, Rest};
 use reqwest::Method;
+use serde_json::json;
 
 const NEW_SECRET: &str = "a new secret of the daemon";
 const NEW_KEY: &str = "a new key of users' tokens";
@@ -188,6 +189,98 @@ async fn the_log_level_is_reloaded_and_other_settings_are_named() {
         error.contains("log-level") && error.contains("presenced.toml:1"),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lower_limits_end_no_connection_and_hold_for_what_comes() {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    let path = home.path().join("presenced.toml");
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("sessions-per-user = 3\n");
+    let daemon = Setup::new(&["--config", path.to_str().unwrap()])
+        .start_in(Arc::clone(&home))
+        .await;
+    let rest = daemon.rest();
+    let mut observer = daemon.observer().await;
+    observer.snapshot(json!({"type": "watchAll"})).await;
+    let mut alice = daemon.socket("alice").await;
+    let _second = daemon.socket("alice").await;
+    let bob = daemon.socket("bob").await;
+    // Longer than the limit that comes.
+    let many: Vec<String> = (0..40).map(|number| format!("{number:0>64}")).collect();
+    alice.watch(&many).await;
+    write(
+        "sessions-per-user = 1\nmax-message = \"1KiB\"\nmax-connections = 70\nwatched-per-connection = 30\n\
+         lookups-burst = 50\nchoices-per-10s = 1\nmax-body = \"64\"\n",
+    );
+    let outcome: ReloadStats = send(rest.internal(Method::POST, "/api/reload")).await.ok();
+    assert_eq!((outcome.error, outcome.restart_needed), (None, Vec::new()));
+    assert_eq!(outcome.changed.len(), 7, "{:?}", outcome.changed);
+    // Those of before are there, more than now may be.
+    assert_eq!(rest.record("alice").await.status, Status::Online);
+    assert_eq!(rest.explain("alice").await.sessions.len(), 2);
+    let refused = Socket::connect(daemon.address(), HandshakeHeaders::user("alice")).await;
+    assert_eq!(refused.err(), Some(HandshakeError::Closed(4029)));
+    alice.set_custom_status("IDLE").await;
+    let limited = alice
+        .ask(json!({"type": "setStatus", "customStatus": "DO_NOT_DISTURB"}))
+        .await;
+    assert!(format!("{limited:?}").contains("RateLimited"), "{limited:?}");
+    let limited = alice.ask(json!({"type": "watch", "userIds": ["carol"]})).await;
+    assert!(format!("{limited:?}").contains("at most 30 users"), "{limited:?}");
+    let body = json!({"status": "ONLINE", "source": "x".repeat(80)});
+    rest.report("carol", body).await.rejected(413, "too_large");
+    let limits = &rest.get("/openapi.json").await.body["info"]["x-limits"];
+    assert_eq!(
+        (&limits["messageBytes"], &limits["connectionsPerUser"]),
+        (&json!(1_024), &json!(1))
+    );
+    assert_eq!(rest.stats().await.limits.max_connections, 70);
+    assert!(rest.metrics().await.contains("presenced_http_connections_max 70\n"));
+    alice.send_text("x".repeat(2_000));
+    assert!(matches!(alice.ended().await, ConnectionEnd::Closed(1009, _)));
+    write("");
+    let outcome: ReloadStats = send(rest.internal(Method::POST, "/api/reload")).await.ok();
+    assert_eq!(outcome.changed.len(), 7, "as without a file: {:?}", outcome.changed);
+    // More than at the start, where a cluster counts too.
+    let others = [daemon.socket("alice").await, daemon.socket("alice").await];
+    let mut last = daemon.socket("alice").await;
+    last.set_custom_status("IDLE").await;
+    assert_eq!(rest.explain("alice").await.sessions.len(), 2 + others.len());
+    assert_eq!(rest.explain("bob").await.sessions[0].session_id, bob.session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_a_lower_limit_stay_until_they_end() {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    let path = home.path().join("presenced.toml");
+    std::fs::write(&path, "").unwrap();
+    let daemon = Setup::new(&["--config", path.to_str().unwrap()])
+        .start_in(Arc::clone(&home))
+        .await;
+    let rest = daemon.rest();
+    let mut observer = daemon.observer().await;
+    observer.snapshot(json!({"type": "watchAll"})).await;
+    let mut alice = daemon.socket("alice").await;
+    let bob = daemon.socket("bob").await;
+    std::fs::write(&path, "max-connections = 2\n").unwrap();
+    reload(&daemon, &rest).await;
+    let connect = async || Socket::connect(daemon.address(), HandshakeHeaders::user("carol")).await;
+    let refused = connect().await.err();
+    assert_eq!(refused, Some(HandshakeError::Http(503, "at_capacity".into())));
+    alice.set_custom_status("IDLE").await;
+    bob.close(None).await;
+    let updates = observer.updates_until("bob leaves", |update| shows(update, "bob", Status::Offline));
+    let told = updates.await;
+    assert!(
+        told.iter().all(|update| !shows(update, "alice", Status::Offline)),
+        "{told:?}"
+    );
+    assert!(connect().await.is_err(), "two are open");
+    std::fs::write(&path, "").unwrap();
+    daemon.process().hang_up();
+    wait_until("there is room again", async || connect().await.ok()).await;
+    assert_eq!(rest.explain("alice").await.sessions[0].session_id, alice.session);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,10 @@ const CONNECTIONS: usize = 1_000;
 const RELOADS: usize = 603;
 const EVERY: Duration = Duration::from_millis(100);
 
+/// Lower than the defaults, and enough for clients that behave.
+const LOW_LIMITS: &str = "max-connections = 1300\nmax-message = \"4KiB\"\nmessages-per-second = 10\nmessages-burst = 20\n\
+                          bytes-burst = \"32KiB\"\nwrite-timeout = \"5s\"\nmessage-timeout = \"3s\"\nsessions-per-user = 4\n";
+
 /// What a reload reads, and what the test changes of it.
 struct Files {
     daemon: Daemon,
@@ -40,7 +44,7 @@ enum Kind {
     Bad(fn(&Files), &'static str, fn(&Files)),
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 13] = [
     Kind::Good(
         |files, number| {
             write_private(
@@ -83,6 +87,24 @@ const KINDS: [Kind; 9] = [
         |files| files.certificates.issue(|_| ()),
     ),
     Kind::Good(
+        |files, _| files.configure_with("10.0.0.0/8", "info", false, LOW_LIMITS),
+        &["max-connections", "max-message", "messages-burst", "write-timeout"],
+    ),
+    Kind::Bad(
+        |files| std::fs::write(&files.config, "max-message = \"much\"\n").unwrap(),
+        "max-message",
+        |files| files.configure_with("10.0.0.0/8", "info", false, LOW_LIMITS),
+    ),
+    Kind::Good(
+        |files, _| files.configure("10.0.0.0/8", "info", false),
+        &["max-connections", "max-message", "messages-burst", "write-timeout"],
+    ),
+    Kind::Bad(
+        |files| files.configure_with("10.0.0.0/8", "info", false, "sessions-per-user = 0\n"),
+        "sessions-per-user",
+        |files| files.configure("10.0.0.0/8", "info", false),
+    ),
+    Kind::Good(
         |files, _| files.configure("10.1.0.0/16", "warn", false),
         &["trusted-proxy", "log-level"],
     ),
@@ -106,22 +128,21 @@ fn write_private(path: &Path, text: &str) {
 }
 
 impl Files {
-    /// Loopback stays trusted, since the connections come from there.
     fn configure(&self, proxy: &str, level: &str, has_extra_key: bool) {
-        configure(
-            &self.config,
-            &self.daemon.file("jwt-key"),
-            has_extra_key.then_some(&self.extra_key),
-            proxy,
-            level,
-        );
+        self.configure_with(proxy, level, has_extra_key, "");
+    }
+
+    fn configure_with(&self, proxy: &str, level: &str, has_extra_key: bool, limits: &str) {
+        let own = self.daemon.file("jwt-key");
+        let text = settings(&own, has_extra_key.then_some(&self.extra_key), proxy, level);
+        std::fs::write(&self.config, text + limits).unwrap();
     }
 }
 
-fn configure(config: &PathBuf, own: &PathBuf, extra: Option<&PathBuf>, proxy: &str, level: &str) {
-    let keys: Vec<&PathBuf> = std::iter::once(own).chain(extra).collect();
-    let text = format!("jwt-key = {keys:?}\ntrusted-proxy = [\"127.0.0.1\", \"{proxy}\"]\nlog-level = \"{level}\"\n");
-    std::fs::write(config, text).unwrap();
+/// Loopback stays trusted, since the connections come from there.
+fn settings(own: &Path, extra: Option<&PathBuf>, proxy: &str, level: &str) -> String {
+    let keys: Vec<&Path> = std::iter::once(own).chain(extra.map(PathBuf::as_path)).collect();
+    format!("jwt-key = {keys:?}\ntrusted-proxy = [\"127.0.0.1\", \"{proxy}\"]\nlog-level = \"{level}\"\n")
 }
 
 async fn start(home: &Arc<TempDir>, certificates: &Certificates, config: &PathBuf) -> Daemon {
@@ -129,7 +150,7 @@ async fn start(home: &Arc<TempDir>, certificates: &Certificates, config: &PathBu
     let own = home.path().join("state").join("jwt-key");
     std::fs::create_dir_all(own.parent().unwrap()).unwrap();
     write_private(&own, "the key of users' tokens in a test\n");
-    configure(config, &own, None, "10.0.0.0/8", "info");
+    std::fs::write(config, settings(&own, None, "10.0.0.0/8", "info")).unwrap();
     let config = shown(config);
     let flags = [certificates.flags(), vec!["--config".to_owned(), config]].concat();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();

@@ -25,7 +25,7 @@ pub(in crate::api) struct DemoToken {
 
 pub(in crate::api) async fn make_demo_token(State(state): SharedState, request: Request) -> HandlerResult<DemoToken> {
     state.auth.check_demo_page(request.headers())?;
-    let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
+    let bytes = body::read(request, state.limits.load().body_bytes, state.body_timeout()).await?;
     let user = parse(&bytes)?;
     let token = state.auth.demo_token(&user, state.clock.system());
     token

@@ -33,7 +33,7 @@ pub(in crate::api) async fn put_report(
     InternalFor(user): InternalFor,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
+    let bytes = body::read(request, state.limits.load().body_bytes, state.body_timeout()).await?;
     let report = parse(&bytes)?;
     let record = state.engine.report(&user, report).await?;
     Ok(record_response(&state.clock, record))

@@ -27,7 +27,7 @@ pub(in crate::api) async fn query_records(
     request: Request,
 ) -> Result<Response, ApiError> {
     let place = state.answers.take(&reader, state.body_timeout()).await?;
-    let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
+    let bytes = body::read(request, state.limits.load().query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
     reader.pace(&state.engine, ids.len()).await?;
     let (viewer, own) = match &reader {

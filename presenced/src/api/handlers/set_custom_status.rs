@@ -27,7 +27,7 @@ pub(in crate::api) async fn set_custom_status(
     caller: ActingUser,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
+    let bytes = body::read(request, state.limits.load().body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
     if by == Actor::Operator && caller.viewer != Viewer::Internal {
         return Err(ApiError::new(

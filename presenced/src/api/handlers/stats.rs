@@ -37,7 +37,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
         },
         stalls: engine.stalls,
         limits: LimitStats {
-            max_connections: u64::try_from(state.connection_limit.max()).unwrap_or(u64::MAX),
+            max_connections: u64::try_from(state.connection_limit.bounds().max).unwrap_or(u64::MAX),
             open_files: state.node_info.open_files,
         },
         proxy_named: state.auth.names_proxies(),

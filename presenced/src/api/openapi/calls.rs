@@ -16,7 +16,7 @@ use super::call::{Call, OPERATORS, PROBES, USERS, WEBSOCKET};
 use super::security::CallerKind;
 use super::{parameters, responses};
 use crate::api::routes;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 /// What a durable change may end with.
 const OF_DURABLE_CHANGES: [Code; 2] = [Code::StoreUnavailable, Code::ClusterUnavailable];

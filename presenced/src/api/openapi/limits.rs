@@ -9,7 +9,7 @@ use presence::wire::rest::{PAGE_MAX_RECORDS, QUERY_MAX_IDS};
 use serde_json::{Value, json};
 
 use crate::api::answers::{ANSWERS_INTERNAL, ANSWERS_PER_USER};
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 use crate::server::{ConnectionBounds, HEAD_MAX_BYTES, HEADERS_MAX};
 
 /// Names each limit, so that one that is added has to be listed.

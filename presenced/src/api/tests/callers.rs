@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, PROXY, SECRET, UNTRUSTED};
 use crate::api::HealthCheck;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 /// Every call that needs a credential, and whether a user's is enough.
 const CALLS: [(&str, bool); 14] = [

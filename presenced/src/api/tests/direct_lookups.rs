@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, SECRET};
 use crate::api::HealthCheck;
 use crate::api::path::is_lookup;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lookup_is_answered_as_by_the_router() {

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, SECRET};
 use crate::api::HealthCheck;
 use crate::api::answers::ANSWERS_PER_USER;
-use crate::config::limits::Limits;
 use crate::exceeded_limit::Limit;
+use crate::limits::Limits;
 
 /// A limit of one in a minute.
 const ONE: Rate = Rate {

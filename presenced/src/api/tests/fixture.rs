@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,14 +18,15 @@ use tower::ServiceExt;
 
 use crate::api::middleware::{handle_lookup, handle_upgrade};
 use crate::api::{
-    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Peers, Readiness, lookups, metrics_router,
-    router,
+    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, OpenApiDocument, Peers, Readiness, lookups,
+    metrics_router, router,
 };
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
-use crate::config::limits::Limits;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
+use crate::connection::keepalive::PingOptions;
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::exceeded_limit::LimitCounters;
+use crate::limits::{CurrentLimits, Limits};
 use crate::reload_requests::ReloadRequests;
 use crate::server::listen::listen;
 use crate::server::tests::auth;
@@ -101,7 +102,8 @@ impl ApiFixture {
         let dir = tempfile::tempdir().expect("a directory");
         let mut registry = Registry::default();
         let clock = Arc::new(clock);
-        let (engine, running) = engine(&dir, &limits, &clock).await;
+        let current = CurrentLimits::new(limits.clone());
+        let (engine, running) = engine(&dir, &current, &clock).await;
         let auth = Arc::new(auth());
         let server_metrics = ServerMetrics::register(&mut registry);
         let limit_counters = LimitCounters::of_clients(&mut registry);
@@ -115,9 +117,14 @@ impl ApiFixture {
                 ConnectionBounds::only(limits.max_connections.unwrap_or(100)),
                 server_metrics.connections.clone(),
             ),
-            admission: Arc::new(Admission::new(&limits, auth, Arc::clone(&clock), server_metrics)),
+            admission: Arc::new(Admission::new(
+                Arc::clone(&current),
+                auth,
+                Arc::clone(&clock),
+                server_metrics,
+            )),
             clock,
-            limits: Arc::new(limits),
+            limits: current,
             answers: AnswerPlaces::default(),
             peers: Peers::new(PeerConnector::default()),
             reload_requests: ReloadRequests::new().0,
@@ -133,7 +140,7 @@ impl ApiFixture {
             metrics,
             registry: Arc::new(registry),
             tls: None,
-            openapi: OnceLock::new(),
+            openapi: OpenApiDocument::default(),
         });
         let ws = get(|| async { "upgraded" });
         Self {
@@ -265,7 +272,7 @@ fn request(peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Requ
 
 async fn engine(
     dir: &tempfile::TempDir,
-    limits: &Limits,
+    limits: &Arc<CurrentLimits>,
     clock: &Arc<Clock>,
 ) -> (Arc<Engine>, impl std::any::Any + use<>) {
     let metrics = StoreMetrics::register(&mut Registry::default());
@@ -278,21 +285,12 @@ async fn engine(
                 restart_grace: Duration::from_secs(30),
                 idle_after: Duration::from_secs(300),
             },
-            sessions_per_user: limits.sessions_per_user,
-            reports_per_user: limits.reports_per_user,
-            watched: WatchLimits {
-                connection: limits.watched_per_connection,
-                user: limits.watched_per_user,
-            },
-            custom_statuses: limits.custom_statuses,
-            lookups: limits.lookups,
+            limits: Arc::clone(limits),
             connect_waits: DEADLINE,
             sweep_every: EngineOptions::SWEEP_EVERY,
-            keepalive: crate::connection::keepalive::KeepaliveOptions {
-                ping_interval: Duration::from_secs(25),
-                ping_timeout: Duration::from_secs(10),
-                write_timeout: limits.write_timeout,
-                message_timeout: limits.message_timeout,
+            pings: PingOptions {
+                interval: Duration::from_secs(25),
+                timeout: Duration::from_secs(10),
             },
             drain_rate: NonZeroU32::MIN,
             incarnation: 7,

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::fixture::{ANNA, ApiFixture, SECRET};
 use crate::api::HealthCheck;
 use crate::api::answers::{ANSWERS_INTERNAL, ANSWERS_PER_USER};
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 /// An API on which a user may look at ten ids a minute.
 async fn api() -> ApiFixture {

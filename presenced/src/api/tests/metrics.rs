@@ -5,7 +5,7 @@ use axum::http::Version;
 
 use super::fixture::{ApiFixture, UNTRUSTED, ask, ask_hosts};
 use crate::api::{HealthCheck, routes};
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test]
 async fn readiness_lists_the_problems() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::fixture::{ANNA, ApiFixture, Reply, SECRET};
 use crate::api::HealthCheck;
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -8,7 +8,7 @@ use super::fixture::ApiFixture;
 use crate::api::openapi::document;
 use crate::api::routes;
 
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 use crate::server::ConnectionBounds;
 
 /// Codes of WebSocket messages that no HTTP response has.
@@ -211,7 +211,7 @@ fn a_field_that_may_be_absent_is_not_null_and_the_reverse() {
 }
 
 #[tokio::test]
-async fn the_document_needs_no_credential_and_is_made_once() {
+async fn the_document_is_public_and_kept_until_limits_change() {
     let api = ApiFixture::new().await;
     let reply = api.ask("GET /openapi.json", &[], "").await;
     assert_eq!(
@@ -219,7 +219,16 @@ async fn the_document_needs_no_credential_and_is_made_once() {
         (200, Some("application/json"))
     );
     assert_eq!(reply.json()["openapi"], "3.1.0");
-    let first = api.state.openapi.get().expect("it is kept").as_ptr();
-    assert_eq!(api.ask("GET /openapi.json", &[], "").await.status, 200);
-    assert_eq!(api.state.openapi.get().expect("it is kept").as_ptr(), first);
+    let kept = || {
+        let (limits, bounds) = (api.state.limits.load_full(), api.state.connection_limit.bounds());
+        api.state.openapi.of(limits, bounds)
+    };
+    assert_eq!(kept().as_ptr(), kept().as_ptr());
+    let limits = Limits {
+        message_bytes: 4_321,
+        ..Limits::default()
+    };
+    api.state.limits.replace(limits, api.state.clock.mono());
+    let reply = api.ask("GET /openapi.json", &[], "").await;
+    assert_eq!(reply.json()["info"]["x-limits"]["messageBytes"], 4_321);
 }

@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, DEADLINE};
 use crate::api::HealthCheck;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test]
 async fn unknown_paths_are_problems_with_code_not_found() {

@@ -4,7 +4,7 @@ use axum::response::IntoResponse;
 
 use super::fixture::{ApiFixture, SECRET};
 use crate::api::HealthCheck;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 use crate::server::upgrades::Answered;
 
 /// As the handler of the fixture's router.

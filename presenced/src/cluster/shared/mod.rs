@@ -115,6 +115,13 @@ impl Shared {
             .unwrap_or_else(|| NodeName::new(&incarnation.to_string()))
     }
 
+    /// So many sessions may one user have from now on, over all nodes.
+    pub(crate) fn set_sessions_max(&self, sessions: usize) {
+        for partition in &self.partitions {
+            partition.tell(move |machine, _| machine.set_sessions_max(sessions));
+        }
+    }
+
     /// The revision at which to tell a record that last changed at `changed`. Of whom nothing is known may have been forgotten,
     /// and clients drop what is older than what they have.
     pub(crate) fn told(&self, changed: Revision) -> Revision {

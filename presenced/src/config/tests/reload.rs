@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::config;
+use super::other_values::other_value;
+use crate::config::settings;
 
 #[test]
 fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
@@ -19,10 +21,10 @@ fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
         "--log-level=debug",
         "--grace=6s",
         "--listen=127.0.0.1:1",
-        "--max-body=1KiB",
+        "--ping-interval=26s",
     ];
     let (reloaded, different) = running.reloaded(config(&new, &[])).expect("a configuration");
-    assert_eq!(different.restart_needed, ["listen", "grace", "max-body"]);
+    assert_eq!(different.restart_needed, ["listen", "grace", "ping-interval"]);
     assert_eq!(reloaded.listen, running.listen);
     assert_eq!(reloaded.timers, running.timers);
     assert_eq!(reloaded.secret_file, Some(PathBuf::from("/s")));
@@ -35,10 +37,23 @@ fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
     let (_, different) = reloaded.reloaded(config(&new, &[])).expect("a configuration");
     assert_eq!(
         different.restart_needed,
-        ["listen", "grace", "max-body"],
+        ["listen", "grace", "ping-interval"],
         "still not in effect"
     );
     assert_eq!(different.taken_over, Vec::<&str>::new(), "in effect");
+}
+
+#[test]
+fn a_reload_takes_over_every_limit() {
+    let limits = settings::SETTINGS.iter().filter(|setting| setting.heading == "Limits");
+    let names: Vec<&str> = limits.map(|setting| setting.name).collect();
+    let flags = names.iter().map(|name| format!("--{name}={}", other_value(name)));
+    let flags: Vec<String> = flags.collect();
+    let new = config(&flags.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let limits = new.limits.clone();
+    let (reloaded, different) = config(&[], &[]).reloaded(new).expect("a configuration");
+    assert_eq!(different.taken_over, names);
+    assert_eq!(reloaded.limits, limits);
 }
 
 #[test]

@@ -4,9 +4,12 @@ mod ping_batches;
 
 use super::*;
 
+const PINGS: PingOptions = PingOptions {
+    interval: Duration::from_secs(25),
+    timeout: Duration::from_secs(10),
+};
 const OPTIONS: KeepaliveOptions = KeepaliveOptions {
-    ping_interval: Duration::from_secs(25),
-    ping_timeout: Duration::from_secs(10),
+    pings: PINGS,
     write_timeout: Duration::from_secs(30),
     message_timeout: Duration::from_secs(10),
 };
@@ -260,10 +263,8 @@ fn the_next_ping_after_a_demanded_answer_has_the_usual_timeout() {
 
 #[test]
 fn a_shorter_ping_timeout_holds_for_demanded_answers() {
-    let options = KeepaliveOptions {
-        ping_timeout: Duration::from_secs(2),
-        ..OPTIONS
-    };
+    let mut options = OPTIONS;
+    options.pings.timeout = Duration::from_secs(2);
     let mut keepalive = Keepalive::new(at(0), None);
     assert_eq!(keepalive.demand_answer(at(1), &DONE, &options), Demanded::Nothing);
     assert_eq!(keepalive.demand_answer(at(2), &DONE, &options), Demanded::Ping(at(4)));

@@ -8,7 +8,7 @@ use presence::{Mono, SessionId, SessionName, Wall};
 
 use super::super::close_reason::CloseReason;
 use super::super::drain::Drain;
-use super::super::keepalive::KeepaliveOptions;
+use super::super::keepalive::PingOptions;
 use super::super::ready::Ready;
 use super::super::socket::Socket;
 use super::super::socket::memory::{self, MemoryPeer};
@@ -16,6 +16,7 @@ use super::super::user_pin::{PinCount, ReleasedUsers};
 use super::super::{Connection, ConnectionContext};
 use super::*;
 use crate::clock::Clock;
+use crate::limits::{CurrentLimits, Limits};
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,12 +43,14 @@ impl Sender {
             ready: Ready::new(Arc::clone(&clock)),
             clock,
             arm: Box::new(move |_, at| arming.lock().push(at)),
-            keepalive: KeepaliveOptions {
-                ping_interval: Duration::from_secs(25),
-                ping_timeout: Duration::from_secs(10),
-                write_timeout: WRITE_TIMEOUT,
-                message_timeout: Duration::from_secs(10),
+            pings: PingOptions {
+                interval: Duration::from_secs(25),
+                timeout: Duration::from_secs(10),
             },
+            limits: CurrentLimits::new(Limits {
+                write_timeout: WRITE_TIMEOUT,
+                ..Limits::default()
+            }),
             drain: Drain::new(Duration::ZERO),
         });
         let name = SessionName {

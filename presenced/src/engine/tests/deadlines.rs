@@ -29,7 +29,7 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     gone.revoke();
     assert_eq!(stepped.engine.revoked_connections(), 1, "the other ends already");
     // Also one that is heard all the time, and is never pinged.
-    for _ in 0..engine_options(Duration::ZERO).keepalive.ping_interval.as_secs() {
+    for _ in 0..engine_options(Duration::ZERO).pings.interval.as_secs() {
         ann.conn.note_received(stepped.clock.mono(), None);
         bob.conn.note_received(stepped.clock.mono(), None);
         stepped.advance(Duration::from_secs(1));

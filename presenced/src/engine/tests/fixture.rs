@@ -15,9 +15,10 @@ use tokio::task::JoinHandle;
 use super::client::Client;
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
-use crate::connection::keepalive::KeepaliveOptions;
+use crate::connection::keepalive::PingOptions;
 use crate::engine::lifecycle::Running;
-use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
+use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
+use crate::limits::{CurrentLimits, Limits};
 use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// The longest anything here may take.
@@ -64,6 +65,14 @@ pub(super) fn id(text: &str) -> Option<MessageId> {
     envelope.id
 }
 
+const fn per_second(amount: u64) -> Rate {
+    Rate {
+        amount,
+        period: Duration::from_secs(1),
+        burst: amount,
+    }
+}
+
 pub(in crate::engine) fn engine_options(grace: Duration) -> EngineOptions {
     EngineOptions {
         timers: presence::Timers {
@@ -71,30 +80,21 @@ pub(in crate::engine) fn engine_options(grace: Duration) -> EngineOptions {
             restart_grace: Duration::from_secs(30),
             idle_after: Duration::from_secs(300),
         },
-        sessions_per_user: 4,
-        reports_per_user: 4,
-        watched: WatchLimits {
-            connection: 3_000,
-            user: 6_000,
-        },
-        custom_statuses: Rate {
-            amount: 1000,
-            period: Duration::from_secs(1),
-            burst: 1000,
-        },
-        lookups: Rate {
-            amount: 1_000_000,
-            period: Duration::from_secs(1),
-            burst: 1_000_000,
-        },
+        limits: CurrentLimits::new(Limits {
+            sessions_per_user: 4,
+            reports_per_user: 4,
+            watched_per_connection: 3_000,
+            watched_per_user: 6_000,
+            custom_statuses: per_second(1_000),
+            lookups: per_second(1_000_000),
+            ..Limits::default()
+        }),
         // However busy the machine is, nobody is degraded by that.
         connect_waits: DEADLINE,
         sweep_every: EngineOptions::SWEEP_EVERY,
-        keepalive: KeepaliveOptions {
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(30),
-            message_timeout: Duration::from_secs(10),
+        pings: PingOptions {
+            interval: Duration::from_secs(25),
+            timeout: Duration::from_secs(10),
         },
         drain_rate: NonZeroU32::MIN,
         incarnation: INCARNATION.fetch_add(1, Ordering::Relaxed),

@@ -22,7 +22,7 @@ const ROOM: usize = 1 << 20;
 /// As many sessions as ann may have. What they were sent so far is read.
 async fn full(stepped: &Stepped) -> Vec<SteppedClient> {
     let mut sessions = Vec::new();
-    for _ in 0..stepped.engine.options.sessions_per_user {
+    for _ in 0..stepped.engine.options.limits.load().sessions_per_user {
         sessions.push(stepped.connect("ann").await);
     }
     assert_eq!(sessions.iter().map(pings).sum::<usize>(), 0);

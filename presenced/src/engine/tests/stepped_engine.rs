@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence::wire::record::{Record, Update, Viewer};
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, Rate, Status, SystemWall, UserId, Wall};
+use presence::{EndReason, Mono, Rate, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
 
 use super::fixture::{engine_options, user};
@@ -19,6 +19,7 @@ use crate::connection::socket::memory::{self, MemoryPeer};
 use crate::engine::heartbeat::RunEnd;
 use crate::engine::publisher::delivery::Delivery;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
+use crate::limits::Limits;
 use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// When a stepped engine's time begins.
@@ -60,10 +61,12 @@ impl Stepped {
     /// Where a user sets custom statuses and publishes changes at this rate at most.
     pub(in crate::engine) async fn with_custom_statuses(custom_statuses: Rate) -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
-        let options = EngineOptions {
+        let options = engine_options(GRACE);
+        let limits = Limits {
             custom_statuses,
-            ..engine_options(GRACE)
+            ..Limits::clone(&options.limits.load())
         };
+        options.limits.replace(limits, Mono::default());
         Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::patient(), options, |_| {}).await
     }
 

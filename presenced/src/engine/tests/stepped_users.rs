@@ -114,7 +114,7 @@ async fn a_kicked_connection_is_no_session_any_more() {
     assert_eq!(stepped.engine.activity(&ann.conn, Duration::ZERO), None);
     assert_eq!(stepped.engine.away(&ann.conn, None), None);
     let mut sessions = Vec::new();
-    for _ in 0..stepped.engine.options.sessions_per_user {
+    for _ in 0..stepped.engine.options.limits.load().sessions_per_user {
         sessions.push(stepped.connect("ann").await);
     }
     assert_eq!(

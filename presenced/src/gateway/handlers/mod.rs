@@ -45,7 +45,7 @@ pub(super) fn handle<'a>(
     text: &str,
     position: Position,
 ) -> Handled<'a> {
-    let Envelope { id, message } = Envelope::parse(text, gateway.limits.watched_per_connection);
+    let Envelope { id, message } = Envelope::parse(text, gateway.limits.load().watched_per_connection);
     if !matches!(message, Ok(ClientMessage::Ping)) {
         gateway.engine.message(conn);
     }

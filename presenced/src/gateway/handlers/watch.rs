@@ -24,8 +24,8 @@ pub(super) async fn handle(
     match error {
         EngineError::TooManyWatched { limit } => {
             let (limit, max) = match limit {
-                WatchLimit::Connection => (Limit::Watched, gateway.limits.watched_per_connection),
-                WatchLimit::User => (Limit::WatchedByUser, gateway.limits.watched_per_user),
+                WatchLimit::Connection => (Limit::Watched, gateway.limits.load().watched_per_connection),
+                WatchLimit::User => (Limit::WatchedByUser, gateway.limits.load().watched_per_user),
             };
             gateway.metrics.count_limit(limit);
             let message = format!("{}: at most {max} users; nothing was added", limit.text());

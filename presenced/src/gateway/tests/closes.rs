@@ -8,7 +8,7 @@ use presence::{Status, Wall};
 use super::client::{BINARY, FINAL, PING, PONG, Received, WsClient, close, frame, text};
 use super::fixture::{GatewayFixture, GatewaySettings, plenty, user};
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 async fn until_gone(fixture: &GatewayFixture, name: &str) {
     fixture

@@ -17,11 +17,11 @@ use crate::auth::fixture::keys;
 use crate::auth::{Auth, AuthOptions, TrustedProxies};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
-use crate::config::limits::Limits;
-use crate::connection::keepalive::KeepaliveOptions;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
+use crate::connection::keepalive::PingOptions;
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
+use crate::limits::{CurrentLimits, Limits};
 use crate::server::{
     Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen, upgrades::Upgrades,
 };
@@ -99,12 +99,12 @@ impl GatewayFixture {
     pub(super) async fn on_clock(clock: Arc<Clock>, settings: GatewaySettings) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut registry = Registry::default();
-        let (engine, running) = start_engine(dir.path().join("presence.db"), &clock, &settings).await;
-        let limits = Arc::new(settings.limits);
+        let limits = CurrentLimits::new(settings.limits.clone());
+        let (engine, running) = start_engine(dir.path().join("presence.db"), &clock, &settings, &limits).await;
         let auth = Arc::new(auth());
         let metrics = ServerMetrics::register(&mut Registry::default());
         let admission = Arc::new(Admission::new(
-            &limits,
+            Arc::clone(&limits),
             Arc::clone(&auth),
             Arc::clone(&clock),
             metrics.clone(),
@@ -213,8 +213,12 @@ impl GatewayFixture {
     }
 }
 
-async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySettings) -> (Arc<Engine>, Running) {
-    let limits = &settings.limits;
+async fn start_engine(
+    path: PathBuf,
+    clock: &Arc<Clock>,
+    settings: &GatewaySettings,
+    limits: &Arc<CurrentLimits>,
+) -> (Arc<Engine>, Running) {
     let metrics = StoreMetrics::register(&mut Registry::default());
     let (store, startup) = Store::open(&path, &OpenOptions::patient(), metrics).expect("a store");
     let engine = Engine::new(EngineParts {
@@ -224,21 +228,12 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
                 restart_grace: Duration::from_secs(30),
                 idle_after: Duration::from_secs(300),
             },
-            sessions_per_user: limits.sessions_per_user,
-            reports_per_user: limits.reports_per_user,
-            watched: WatchLimits {
-                connection: limits.watched_per_connection,
-                user: limits.watched_per_user,
-            },
-            custom_statuses: limits.custom_statuses,
-            lookups: limits.lookups,
+            limits: Arc::clone(limits),
             connect_waits: DEADLINE,
             sweep_every: EngineOptions::SWEEP_EVERY,
-            keepalive: KeepaliveOptions {
-                ping_interval: settings.ping_interval,
-                ping_timeout: settings.ping_timeout,
-                write_timeout: limits.write_timeout,
-                message_timeout: limits.message_timeout,
+            pings: PingOptions {
+                interval: settings.ping_interval,
+                timeout: settings.ping_timeout,
             },
             drain_rate: NonZeroU32::MIN,
             incarnation: 7,

@@ -1,10 +1,13 @@
 //! Valid and invalid frames of clients.
 
+use std::time::Duration;
+
+use presence::Rate;
 use tokio::io::AsyncWriteExt;
 
 use super::client::{BINARY, CLOSE, CONTINUATION, FINAL, PING, PONG, Received, TEXT, WsClient, close, frame, text};
 use super::fixture::{GatewayFixture, GatewaySettings, plenty};
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 /// The default limit, in bytes.
 const MESSAGE_MAX: usize = 16 * 1024;
@@ -174,6 +177,47 @@ async fn burst_is_4008(limits: Limits, burst: Vec<u8>, limit: &str) {
             .contains(&format!("refused_by_limit_total{{limit=\"{limit}\"}} 1"))
     );
     assert!(other.is_served().await);
+}
+
+/// Reads on until a message is answered that is sent now.
+async fn until_pong(client: &mut WsClient) {
+    client.say(r#"{"type":"ping","id":"now"}"#).await;
+    loop {
+        match client.next().await {
+            Received::Frame(TEXT, payload) if payload.ends_with(br#""id":"now"}"#) => return,
+            Received::Frame(TEXT | PONG, _) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lower_rates_hold_for_what_comes_and_not_for_what_came() {
+    let fixture = GatewayFixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    let pings = |count| frame(FINAL | PING, b"").repeat(count);
+    client.send(&pings(60)).await;
+    client.send(&frame(FINAL | TEXT, b"[]").repeat(8)).await;
+    until_pong(&mut client).await;
+    let slow = |burst| Rate {
+        amount: 1,
+        period: Duration::from_secs(3_600),
+        burst,
+    };
+    let limits = Limits {
+        messages: slow(30),
+        bad_messages: slow(5),
+        ..Limits::default()
+    };
+    let replace = |limits| fixture.gateway.limits.replace(limits, fixture.gateway.clock.mono());
+    replace(limits.clone());
+    client.send(&pings(20)).await;
+    client.send(&frame(FINAL | TEXT, b"[]")).await;
+    until_pong(&mut client).await;
+    // The same limits again are no new ones.
+    replace(limits);
+    client.send(&pings(20)).await;
+    assert_eq!(client.until_closed().await.code, Some(4008));
 }
 
 #[tokio::test(flavor = "multi_thread")]

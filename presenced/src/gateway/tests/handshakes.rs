@@ -9,7 +9,7 @@ use serde_json::json;
 use super::client::{FINAL, PING, PONG, Received, SECRET, WsClient, close, frame, request, text};
 use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_welcome_of_a_user_has_its_own_record() {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::clock::Stopwatch;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 /// A gateway on which a user may look at `burst` ids at once, and at 100 a second.
 async fn with_burst(burst: u64) -> GatewayFixture {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{BINARY, FINAL, close, frame};
 use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_comes_back_digit_for_digit() {

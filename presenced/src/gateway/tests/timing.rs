@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::{CONTINUATION, FINAL, PING, PONG, Received, TEXT, WsClient, frame};
 use super::fixture::{GatewayFixture, GatewaySettings, plenty};
 use crate::clock::Stopwatch;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 fn quick() -> GatewaySettings {
     GatewaySettings {

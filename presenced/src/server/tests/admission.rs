@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::fixture::{DEADLINE, HELLO, ServerFixture, pause, times, within};
 use crate::auth::{Auth, fixture as auth};
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::{CurrentLimits, Limits};
 use crate::server::http_stream::HttpStream;
 use crate::server::problem::ApiError;
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Drained, RequestOrder, ServerMetrics};
@@ -146,7 +146,12 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
 /// Trusts [`PROXY`].
 fn admission(limits: &Limits, clock: &Arc<Clock>, registry: &mut Registry) -> Admission {
     let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
-    Admission::new(limits, auth, Arc::clone(clock), ServerMetrics::register(registry))
+    Admission::new(
+        CurrentLimits::new(limits.clone()),
+        auth,
+        Arc::clone(clock),
+        ServerMetrics::register(registry),
+    )
 }
 
 /// Headers of a request that the proxy passes on for this client.

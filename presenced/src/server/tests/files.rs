@@ -7,7 +7,7 @@ use tokio::net::TcpSocket;
 
 use super::fixture::{HttpClient, ServerFixture, until};
 use crate::clock::Stopwatch;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test]
 #[ignore = "lowers the file limit of its process: the test below runs it in a child"]

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::auth;
 use crate::clock::Clock;
-use crate::config::limits::Limits;
+use crate::limits::{CurrentLimits, Limits};
 use crate::server::{
     Admission, ConnectionBounds, ConnectionLimit, ConnectionPermit, Peer, RequestOrder, Server, ServerMetrics, Serving,
     listen::listen,
@@ -73,6 +73,7 @@ impl ServerFixture {
         let max = limits.max_connections.unwrap_or(100);
         let bounds = ConnectionBounds::of(&limits, max);
         let connection_limit = ConnectionLimit::new(bounds, metrics.connections.clone());
+        let limits = CurrentLimits::new(limits);
         let serving = Serving {
             router,
             upgrades: None,
@@ -80,12 +81,12 @@ impl ServerFixture {
             tls: None,
             connection_limit: Arc::clone(&connection_limit),
             admission: Arc::new(Admission::new(
-                &limits,
+                Arc::clone(&limits),
                 Arc::new(auth()),
                 Arc::clone(&clock),
                 metrics.clone(),
             )),
-            limits: Arc::new(limits),
+            limits,
             clock,
             rejections,
             metrics: metrics.clone(),

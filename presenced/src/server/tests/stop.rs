@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::fixture::{DEADLINE, ServerFixture, times, within};
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 use crate::server::{Drained, Servers};
 use crate::vital::tests::{abort_in_a_process, outlive_no_panic};
 

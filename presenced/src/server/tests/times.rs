@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::fixture::{HELLO, ServerFixture, pause, times, within};
 use crate::clock::Stopwatch;
-use crate::config::limits::Limits;
+use crate::limits::Limits;
 
 #[tokio::test]
 async fn a_client_that_never_finishes_a_request_head_is_dropped() {

@@ -19,9 +19,9 @@ fn a_ping_is_sent_with_the_first_batch_after_the_interval() {
 #[test]
 fn ping_batches_are_a_hundredth_of_the_interval_apart_or_250_ms() {
     for (interval, apart) in [(25_000, 250), (300_000, 250), (2_000, 20), (100, 1), (20, 1)] {
-        let options = KeepaliveOptions {
-            ping_interval: Duration::from_millis(interval),
-            ..OPTIONS
+        let options = PingOptions {
+            interval: Duration::from_millis(interval),
+            ..PINGS
         };
         for received in 1_000..1_000 + 2 * apart {
             let at = options.ping_at(Mono::from_millis(received)).as_millis();
@@ -39,7 +39,7 @@ fn a_batch_has_a_hundredth_of_the_pings_of_evenly_spread_connections() {
     let mut pings = BTreeMap::new();
     for connection in 0..10_000 {
         let received = Mono::from_millis(connection * 25_000 / 10_000);
-        *pings.entry(OPTIONS.ping_at(received).as_millis()).or_insert(0) += 1;
+        *pings.entry(PINGS.ping_at(received).as_millis()).or_insert(0) += 1;
     }
     // The first batch has the one connection that was heard right on it.
     assert!(pings.values().all(|count| *count <= 100), "{pings:?}");

@@ -274,7 +274,7 @@ impl World {
             .clients
             .iter()
             .filter(|client| client.is_open && client.user == name);
-        let is_full = open.count() >= self.daemon().engine.options.sessions_per_user;
+        let is_full = open.count() >= self.daemon().engine.options.limits.load().sessions_per_user;
         if is_full {
             return;
         }
