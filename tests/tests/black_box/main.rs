@@ -43,6 +43,7 @@ mod proxies;
 mod readme;
 mod redis;
 mod redis_cluster;
+mod releases;
 mod reload;
 mod reports;
 mod request_ids;

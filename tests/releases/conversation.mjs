@@ -1,0 +1,81 @@
+// A conversation with a daemon that has all calls of REST, all messages of WebSockets, and errors of each kind that a client can
+// cause at once.
+
+import { ask, close, closed, open, receive, request, send } from "./steps.mjs";
+
+const rest = [
+  request("token alice", "PUT", "/api/user/custom-status", { customStatus: "IDLE" }),
+  request("for bob", "PUT", "/api/user/custom-status", { customStatus: "DO_NOT_DISTURB", by: "operator" }),
+  request("internal", "GET", "/api/user/custom-status/alice"),
+  request("for bob", "PUT", "/api/user/realtime", { status: "ONLINE", source: "mqtt", updateLastActive: true, ttlSeconds: 3600 }),
+  request("for carol", "PUT", "/api/user/realtime", { status: "IDLE", source: "mqtt" }),
+  request("internal", "GET", "/api/presence/bob"),
+  request("user alice", "GET", "/api/presence/alice"),
+  request("token alice", "GET", "/api/presence/bob"),
+  request("internal", "POST", "/api/presence/query", { userIds: ["alice", "bob", "nobody"] }),
+  request("internal", "GET", "/api/presence?limit=1&prefix=b"),
+  request("internal", "GET", "/api/presence?status=IDLE"),
+  request("internal", "GET", "/api/presence/bob/explain"),
+  request("internal", "GET", "/api/presence/nobody/explain?scope=node"),
+  request("internal", "GET", "/api/nodes"),
+  request("internal", "GET", "/api/nodes?ask=true"),
+  request("internal", "GET", "/api/stats"),
+  request("nobody", "GET", "/healthz"),
+  request("nobody", "GET", "/readyz"),
+  request("internal", "DELETE", "/api/reports/mqtt"),
+  request("internal", "DELETE", "/api/user/carol"),
+];
+
+const errors = [
+  request("nobody", "GET", "/api/presence/alice"),
+  request("user alice", "GET", "/api/stats"),
+  request("nobody", "GET", "/nothing"),
+  request("internal", "GET", "/api/user/realtime"),
+  request("internal", "PUT", "/api/user/realtime", { status: "ONLINE" }),
+  request("for bob", "PUT", "/api/user/realtime", { status: "ONLINE", ttlSeconds: 0 }),
+  request("user bob", "PUT", "/api/user/custom-status", { customStatus: "AWAY" }),
+  request("user bob", "PUT", "/api/user/custom-status", []),
+  request("internal", "POST", "/api/presence/query", { userIds: [""] }),
+  request("internal", "POST", "/api/presence/query", { userIds: Array.from({ length: 1001 }, () => "a") }),
+  request("internal", "PUT", "/api/nodes/nowhere/drain"),
+  request("internal", "PUT", "/api/nodes/recorded/drain"),
+  request("internal", "GET", "/ws"),
+];
+
+const webSocket = [
+  open("alice", "user alice"),
+  open("bob", "token bob"),
+  open("observer", "internal"),
+  ...ask("observer", { type: "watchAll", id: 1 }, "snapshot"),
+  ...ask("alice", { type: "watch", userIds: ["bob", "nobody"], id: "one" }, "snapshot"),
+  ...ask("alice", { type: "activity", id: 2 }),
+  ...ask("alice", { type: "activity", idle: true, id: 3 }),
+  ...ask("alice", { type: "setStatus", customStatus: "ONLINE", id: 4 }),
+  receive("alice", "presence"),
+  ...ask("alice", { type: "ping", id: 5 }, "pong"),
+  ...ask("bob", { type: "setStatus", customStatus: "IDLE", id: 6 }),
+  receive("alice", "presence"),
+  receive("observer", "presence"),
+  request("internal", "GET", "/api/presence/alice/explain"),
+  ...ask("alice", { type: "unwatch", userIds: ["nobody"], id: 7 }),
+  close("alice", 3000),
+  open("again", "user alice"),
+  ...ask("again", { type: "resume", sessionId: "$session:alice", id: 8 }),
+  ...ask("again", { type: "watch", userIds: ["bob"], since: "$cursor:alice", id: 9 }, "snapshot"),
+  ...ask("again", { type: "watchAll", id: 10 }, "error"),
+  ...ask("again", { type: "resume", sessionId: "$session:alice", id: 11 }, "error"),
+  ...ask("again", { type: "unheard-of", id: 12 }, "error"),
+  ...ask("again", { type: "watch", id: 13 }, "error"),
+  ...ask("observer", { type: "activity", id: 14 }, "error"),
+  request("internal", "DELETE", "/api/presence/alice/sessions"),
+  receive("again", "goodbye"),
+  closed("again"),
+  request("internal", "DELETE", "/api/user/bob"),
+  receive("bob", "goodbye"),
+  closed("bob"),
+  send("observer", { type: "watch", userIds: ["alice"], id: 15 }),
+  receive("observer", "snapshot"),
+  close("observer", 1000),
+];
+
+export const conversation = [...rest, ...errors, ...webSocket];
