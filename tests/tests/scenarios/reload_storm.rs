@@ -158,7 +158,7 @@ async fn start(home: &Arc<TempDir>, certificates: &Certificates, config: &PathBu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a core for a minute, which the scenarios beside it need: run it by itself, with --ignored"]
+#[ignore = "takes a core for a minute, which the scenarios beside it need: scripts/test runs it by itself"]
 async fn reloads_of_every_kind_lose_no_connection_and_cause_no_event() {
     let home = Arc::new(tempfile::tempdir().unwrap());
     let certificates = Certificates::new();
