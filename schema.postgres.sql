@@ -67,6 +67,18 @@ CREATE TABLE tombstone (
 
 CREATE INDEX tombstone_revision ON tombstone (revision);
 
+-- Of whom an operator revoked tokens. A row stays when its user is forgotten: a token may outlive that.
+CREATE TABLE revocation (
+  -- SHA-256 of the user id, which itself must not stay here.
+  user_hash     BYTEA   NOT NULL PRIMARY KEY,
+  -- Tokens that were issued (iat) before this are refused. Never goes back.
+  issued_before BIGINT  NOT NULL,
+  -- Higher than those of all rows before the last revocation of this user: who has read up to one finds by it what came since.
+  number        BIGINT  NOT NULL
+);
+
+CREATE UNIQUE INDEX revocation_number ON revocation (number);
+
 -- What each node leaves for its next start.
 CREATE TABLE heartbeat (
   node    TEXT    COLLATE "C" NOT NULL PRIMARY KEY,

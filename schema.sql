@@ -3,7 +3,7 @@
 -- a temporary table with each row that is written.
 
 PRAGMA application_id = 1886545267; -- "pres": a file of another program is refused
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- One row: what the database is.
 CREATE TABLE presence_database (
@@ -73,6 +73,18 @@ CREATE TABLE tombstone (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tombstone_revision ON tombstone (revision);
+
+-- Of whom an operator revoked tokens. A row stays when its user is forgotten: a token may outlive that.
+CREATE TABLE revocation (
+  -- SHA-256 of the user id, which itself must not stay here.
+  user_hash     BLOB    NOT NULL PRIMARY KEY,
+  -- Tokens that were issued (iat) before this are refused. Never goes back.
+  issued_before INTEGER NOT NULL,
+  -- Higher than those of all rows before the last revocation of this user: who has read up to one finds by it what came since.
+  number        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX revocation_number ON revocation (number);
 
 -- What each node leaves for its next start.
 CREATE TABLE heartbeat (

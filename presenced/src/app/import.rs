@@ -98,6 +98,7 @@ fn text(report: &ImportReport) -> String {
         ("reports", report.reports),
         ("last seen", report.last_seen),
         ("forgotten users", report.tombstones),
+        ("revocations", report.revocations),
         ("skipped rows", report.skipped),
     ];
     // Writing to a string can't fail.
@@ -141,11 +142,11 @@ mod tests {
             lines[..2],
             ["imported into a database:", "  users               100000"]
         );
-        assert_eq!(lines[6], "  skipped rows             3");
+        assert_eq!(lines[7], "  skipped rows             3");
         assert_eq!(
-            lines[7],
+            lines[8],
             "    user \" x\": user id must not begin or end with white space"
         );
-        assert_eq!(lines[8], "    and 2 more, which are on stderr");
+        assert_eq!(lines[9], "    and 2 more, which are on stderr");
     }
 }

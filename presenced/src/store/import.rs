@@ -100,6 +100,8 @@ pub(crate) struct ImportReport {
     /// Users who were seen.
     pub(crate) last_seen: u64,
     pub(crate) tombstones: u64,
+    /// Users of whom tokens are revoked.
+    pub(crate) revocations: u64,
     pub(crate) skipped: u64,
     /// The first of the rows that were skipped.
     pub(crate) skipped_rows: Vec<SkippedRow>,
@@ -123,7 +125,7 @@ pub(crate) enum ImportError {
     #[error(
         "--to: {database} holds {users} users and was left as it is, because a daemon has used it or another program has filled it: \
          import into a new database. If nothing in it is needed, remove it first: \
-         DROP TABLE IF EXISTS presence_import, report, profile, tombstone, heartbeat, history, presence_database"
+         DROP TABLE IF EXISTS presence_import, report, profile, tombstone, revocation, heartbeat, history, presence_database"
     )]
     NotEmpty { database: String, users: u64 },
     #[error(
@@ -176,9 +178,14 @@ pub(crate) async fn import(
     copy.users(&source, &mut target, &mut tell).await?;
     let tombstones = source.tombstones().map_err(|error| unreadable(&source, &error))?;
     copy.report.tombstones = tombstones.len() as u64;
+    copy.report.revocations = source.revocations.len() as u64;
     if start != ImportStart::Done {
         for part in tombstones.chunks(USERS_AT_ONCE) {
             let written = target.write_tombstones(part).await;
+            written.map_err(|what| copy.stopped(what))?;
+        }
+        for part in source.revocations.chunks(USERS_AT_ONCE) {
+            let written = target.write_revocations(part).await;
             written.map_err(|what| copy.stopped(what))?;
         }
     }

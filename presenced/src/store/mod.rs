@@ -16,6 +16,7 @@ mod postgres;
 mod queue;
 mod read_request;
 mod requests;
+mod revocations;
 mod row;
 mod sqlite;
 #[cfg(test)]
@@ -42,7 +43,7 @@ pub(crate) use options::{Access, OpenOptions};
 pub(crate) use postgres::PostgresPlace;
 pub(crate) use row::{
     Alive, DurableRow, ExpiredReport, Heartbeat, ListedRow, LoadedRow, NewPreference, NewReport, PastChanges,
-    ReportRow, ReportTimes, Row, Startup, StatusRow,
+    ReportRow, ReportTimes, Row, Startup, StatusRow, StoredRevocation,
 };
 
 /// For how long the heartbeat of a node that is gone is kept, if a higher ceiling is stored: a start looks back five

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::{Revision, UserId};
 use tokio::sync::oneshot;
 
-use super::{ListedRow, LoadedRow, StoreError};
+use super::{ListedRow, LoadedRow, StoreError, StoredRevocation};
 
 /// When users were forgotten.
 pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;
@@ -26,6 +26,8 @@ pub(super) enum ReadCaller {
     Removals(oneshot::Sender<Removals>),
     /// The next users of a list; nobody is named.
     Page(PageRequest, oneshot::Sender<Result<ListPage, StoreError>>),
+    /// The next revocations above this number; nobody is named.
+    Revocations(u64, oneshot::Sender<Result<Vec<StoredRevocation>, StoreError>>),
 }
 
 /// A list of users that the database keeps.

@@ -138,7 +138,7 @@ impl Requests {
     }
 
     /// Queues a request and waits for its answer. Queued is queued: dropping the future undoes nothing.
-    async fn write<T>(&self, request: impl FnOnce(Caller<T>) -> WriteRequest) -> Result<T, StoreError> {
+    pub(super) async fn write<T>(&self, request: impl FnOnce(Caller<T>) -> WriteRequest) -> Result<T, StoreError> {
         if let Some(sealed) = self.health.sealed() {
             return Err(sealed);
         }

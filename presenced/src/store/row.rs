@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use presence::{Actor, CustomStatus, History, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
+use presence::{
+    Actor, CustomStatus, History, NodeName, Preference, Revision, Source, Status, SystemWall, UserId, Version, Wall,
+};
 
 use super::StoreError;
 
@@ -131,6 +133,17 @@ pub(crate) struct StatusRow {
     pub(crate) published: Option<Version>,
 }
 
+/// Of whom an operator revoked tokens, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredRevocation {
+    /// SHA-256 of the user id.
+    pub(crate) user_hash: [u8; 32],
+    /// Tokens that were issued before this are revoked.
+    pub(crate) issued_before: SystemWall,
+    /// Of the last revocation of this user; above all that were there before it.
+    pub(crate) number: u64,
+}
+
 /// What a running node leaves for its next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heartbeat {
@@ -186,6 +199,8 @@ pub(crate) struct Startup {
     pub(crate) present: Vec<(UserId, Row)>,
     /// What the last run changed, if it ended with everything written.
     pub(crate) past_changes: Option<PastChanges>,
+    /// All revocations, in order of their numbers.
+    pub(crate) revocations: Vec<StoredRevocation>,
 }
 
 /// The last changes of a run that ended with everything written.

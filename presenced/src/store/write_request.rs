@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use presence::{NodeName, Revision, Source, UserId, Version, Wall};
+use presence::{NodeName, Revision, Source, SystemWall, UserId, Version, Wall};
 use tokio::sync::oneshot;
 
 use super::options::ROWS_AT_ONCE;
-use super::{DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportTimes, StatusRow, StoreError};
+use super::{
+    DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportTimes, StatusRow, StoreError,
+    StoredRevocation,
+};
 
 /// Where the answer to a request goes.
 pub(super) type Caller<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -26,6 +29,15 @@ pub(super) enum WriteRequest {
     Plain(PlainWrite, Caller<()>),
     /// Deletes tombstones up to this revision, some of them at once. The answer is how many.
     Prune(Revision, Caller<usize>),
+    /// Revokes a user's tokens. The answer is what is stored then.
+    Revoke(NewRevocation, Caller<StoredRevocation>),
+}
+
+/// Tokens of a user that are to be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NewRevocation {
+    pub(super) user_hash: [u8; 32],
+    pub(super) issued_before: SystemWall,
 }
 
 /// One write of a user's durable part.
@@ -91,7 +103,7 @@ impl WriteRequest {
     /// How much of a transaction it takes up.
     pub(super) fn rows(&self) -> usize {
         match self {
-            Self::Durable(..) => 1,
+            Self::Durable(..) | Self::Revoke(..) => 1,
             Self::Plain(write, _) => write.rows(),
             Self::Prune(..) => ROWS_AT_ONCE,
         }
@@ -105,7 +117,7 @@ impl WriteRequest {
                 write,
                 PlainWrite::Statuses(_) | PlainWrite::Expired(_) | PlainWrite::Published(_)
             ),
-            Self::Durable(..) | Self::Prune(..) => false,
+            Self::Durable(..) | Self::Prune(..) | Self::Revoke(..) => false,
         }
     }
 
@@ -115,6 +127,7 @@ impl WriteRequest {
             Self::Durable(_, caller) => drop(caller.send(Err(error))),
             Self::Plain(_, caller) => drop(caller.send(Err(error))),
             Self::Prune(_, caller) => drop(caller.send(Err(error))),
+            Self::Revoke(_, caller) => drop(caller.send(Err(error))),
         }
     }
 }

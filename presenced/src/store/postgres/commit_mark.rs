@@ -21,6 +21,8 @@ const IS_USER_THERE: &str = "SELECT greatest((SELECT version FROM profile WHERE 
      (SELECT version FROM tombstone WHERE user_hash = $2), 0) >= $3";
 /// Another node removes the heartbeat of one that was away for long: that is no loss.
 const IS_HEARTBEAT_THERE: &str = "SELECT coalesce((SELECT ceiling FROM heartbeat WHERE node = $1) >= $2, true)";
+/// Nothing deletes one, and its number only grows.
+const IS_REVOCATION_THERE: &str = "SELECT EXISTS (SELECT 1 FROM revocation WHERE user_hash = $1 AND number >= $2)";
 /// Its commit is answered when the server has made durable all that was committed before, on its synchronous standbys too.
 const WRITE_SOMETHING: &str = "UPDATE presence_database SET version = version";
 
@@ -37,6 +39,7 @@ pub(super) struct CommitMark {
 enum StoredValue {
     Version(UserId, i64),
     Ceiling(NodeName, i64),
+    Revocation(Vec<u8>, i64),
 }
 
 /// How a transaction ended whose commit was not answered.
@@ -60,6 +63,10 @@ impl CommitMark {
             }
             WriteRequest::Plain(PlainWrite::Heartbeat { node, heartbeat }, _) => {
                 Some(StoredValue::Ceiling(node.clone(), stored(heartbeat.ceiling)))
+            }
+            WriteRequest::Revoke(..) => {
+                let saved = answers.revoked?;
+                Some(StoredValue::Revocation(saved.user_hash.to_vec(), stored(saved.number)))
             }
             WriteRequest::Plain(..) | WriteRequest::Prune(..) => None,
         });
@@ -122,6 +129,9 @@ impl CommitMark {
             }
             Some(StoredValue::Ceiling(node, ceiling)) => {
                 client.query_one(IS_HEARTBEAT_THERE, &[&node.as_str(), ceiling]).await?
+            }
+            Some(StoredValue::Revocation(user_hash, number)) => {
+                client.query_one(IS_REVOCATION_THERE, &[user_hash, number]).await?
             }
         };
         Ok(row.try_get(0)?)

@@ -14,7 +14,7 @@ use super::session::{Parameters, ServerAnswer, query};
 use super::statements::WriteStatements;
 use super::tombstones::{self, KnownTombstones};
 use crate::store::write_request::{DurableChange, DurableWrite, PlainWrite, WriteRequest};
-use crate::store::{Access, DurableRow, ExpiredReport, StatusRow, StoreError};
+use crate::store::{Access, DurableRow, ExpiredReport, StatusRow, StoreError, StoredRevocation};
 
 /// The requests of one transaction by kind, without what a tombstone covers.
 #[derive(Debug, Default)]
@@ -37,6 +37,8 @@ pub(super) struct GroupAnswers {
     pub(super) tombstones: KnownTombstones,
     /// How many tombstones were pruned, if that was the request.
     pub(super) pruned: usize,
+    /// What is stored of a user's revoked tokens, if those were revoked.
+    pub(super) revoked: Option<StoredRevocation>,
 }
 
 /// Which answer means what.
@@ -74,7 +76,7 @@ impl<'a> Group<'a> {
                     }
                 }
                 WriteRequest::Plain(PlainWrite::Expired(expired), _) => group.expired.extend(expired),
-                WriteRequest::Plain(..) | WriteRequest::Prune(..) => {}
+                WriteRequest::Plain(..) | WriteRequest::Prune(..) | WriteRequest::Revoke(..) => {}
             }
         }
         group.durable.sort_unstable_by(|one, other| one.user.cmp(&other.user));

@@ -15,7 +15,7 @@ use super::reach::{self, server_error};
 use super::session::{Connector, SETUP_TIMEOUT, within};
 use super::single::{SAVE_HEARTBEAT, SAVE_HISTORY};
 use crate::store::import::{ImportError, ImportPlace, ImportSource, ImportStart, StoredTombstone};
-use crate::store::{Heartbeat, OpenError, OpenOptions, ReportRow, Row};
+use crate::store::{Heartbeat, OpenError, OpenOptions, ReportRow, Row, StoredRevocation};
 
 /// For how long one transaction may take: nobody waits for it but the import, and a count of all users is one.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -45,6 +45,11 @@ const SAVE_TOMBSTONES: &str = "INSERT INTO tombstone (user_hash, revision, versi
        revision = greatest(tombstone.revision, excluded.revision),
        version = greatest(tombstone.version, excluded.version),
        forgotten_at = greatest(tombstone.forgotten_at, excluded.forgotten_at)";
+
+const SAVE_REVOCATIONS: &str = "INSERT INTO revocation (user_hash, issued_before, number)
+     SELECT * FROM unnest($1::bytea[], $2::int8[], $3::int8[])
+     ON CONFLICT (user_hash) DO UPDATE SET
+       issued_before = greatest(revocation.issued_before, excluded.issued_before), number = excluded.number";
 
 /// The database, locked for as long as this lives.
 pub(in crate::store) struct ImportTarget {
@@ -149,6 +154,22 @@ impl ImportTarget {
         .await
     }
 
+    /// Stores revocations.
+    ///
+    /// # Errors
+    /// What happened.
+    pub(in crate::store) async fn write_revocations(&mut self, revocations: &[StoredRevocation]) -> Result<(), String> {
+        self.write(async |transaction| {
+            let columns: Vec<Parameter<'_>> = vec![
+                column(revocations, |revocation| revocation.user_hash.to_vec()),
+                column(revocations, |revocation| revocation.issued_before.as_millis()),
+                column(revocations, |revocation| stored(revocation.number)),
+            ];
+            execute(transaction, SAVE_REVOCATIONS, columns).await
+        })
+        .await
+    }
+
     /// Stores what the nodes have left, and that everything is there if there are as many users as expected. How many there are.
     ///
     /// # Errors
@@ -221,12 +242,15 @@ async fn begin(transaction: &Transaction<'_>, source: &ImportSource) -> Result<B
         Some(known) if known.source.ceiling > source.ceiling => Began::OlderSource,
         Some(_) => {
             // Nothing else is in there: the first daemon would have removed the marker.
-            transaction.batch_execute("TRUNCATE report, profile, tombstone").await?;
+            transaction
+                .batch_execute("TRUNCATE report, profile, tombstone, revocation")
+                .await?;
             import_marker::begin(transaction, source).await?;
             Began::At(ImportStart::Again, None)
         }
         None => {
-            let select = "SELECT (SELECT count(*) FROM profile), EXISTS (SELECT 1 FROM tombstone)";
+            let select = "SELECT (SELECT count(*) FROM profile),
+                 EXISTS (SELECT 1 FROM tombstone) OR EXISTS (SELECT 1 FROM revocation)";
             let row = transaction.query_one(select, &[]).await?;
             let users = super::decode::number(&row, 0)?;
             if users > 0 || row.try_get(1)? {

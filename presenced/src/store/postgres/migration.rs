@@ -10,14 +10,25 @@ use crate::store::metrics::FailureKind;
 /// The whole schema.
 const SCHEMA: &str = include_str!("../../../../schema.postgres.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// What brings a schema up to date, from the version before the second on.
-const STEPS: [(i64, &str); 1] = [(
-    1,
-    // Nobody has marked anything: a daemon alone has published everything.
-    "ALTER TABLE profile ADD COLUMN unpublished BIGINT;
-     CREATE INDEX profile_unpublished ON profile (user_id) WHERE unpublished IS NOT NULL;",
-)];
+const STEPS: [(i64, &str); 2] = [
+    (
+        1,
+        // Nobody has marked anything: a daemon alone has published everything.
+        "ALTER TABLE profile ADD COLUMN unpublished BIGINT;
+         CREATE INDEX profile_unpublished ON profile (user_id) WHERE unpublished IS NOT NULL;",
+    ),
+    (
+        2,
+        "CREATE TABLE revocation (
+           user_hash     BYTEA   NOT NULL PRIMARY KEY,
+           issued_before BIGINT  NOT NULL,
+           number        BIGINT  NOT NULL
+         );
+         CREATE UNIQUE INDEX revocation_number ON revocation (number);",
+    ),
+];
 /// The number of the lock, after [`LOCK_CLASS`]. No table has it.
 const LOCK_NUMBER: i32 = 1;
 
@@ -110,7 +121,8 @@ async fn stored(transaction: &Transaction<'_>) -> Result<Option<(i64, Identity)>
 }
 
 async fn make(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
-    let other = "SELECT name FROM unnest(ARRAY['profile', 'report', 'tombstone', 'heartbeat', 'history']) AS name
+    let other =
+        "SELECT name FROM unnest(ARRAY['profile', 'report', 'tombstone', 'revocation', 'heartbeat', 'history']) AS name
          WHERE to_regclass(quote_ident(name)) IS NOT NULL LIMIT 1";
     if let Some(row) = transaction.query_opt(other, &[]).await? {
         return Err(MigrationError::Foreign { table: row.try_get(0)? });

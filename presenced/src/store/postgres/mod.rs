@@ -20,6 +20,7 @@ mod open;
 mod published_versions;
 mod reach;
 mod read;
+mod revocations;
 mod session;
 mod single;
 mod startup;

@@ -8,19 +8,21 @@ use presence::UserId;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row as SqlRow, Statement};
 
+use super::columns::stored;
 use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::failure::Failure;
 use super::fault_injection::FaultStep;
 use super::health::ServerHealth;
 use super::list;
 use super::migration::{self, Identity};
+use super::revocations;
 use super::session::{Backoff, Connector, SETUP_TIMEOUT, STATEMENT_TIMEOUT, prepare, within};
 use super::tombstones;
 use crate::store::metrics::FailureKind;
 use crate::store::options::ROWS_AT_ONCE;
 use crate::store::queue::Queue;
 use crate::store::read_request::{ListPage, PageRequest, ReadCaller, ReadJob, ReadLane, UserList};
-use crate::store::{Row, StoreError};
+use crate::store::{Row, StoreError, StoredRevocation};
 
 /// One statement, so that profiles and reports are of one moment.
 const SELECT_USERS: &str = concat!(
@@ -36,6 +38,7 @@ impl ReadCaller {
             Self::Rows(caller) => caller.is_closed(),
             Self::Removals(caller) => caller.is_closed(),
             Self::Page(_, caller) => caller.is_closed(),
+            Self::Revocations(_, caller) => caller.is_closed(),
         }
     }
 }
@@ -48,6 +51,7 @@ struct ReadSession {
     present: Statement,
     chosen: Statement,
     unpublished: Statement,
+    revocations: Statement,
 }
 
 /// One task of a lane.
@@ -118,6 +122,9 @@ impl Reader {
                     self.health.faults.answer(self.lane, count).await;
                     let _ = caller.send(page);
                 }
+                ReadCaller::Revocations(number, caller) => {
+                    let _ = caller.send(self.load_revocations(number).await);
+                }
             }
         }
         if !rows.is_empty() {
@@ -162,6 +169,15 @@ impl Reader {
             rows: rows.collect(),
             last: found.last,
         })
+    }
+
+    async fn load_revocations(&mut self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
+        let (after, limit) = (stored(after), i64::try_from(ROWS_AT_ONCE).unwrap_or(i64::MAX));
+        let decode = |rows: Vec<SqlRow>| revocations::decode_all(&rows);
+        let found = self
+            .read(&[&after, &limit], |session| &session.revocations, decode)
+            .await;
+        found.map_err(|failure| self.health.read_failed(&failure))
     }
 
     fn answer_rows(&self, job: ReadJob, found: &Result<FoundRows, Failure>) {
@@ -244,7 +260,8 @@ impl Reader {
     async fn set_up(&self, client: Client) -> Result<ReadSession, Failure> {
         migration::check(&client, &self.identity).await?;
         client.batch_execute("SET default_transaction_read_only = on").await?;
-        let [users, tombstones] = prepare(&client, [SELECT_USERS, tombstones::SELECT]).await?;
+        let queries = [SELECT_USERS, tombstones::SELECT, revocations::SELECT_AFTER];
+        let [users, tombstones, revocations] = prepare(&client, queries).await?;
         let lists = [list::SELECT_PRESENT, list::SELECT_CHOSEN, list::SELECT_UNPUBLISHED];
         let [present, chosen, unpublished] = prepare(&client, lists).await?;
         Ok(ReadSession {
@@ -254,6 +271,7 @@ impl Reader {
             present,
             chosen,
             unpublished,
+            revocations,
         })
     }
 }

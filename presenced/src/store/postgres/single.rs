@@ -1,10 +1,11 @@
-//! The writes that have a transaction of their own: a forget, the pruning of tombstones, and a node's heartbeat.
+//! The writes that have a transaction of their own: a forget, the pruning of tombstones, a revocation, and a node's heartbeat.
 
 use tokio_postgres::{Client, Statement};
 
 use super::columns::stored;
 use super::failure::Failure;
 use super::forget::ForgetStatements;
+use super::revocations::RevocationStatements;
 use super::session::{Parameters, ServerAnswer, prepare, query};
 use crate::store::options::ROWS_AT_ONCE;
 use crate::store::write_request::{DurableChange, PlainWrite, WriteRequest};
@@ -26,6 +27,7 @@ pub(super) const SAVE_HISTORY: &str = "INSERT INTO history (node, incarnation, r
 #[derive(Debug)]
 pub(super) struct SingleStatements {
     pub(super) forget: ForgetStatements,
+    revocations: RevocationStatements,
     prune_tombstones: Statement,
     save_heartbeat: Statement,
     delete_heartbeats: Statement,
@@ -43,6 +45,7 @@ impl SingleStatements {
         .await?;
         Ok(Self {
             forget: ForgetStatements::prepare(client).await?,
+            revocations: RevocationStatements::prepare(client).await?,
             prune_tombstones,
             save_heartbeat,
             delete_heartbeats,
@@ -56,7 +59,7 @@ impl SingleStatements {
 pub(super) fn is_single(request: &WriteRequest) -> bool {
     match request {
         WriteRequest::Plain(write, _) => matches!(write, PlainWrite::Forget { .. } | PlainWrite::Heartbeat { .. }),
-        WriteRequest::Prune(..) => true,
+        WriteRequest::Prune(..) | WriteRequest::Revoke(..) => true,
         WriteRequest::Durable(write, _) => matches!(write.change, DurableChange::ForgetOlder { .. }),
     }
 }
@@ -87,6 +90,7 @@ pub(super) fn send<'a>(
             }
             _ => Vec::new(),
         },
+        WriteRequest::Revoke(new, _) => statements.revocations.send(client, *new),
         WriteRequest::Plain(..) => Vec::new(),
     }
 }

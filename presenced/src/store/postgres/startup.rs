@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row as SqlRow, Transaction};
 use super::columns::stored;
 use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::failure::Failure;
+use super::revocations;
 use crate::store::{Access, Heartbeat, PAST_CHANGES_MAX, PastChanges, Row, Startup};
 
 const SELECT_PRESENT: &str = concat!(
@@ -29,6 +30,7 @@ pub(super) async fn load(client: &mut Client, access: Access) -> Result<Startup,
     transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
     let mut startup = Startup {
         heartbeats: load_heartbeats(&transaction).await?,
+        revocations: revocations::decode_all(&transaction.query(revocations::SELECT_ALL, &[]).await?)?,
         ..Startup::default()
     };
     if access == Access::Shared {

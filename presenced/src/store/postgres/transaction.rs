@@ -8,6 +8,7 @@ use super::fault_injection::FaultStep;
 use super::forget;
 use super::group::{Group, GroupAnswers};
 use super::health::ServerHealth;
+use super::revocations;
 use super::session::{STATEMENT_TIMEOUT, execute, query, together, within};
 use super::single::{self, is_single};
 use super::tombstones::KnownTombstones;
@@ -82,6 +83,11 @@ async fn write(
             pruned: rows.last().map_or(0, Vec::len),
             ..GroupAnswers::default()
         };
+        if let WriteRequest::Revoke(..) = request
+            && let Some(saved) = rows.last()
+        {
+            answers.revoked = or_roll_back(session, revocations::decode_all(saved)).await?.pop();
+        }
         if let WriteRequest::Durable(write, _) = request
             && let [.., part, version] = rows.as_slice()
         {

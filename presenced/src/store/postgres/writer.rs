@@ -349,6 +349,10 @@ fn answer(requests: Vec<WriteRequest>, mut answers: GroupAnswers, known: &KnownT
             WriteRequest::Durable(write, caller) => drop(caller.send(answers.of(&write, known))),
             WriteRequest::Plain(_, caller) => drop(caller.send(Ok(()))),
             WriteRequest::Prune(_, caller) => drop(caller.send(Ok(answers.pruned))),
+            // It answers with its row, whatever that was before.
+            WriteRequest::Revoke(_, caller) => {
+                drop(caller.send(answers.revoked.take().ok_or(StoreError::UnknownOutcome)));
+            }
         }
     }
 }
@@ -373,6 +377,7 @@ fn check(request: &WriteRequest) -> Result<(), Failure> {
                 }
         }
         WriteRequest::Prune(removed_to, _) => fits(removed_to.get()),
+        WriteRequest::Revoke(..) => true,
         WriteRequest::Plain(write, _) => match write {
             PlainWrite::Statuses(rows) => rows.iter().all(|row| fits(row.revision.get())),
             // Above all that are stored is above all that there are.

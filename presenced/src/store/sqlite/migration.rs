@@ -6,10 +6,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// The whole schema, with its version and application id.
 pub(super) const SCHEMA: &str = include_str!("../../../../schema.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 /// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
+/// The whole schema of version 5.
+pub(super) const SCHEMA_5: &str = include_str!("schema_5.sql");
 /// The whole schema of version 4.
 pub(super) const SCHEMA_4: &str = include_str!("schema_4.sql");
 /// The whole schema of version 3.
@@ -36,6 +38,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             2 => add_history_and_words(&transaction)?,
             3 => add_identity_and_marks(&transaction)?,
             4 => check_without_temporary_tables(&transaction)?,
+            5 => add_revocations(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -168,7 +171,7 @@ fn check_without_temporary_tables(transaction: &Transaction) -> rusqlite::Result
          DROP INDEX profile_unpublished;
          DROP INDEX tombstone_revision;",
     )?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SCHEMA_5)?;
     transaction.execute_batch(
         "UPDATE presence_database SET identity = (SELECT identity FROM presence_database_4);
          INSERT INTO profile SELECT * FROM profile_4;
@@ -182,6 +185,22 @@ fn check_without_temporary_tables(transaction: &Transaction) -> rusqlite::Result
          DROP TABLE tombstone_4;
          DROP TABLE heartbeat_4;
          DROP TABLE history_4;",
+    )
+}
+
+/// 5 to 6. Nobody's tokens are revoked. The other tables stay as they are.
+fn add_revocations(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE revocation (
+           -- SHA-256 of the user id, which itself must not stay here.
+           user_hash     BLOB    NOT NULL PRIMARY KEY,
+           -- Tokens that were issued (iat) before this are refused. Never goes back.
+           issued_before INTEGER NOT NULL,
+           -- Higher than those of all rows before the last revocation of this user: who has read up to one finds by it what came since.
+           number        INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;
+         CREATE UNIQUE INDEX revocation_number ON revocation (number);
+         PRAGMA user_version = 6;",
     )
 }
 

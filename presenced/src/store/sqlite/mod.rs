@@ -17,6 +17,7 @@ mod marks;
 mod migration;
 mod open;
 mod read;
+mod revocations;
 mod source;
 mod statements;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::health::Health;
 use super::list;
 use super::log_check::LogCheck;
 use super::migration;
+use super::revocations;
 use super::statements::stored;
 use super::tombstones;
 use crate::store::metrics::FailureKind;
@@ -64,21 +65,34 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
             }
             ReadCaller::Page(_, caller) if caller.is_closed() => {}
             ReadCaller::Page(request, caller) => {
-                let page = caught(|| {
-                    opened.1.check_index()?;
-                    retrying(opened.0, || {
-                        health.faults.pass(Step::Read)?;
-                        list::load_page(opened.0, &request, health)
-                    })
-                });
-                let page = page.map_err(|error| health.list_failed(&error));
+                let page = load_list(opened, health, || list::load_page(opened.0, &request, health));
                 health
                     .faults
                     .answer(lane, page.as_ref().map_or(0, |page| page.rows.len() as u64));
                 let _ = caller.send(page);
             }
+            ReadCaller::Revocations(number, caller) => {
+                let read = || revocations::load_after(opened.0, number);
+                let _ = caller.send(load_list(opened, health, read));
+            }
         }
     }
+}
+
+/// Reads what names nobody.
+fn load_list<T>(
+    (connection, log_check): (&Connection, &LogCheck),
+    health: &Health,
+    mut load: impl FnMut() -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
+    let loaded = caught(|| {
+        log_check.check_index()?;
+        retrying(connection, || {
+            health.faults.pass(Step::Read)?;
+            load()
+        })
+    });
+    loaded.map_err(|error| health.list_failed(&error))
 }
 
 /// Reads each. After a failure that is not the row's own the rest is not tried: it would fail as well. Several are read in one
@@ -152,6 +166,7 @@ pub(super) fn load_startup(connection: &Connection, access: Access) -> rusqlite:
     let mut startup = Startup {
         identity: migration::identity(connection)?,
         heartbeats: load_heartbeats(connection)?,
+        revocations: revocations::load_all(connection)?,
         ..Startup::default()
     };
     if access == Access::Shared {

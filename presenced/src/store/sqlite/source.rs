@@ -12,11 +12,11 @@ use super::connection::{Beside, open_writer};
 use super::database_lock::{DatabaseLock, in_use};
 use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::read::{SELECT_USERS, load_heartbeats};
-use super::{decode, migration};
+use super::{decode, migration, revocations};
 use crate::files::Holder;
 use crate::store::alive::AliveFile;
 use crate::store::import::{ImportSource, SkippedRow, SourceItem, StoredTombstone};
-use crate::store::{Heartbeat, OpenError, OpenOptions, Row, Startup};
+use crate::store::{Heartbeat, OpenError, OpenOptions, Row, Startup, StoredRevocation};
 
 /// The source, locked for as long as this lives.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(in crate::store) struct SqliteSource {
     pub(in crate::store) heartbeats: Vec<(NodeName, Heartbeat)>,
     /// How many users there are, those that can't be understood as well.
     pub(in crate::store) users: u64,
+    /// All of them.
+    pub(in crate::store) revocations: Vec<StoredRevocation>,
     _lock: DatabaseLock,
 }
 
@@ -65,9 +67,11 @@ impl SqliteSource {
         let users = connection
             .query_row(count, [], |row| decode::number(row, 0))
             .map_err(sql)?;
+        let revocations = revocations::load_all(&connection).map_err(sql)?;
         Ok(Self {
             connection,
             source,
+            revocations,
             heartbeats: startup.heartbeats,
             users,
             _lock: lock,
@@ -116,9 +120,17 @@ fn add_alive(startup: &mut Startup) {
 /// A digest that differs as soon as a daemon has used the database.
 fn fingerprint(connection: &Connection, startup: &Startup) -> rusqlite::Result<String> {
     let counts = "SELECT (SELECT count(*) FROM profile), (SELECT ifnull(max(version), 0) FROM profile),
-         (SELECT ifnull(max(revision), 0) FROM profile), (SELECT count(*) FROM report), (SELECT count(*) FROM tombstone)";
-    let counts: [i64; 5] = connection.query_row(counts, [], |row| {
-        Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
+         (SELECT ifnull(max(revision), 0) FROM profile), (SELECT count(*) FROM report), (SELECT count(*) FROM tombstone),
+         (SELECT ifnull(max(number), 0) FROM revocation)";
+    let counts: [i64; 6] = connection.query_row(counts, [], |row| {
+        Ok([
+            row.get(0)?,
+            row.get(1)?,
+            row.get(2)?,
+            row.get(3)?,
+            row.get(4)?,
+            row.get(5)?,
+        ])
     })?;
     let digest = Sha256::digest(format!("{counts:?} {:?}", startup.heartbeats));
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -15,6 +15,7 @@ use super::fault_injection::Step;
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
+use super::revocations;
 use super::statements::WriteFailure;
 use super::tombstones::{self, Tombstones};
 use crate::clock::Stopwatch;
@@ -205,6 +206,10 @@ impl StoreWriter {
             }
             WriteRequest::Prune(removed_to, caller) => {
                 let answer = self.in_savepoint(|connection| Ok(tombstones::prune(connection, removed_to)?));
+                hold(caller, answer, batch)
+            }
+            WriteRequest::Revoke(new, caller) => {
+                let answer = self.in_savepoint(|connection| Ok(revocations::save(connection, new)?));
                 hold(caller, answer, batch)
             }
         }

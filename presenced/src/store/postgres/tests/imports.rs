@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use presence::CustomStatus::{DoNotDisturb, Idle};
-use presence::{History, NodeName, Revision, Status, UserId, Version};
+use presence::{History, NodeName, Revision, Status, SystemWall, UserId, Version};
 use tempfile::TempDir;
 
 use super::proxy::{Network, Proxy};
@@ -99,7 +99,7 @@ impl TestDatabase<'_> {
 
     /// All that an import may write.
     pub(super) fn contents(&self) -> String {
-        let tables = ["profile", "report", "tombstone", "heartbeat", "history"];
+        let tables = ["profile", "report", "tombstone", "revocation", "heartbeat", "history"];
         let dump = |table| {
             self.sql(&format!(
                 "SELECT {table} FROM {table} ORDER BY {table}::text COLLATE \"C\""
@@ -134,6 +134,10 @@ async fn fill(store: &Store) {
         .forget(&user("forgotten"), Revision::new(20_002), wall(8_000))
         .await
         .unwrap();
+    for (number, millis) in [(1, 1_700_000_000_123), (2, -5)] {
+        let revoked = store.revoke_tokens([number; 32], SystemWall::from_millis(millis));
+        revoked.await.unwrap();
+    }
     let history = History {
         incarnation: u64::MAX - 7,
         from: Revision::new(10_100),
@@ -156,6 +160,7 @@ async fn an_import_has_every_row_as_it_was() {
     store.close();
     let report = database.import(&file.path()).await.unwrap();
     assert_eq!((report.users, report.reports, report.tombstones), (2_512, 13, 1));
+    assert_eq!(report.revocations, 2);
     assert_eq!((report.custom_statuses, report.skipped), (14, 0));
 
     let (from, found) = file.start();
@@ -163,6 +168,7 @@ async fn an_import_has_every_row_as_it_was() {
     assert_eq!(found.present, imported.present);
     assert_eq!(found.heartbeats, imported.heartbeats);
     assert_eq!(found.past_changes, imported.past_changes);
+    assert_eq!((found.revocations.len(), found.revocations), (2, imported.revocations));
     assert!(imported.past_changes.is_some(), "cursors resume");
     let names = (0..2_500).map(|number| format!("user-{number}"));
     let users: Vec<UserId> = names
@@ -246,6 +252,8 @@ async fn an_import_cut_off_at_any_commit_goes_on_where_it_was() {
         .forget(&user("forgotten"), Revision::new(10), wall(8_000))
         .await
         .unwrap();
+    let revoked = store.revoke_tokens([7; 32], SystemWall::from_millis(9_000));
+    revoked.await.unwrap();
     store.close();
     let expected = whole.import(&file.path()).await.unwrap();
     for network in [Network::LosesCommit, Network::LosesAnswer] {
@@ -256,8 +264,8 @@ async fn an_import_cut_off_at_any_commit_goes_on_where_it_was() {
             proxy.set_after(commits, network);
             let Err(error) = pieces.import_at(&proxy.url(&pieces.url(), port), &file.path()).await else {
                 assert_eq!(
-                    commits, 7,
-                    "the schema, the beginning, three parts, the tombstones, and the end"
+                    commits, 8,
+                    "the schema, the beginning, three parts, the tombstones, the revocations, and the end"
                 );
                 break;
             };

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use presence::CustomStatus::{DoNotDisturb, Idle};
+use presence::SystemWall;
 
 use super::super::migration::VERSION;
 use super::{LOCK, TestDatabase, until};
@@ -10,6 +11,7 @@ use crate::store::OpenError;
 use crate::store::tests::fixture::wall;
 
 const SCHEMA_1: &str = include_str!("schema_1.sql");
+const SCHEMA_2: &str = include_str!("schema_2.sql");
 const ROWS_1: &str = "
     INSERT INTO presence_database (version, identity) VALUES (1, '0123456789abcdef0123456789abcdef');
     INSERT INTO profile VALUES
@@ -28,6 +30,18 @@ fn version_1() -> TestDatabase<'static> {
     database
 }
 
+/// A database as version 2 left it.
+fn version_2() -> TestDatabase<'static> {
+    let database = TestDatabase::shared();
+    database.sql(SCHEMA_2);
+    database.sql(
+        "INSERT INTO presence_database (version, identity) VALUES (2, '0123456789abcdef0123456789abcdef');
+         INSERT INTO profile (user_id, custom_status, version, unpublished) VALUES ('alice', 'IDLE', 3, 77);
+         INSERT INTO heartbeat VALUES ('here', 51, 52, true);",
+    );
+    database
+}
+
 /// Columns, indexes and constraints, as the server describes them.
 fn schema(database: &TestDatabase<'_>) -> [String; 3] {
     [
@@ -37,18 +51,20 @@ fn schema(database: &TestDatabase<'_>) -> [String; 3] {
          WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r') AND attnum > 0",
         "SELECT string_agg(indexdef, E'\n' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'public'",
         "SELECT string_agg(concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)), E'\n' ORDER BY 1)
-         FROM (SELECT * FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY conrelid, conname) AS ordered",
+         FROM (SELECT * FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY conrelid::regclass::text, conname) AS ordered",
     ]
     .map(|sql| database.sql(sql))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_schema_of_version_1_becomes_equal_to_a_new_one() {
-    let (old, new) = (version_1(), TestDatabase::shared());
-    old.open().await.close();
+async fn schemas_of_older_versions_become_equal_to_a_new_one() {
+    let new = TestDatabase::shared();
     new.open().await.close();
-    assert_eq!(schema(&old), schema(&new));
-    assert_eq!(old.sql("SELECT version FROM presence_database"), VERSION.to_string());
+    for old in [version_1(), version_2()] {
+        old.open().await.close();
+        assert_eq!(schema(&old), schema(&new));
+        assert_eq!(old.sql("SELECT version FROM presence_database"), VERSION.to_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,6 +96,19 @@ async fn a_schema_of_version_1_keeps_everything_and_nobody_is_marked() {
         database.sql("SELECT user_id FROM profile WHERE unpublished IS NOT NULL"),
         "bob"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_of_version_2_keeps_everything_and_nobody_is_revoked() {
+    let database = version_2();
+    let dump = || {
+        ["profile", "heartbeat"].map(|table| database.sql(&format!("SELECT to_jsonb(t) FROM {table} AS t ORDER BY 1")))
+    };
+    let before = dump();
+    let (node, startup) = database.start_node().await.unwrap();
+    assert_eq!((dump(), startup.revocations), (before, vec![]));
+    let revoked = node.revoke_tokens([7; 32], SystemWall::from_millis(9)).await.unwrap();
+    assert_eq!(node.revocations_after(0).await, Ok(vec![revoked]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

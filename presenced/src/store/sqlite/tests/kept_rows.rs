@@ -1,5 +1,7 @@
 //! Migrations that copy tables keep each value in its column.
 
+use presence::SystemWall;
+
 use super::super::migration;
 use super::migration::schema;
 use super::*;
@@ -146,6 +148,47 @@ fn every_row_of_version_4_and_its_identity_are_kept() {
     let new = DatabaseDir::new();
     new.open().close();
     assert_eq!(schema(&connection), schema(&new.connect()));
+}
+
+#[tokio::test]
+async fn every_row_of_version_5_is_kept_and_nobody_is_revoked() {
+    let dir = DatabaseDir::new();
+    let connection = dir.connect();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.execute_batch(migration::SCHEMA_5).unwrap();
+    let rows = "
+        INSERT INTO profile VALUES
+          ('alice', 'IDLE', 11, '[\"here\",\"there\"]', 'DO_NOT_DISTURB', 12, 'user', 13, 14, 15, 16, 17, 18),
+          ('bob', 'OFFLINE', NULL, '[]', 'ONLINE', NULL, NULL, 0, 21, NULL, NULL, 22, NULL);
+        INSERT INTO report VALUES ('alice', 'app', 'ONLINE', 31, 32, 10, 33, 34, 9);
+        INSERT INTO tombstone VALUES (x'00ff', 41, 40, 42);
+        INSERT INTO heartbeat VALUES ('here', 51, 52, 1);
+        INSERT INTO history VALUES ('here', 61, 62);";
+    connection.execute_batch(rows).unwrap();
+    let tables = [
+        "presence_database",
+        "profile",
+        "report",
+        "tombstone",
+        "heartbeat",
+        "history",
+    ];
+    let dump_all =
+        |connection: &Connection| tables.map(|table| dump(connection, table, &columns_of(connection, table)));
+    let before = dump_all(&connection);
+    drop(connection);
+    let (store, startup) = dir.start();
+    assert_eq!(startup.revocations, []);
+    store.close();
+    let connection = dir.connect();
+    assert_eq!(dump_all(&connection), before);
+    let new = DatabaseDir::new();
+    new.open().close();
+    assert_eq!(schema(&connection), schema(&new.connect()));
+    drop(connection);
+    let store = dir.open();
+    let revoked = store.revoke_tokens([7; 32], SystemWall::from_millis(9)).await.unwrap();
+    assert_eq!(store.revocations_after(0).await, Ok(vec![revoked]));
 }
 
 fn columns_of(connection: &Connection, table: &str) -> String {

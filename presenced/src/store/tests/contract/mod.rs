@@ -8,6 +8,7 @@ mod marks;
 mod outcomes;
 mod present;
 mod reports;
+mod revocations;
 mod rows;
 mod statuses;
 mod tombstones;
