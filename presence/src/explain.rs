@@ -188,6 +188,8 @@ pub fn explain(
             set_by: preference.set_by,
             active_until: profile.chosen_until().map(|at| now.wall_at(at)),
         },
+        // Whoever answers knows.
+        tokens_revoked_before: None,
         next: next_changes(now, sessions.clone(), profile.clone(), others),
     }
 }

@@ -28,6 +28,7 @@ use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::limits::CurrentLimits;
 use crate::logging::LogLevel;
 use crate::reload_requests::ReloadRequests;
+use crate::revocation::RevokedTokens;
 use crate::server::listen;
 use crate::service_manager;
 use crate::store::{Access, OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
@@ -72,7 +73,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         address,
         incarnation: cluster::random()?,
     };
-    let engine = build_engine(parts, redis, &store, &mut registry)?;
+    let engine = build_engine(parts, redis, &store, auth.revoked_tokens(), &mut registry)?;
     let Some(running) = cluster::start_engine(&engine, startup, any(&mut signals.stop)).await? else {
         return Ok(());
     };
@@ -222,6 +223,7 @@ fn build_engine(
     parts: ClusterParts<'_>,
     redis: Option<ReachedRedis>,
     store: &Store,
+    revoked_tokens: Arc<RevokedTokens>,
     registry: &mut Registry,
 ) -> anyhow::Result<Arc<Engine>> {
     let (config, clock, incarnation) = (parts.config, Arc::clone(parts.clock), parts.incarnation);
@@ -242,6 +244,7 @@ fn build_engine(
         store: store.clone(),
         cluster: parts.build(redis)?,
         metrics: EngineMetrics::register(registry),
+        revoked_tokens,
     });
     engine.register_gauges(registry);
     Ok(engine)

@@ -49,6 +49,7 @@ const fn is_empty(explain: &Explain) -> bool {
         && explain.nodes.is_empty()
         && explain.grace.is_none()
         && explain.choice.set_at.is_none()
+        && explain.tokens_revoked_before.is_none()
 }
 
 fn rows(sessions: &[ExplainSession]) -> TypedRows {
@@ -106,6 +107,13 @@ fn above(explain: &Explain, colour: Colour) -> String {
     if let Some(until) = explain.choice.active_until {
         let until = time::moment(until, explain.now);
         let _ = writeln!(text, "It counts like an active session until {until}.");
+    }
+    if let Some(before) = explain.tokens_revoked_before {
+        let before = time::moment(before, explain.now);
+        let _ = writeln!(
+            text,
+            "Tokens that were issued before {before} are refused: an operator revoked them."
+        );
     }
     for session in &explain.sessions {
         if let Some(report) = report_text(session) {
@@ -221,6 +229,7 @@ mod tests {
                 set_by: None,
                 active_until: Some(now.after(std::time::Duration::from_secs(60))),
             },
+            tokens_revoked_before: None,
             next: vec![ExplainNext {
                 at: now.after(std::time::Duration::from_secs(4)),
                 why: "OFFLINE\u{1b}: the grace period ends".into(),
@@ -255,6 +264,15 @@ mod tests {
             let text = above(&set, Colour::Plain);
             assert!(text.contains(setter), "{text}");
         }
+        let revoked = Explain {
+            tokens_revoked_before: Some(explain.now),
+            ..explain.clone()
+        };
+        let text = above(&revoked, Colour::Plain);
+        assert!(
+            text.contains("\nTokens that were issued before 2001-09-09 01:46:40Z"),
+            "{text}"
+        );
         let degraded = Explain {
             degraded: true,
             ..explain

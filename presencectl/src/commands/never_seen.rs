@@ -32,13 +32,15 @@ pub(super) async fn check(rest: &Rest, user: &UserId, consequence: &str) -> Resu
     }
 }
 
-/// Whether the user has neither a record nor a custom status; one that was set to ONLINE is in the explanation alone.
+/// Whether the user has neither a record nor a custom status nor revoked tokens; a custom status that was set to ONLINE is in the
+/// explanation alone.
 pub(super) async fn is_unknown(rest: &Rest, user: &UserId) -> Result<bool, Failure> {
     let answer = rest.query(std::slice::from_ref(user)).await?;
     if !answer.users.first().is_some_and(is_empty) {
         return Ok(false);
     }
-    Ok(rest.explain(user).await?.choice.set_at.is_none())
+    let explain = rest.explain(user).await?;
+    Ok(explain.choice.set_at.is_none() && explain.tokens_revoked_before.is_none())
 }
 
 /// Names the users that were never seen, of all that were named.

@@ -28,7 +28,9 @@ impl DemoKey {
 
     fn token(&self, user: &UserId, now: SystemWall) -> String {
         let expires = now.after(TOKEN_VALID).as_millis() / 1000;
-        let claims = json!({ "sub": user.as_str(), "exp": expires }).to_string();
+        // With milliseconds: a page that reconnects after a revocation gets one that was issued since.
+        let issued = now.as_millis() as f64 / 1000.0;
+        let claims = json!({ "sub": user.as_str(), "iat": issued, "exp": expires }).to_string();
         let message = format!("{}.{}", encode(HEADER), encode(claims.as_bytes()));
         let signature = hmac::sign(&self.0, message.as_bytes());
         format!("{message}.{}", encode(signature.as_ref()))

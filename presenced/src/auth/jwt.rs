@@ -7,19 +7,17 @@ use jsonwebtoken::decode_header;
 use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::jwt_key::{JwtKey, JwtKeys};
 use super::signature::SignedParts;
-use super::{AuthError, forbidden};
+use super::{AuthError, CLOCK_TOLERANCE, forbidden};
 use crate::revocation::Revocation;
 
 /// Longest token, in bytes: a longer one is rejected before anything is decoded. Tokens of directory services with hundreds
 /// of groups have about 8 KiB.
 const TOKEN_MAX_BYTES: usize = 16 * 1024;
-/// How far ahead `nbf` may lie: an issuer whose clock is a little ahead signs tokens that are not valid yet when they
-/// arrive. `exp` has no such slack, because a connection ends when its token does.
-const NOT_BEFORE_SLACK_MS: f64 = 5_000.0;
 /// The last time that can be formatted, 9999-12-30T22:00Z. A later claim is a mistake, mostly of milliseconds for seconds, and
 /// a token that is valid for 50,000 years is none that an issuer wants.
 const LAST_MOMENT_MS: f64 = 253_402_207_200_000.0;
@@ -53,16 +51,20 @@ struct TrustedKey {
 pub(super) struct Claimed {
     pub(super) user: UserId,
     pub(super) expires: SystemWall,
+    /// By `iat`; none if it is missing, or no number.
+    pub(super) issued: Option<SystemWall>,
     pub(super) revocation: Revocation,
 }
 
-/// `iss` and `aud` may have any type where they are not required.
+/// `iss` and `aud` may have any type where they are not required, and so may `iat`.
 #[derive(Deserialize)]
-struct Claims {
+struct Claims<'a> {
     sub: String,
     exp: f64,
     #[serde(default, deserialize_with = "not_null")]
     nbf: Option<f64>,
+    #[serde(borrow, default)]
+    iat: Option<&'a RawValue>,
     #[serde(default)]
     iss: Value,
     #[serde(default)]
@@ -180,10 +182,7 @@ impl Tokens {
         if now >= expires {
             return Err(forbidden("token expired"));
         }
-        if claims
-            .nbf
-            .is_some_and(|nbf| time(nbf - NOT_BEFORE_SLACK_MS / 1000.0) > now)
-        {
+        if claims.nbf.is_some_and(|nbf| time(nbf) > now.after(CLOCK_TOLERANCE)) {
             return Err(forbidden("token not valid yet (nbf)"));
         }
         if self.issuer.as_ref().is_some_and(|issuer| claims.iss != **issuer) {
@@ -199,6 +198,7 @@ impl Tokens {
         Ok(Claimed {
             user,
             expires,
+            issued: claims.iat.and_then(|iat| iat.get().parse().ok()).map(time),
             revocation: signer.revocation.clone(),
         })
     }
@@ -216,7 +216,7 @@ fn reason(fault: InvalidToken) -> &'static str {
 }
 
 /// The claims, if they are an object: the deserializer would take the elements of a list for them.
-fn decode(claims: &[u8]) -> Option<Claims> {
+fn decode(claims: &[u8]) -> Option<Claims<'_>> {
     let is_object = claims.trim_ascii_start().starts_with(b"{");
     is_object.then(|| serde_json::from_slice(claims).ok()).flatten()
 }

@@ -15,6 +15,7 @@ mod node_token;
 mod origin;
 mod pem;
 mod proxies;
+mod revoked;
 mod secrets;
 mod signature;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use parking_lot::RwLock;
@@ -34,7 +36,7 @@ use self::jwt::{Claimed, Tokens};
 use self::proxies::Proxies;
 use self::secrets::Secrets;
 use crate::percent::{self, Plus};
-use crate::revocation::Revocation;
+use crate::revocation::{Revocation, RevokedTokens};
 
 pub(crate) use self::demo::DemoKey;
 pub(crate) use self::jwt_key::{JwtKeyFile, JwtKeys};
@@ -42,6 +44,9 @@ pub(crate) use self::node_token::NodeRequest;
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::proxies::{LimitedClient, TrustedProxies};
 
+/// How far the clocks of issuers and operators may be ahead: an issuer whose clock is signs tokens that are not valid yet (`nbf`) when
+/// they arrive. `exp` has no such slack, because a connection ends when its token does.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// The header of the internal secret.
 static SECRET_HEADER: HeaderName = HeaderName::from_static("x-secret-token");
 /// The header of another node's tokens.
@@ -141,6 +146,8 @@ impl AuthError {
 pub(crate) struct Auth {
     /// Replaced as a whole, so that no request sees a half of a reload.
     current: RwLock<Arc<Checks>>,
+    /// Of which users tokens are revoked. A reload does not change it.
+    revoked_tokens: Arc<RevokedTokens>,
 }
 
 /// Everything that a request is checked against.
@@ -225,6 +232,7 @@ impl Auth {
     pub(crate) fn new(options: AuthOptions) -> Self {
         Self {
             current: RwLock::new(Arc::new(Checks::new(options))),
+            revoked_tokens: Arc::default(),
         }
     }
 
@@ -276,6 +284,9 @@ impl Auth {
             (Given::Absent, Some(token)) => Some(checks.tokens.verify(token.as_bytes(), now)?),
             _ => None,
         };
+        if let Some(claimed) = &claimed {
+            self.check_not_revoked(claimed, now)?;
+        }
         match (secret, authorization) {
             (Given::Repeated, _) => return Err(invalid_header("duplicate header: x-secret-token")),
             (_, Given::Repeated) => return Err(invalid_header("duplicate header: authorization")),

@@ -14,6 +14,9 @@ use crate::exceeded_limit::Limit;
 const TOO_SLOW_RETRY: Duration = Duration::from_secs(5);
 /// When a client should reconnect after a bug or a store failure that kept it from being connected.
 const INTERNAL_RETRY: Duration = Duration::from_secs(5);
+/// When a client whose tokens were revoked should come with a new one: most issuers round `iat` down to the second, and one of the
+/// second of the revocation is refused.
+const REVOKED_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a client is to wait before it reconnects, in milliseconds: a third of the size of a `Duration`, of which each
 /// connection has one.
@@ -47,6 +50,8 @@ pub(crate) enum CloseReason {
     TokenExpired,
     /// A reload removed the secret or the key that authenticated the connection.
     CredentialRevoked,
+    /// An operator revoked the user's tokens.
+    TokensRevoked,
     /// One of the limits of a connection's input: messages, bytes, malformed or unfinished messages.
     LimitExceeded(Limit),
     /// An operator ended the user's sessions. The engine has ended the session already.
@@ -90,7 +95,7 @@ struct ServerClose {
 
 impl CloseReason {
     /// One reason for each pair of [`Self::reason_label`] and [`Self::code_label`].
-    pub(crate) const ALL_LABELS: [Self; 18] = [
+    pub(crate) const ALL_LABELS: [Self; 19] = [
         Self::ByClient(None),
         Self::ByClient(Some(close_code::NORMAL)),
         Self::ByClient(Some(close_code::GOING_AWAY)),
@@ -100,6 +105,7 @@ impl CloseReason {
         Self::TooSlow,
         Self::TokenExpired,
         Self::CredentialRevoked,
+        Self::TokensRevoked,
         Self::LimitExceeded(Limit::Bytes),
         Self::Kicked,
         Self::Forgotten,
@@ -149,6 +155,7 @@ impl CloseReason {
             Self::TooSlow
             | Self::TokenExpired
             | Self::CredentialRevoked
+            | Self::TokensRevoked
             | Self::LimitExceeded(_)
             | Self::Draining { .. }
             | Self::ProtocolError
@@ -171,6 +178,7 @@ impl CloseReason {
             | Self::PingTimeout
             | Self::TokenExpired
             | Self::CredentialRevoked
+            | Self::TokensRevoked
             | Self::Kicked
             | Self::Forgotten
             | Self::Draining { .. }
@@ -210,6 +218,10 @@ impl CloseReason {
             Self::CredentialRevoked => {
                 let text = "credential no longer valid";
                 (close_code::EXPIRED, "expired", text, Some(Duration::ZERO))
+            }
+            Self::TokensRevoked => {
+                let text = "tokens revoked by an operator";
+                (close_code::EXPIRED, "expired", text, Some(REVOKED_RETRY))
             }
             Self::LimitExceeded(limit) => (close_code::ABUSIVE, "abusive", limit.text(), None),
             Self::Kicked => (close_code::KICKED, "kicked", "sessions ended by an operator", None),
@@ -293,6 +305,7 @@ mod tests {
             (R::TooSlow, Some(4009), Some("too_slow"), Some(5000), Dropped, ("too_slow", "4009"), Some("write_timeout")),
             (R::TokenExpired, Some(4001), Some("expired"), Some(0), Dropped, ("expired", "4001"), None),
             (R::CredentialRevoked, Some(4001), Some("expired"), Some(0), Dropped, ("expired", "4001"), None),
+            (R::TokensRevoked, Some(4001), Some("expired"), Some(1000), Dropped, ("expired", "4001"), None),
             (R::Kicked, Some(4003), Some("kicked"), None, Kicked, ("kicked", "4003"), None),
             (R::Forgotten, Some(4010), Some("forgotten"), None, Kicked, ("forgotten", "4010"), None),
             (draining, Some(1012), Some("restart"), Some(2300), Dropped, ("restart", "1012"), None),
@@ -344,6 +357,7 @@ mod tests {
             (CloseReason::TooSlow, "reading too slowly"),
             (CloseReason::TokenExpired, "token expired"),
             (CloseReason::CredentialRevoked, "credential no longer valid"),
+            (CloseReason::TokensRevoked, "tokens revoked by an operator"),
             (CloseReason::Kicked, "sessions ended by an operator"),
             (CloseReason::Forgotten, "user forgotten by an operator"),
             (CloseReason::MessageTooLong, "message too long"),

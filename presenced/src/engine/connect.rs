@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
 use crate::connection::user_pin::UserPin;
 use crate::limits::CurrentLimits;
+use crate::revocation::NotedRevocations;
 
 /// When a client should try again whose user has too many sessions that are all alive, as far as anyone can tell: longer than
 /// the ping interval, so that those which die meanwhile are asked by then.
@@ -21,17 +22,18 @@ const FOUND_DEAD_WITHIN: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Makes the connection a session of the user. Waits for the store for 150 ms at most. The own record, for `welcome`.
-    /// If the user has too many sessions, they must show that they are alive.
+    /// If the user has too many sessions, they must show that they are alive. `noted`: what was revoked before its credential was checked.
     pub(crate) async fn connect(
         self: &Arc<Self>,
         user: &UserId,
         conn: &Arc<Connection>,
+        noted: NotedRevocations,
     ) -> Result<Record, EngineError> {
         let pin = match self.cluster.shared() {
             Some(_) => self.load_from_store(user).await,
             None => self.load_for_connect(user).await,
         };
-        let record = self.add_session(&pin, conn)?;
+        let record = self.add_session(&pin, conn, noted)?;
         self.session_counts.connection_opened();
         self.throughput.connected();
         let Some(shared) = self.cluster.shared() else {
@@ -58,8 +60,17 @@ impl Engine {
         }
     }
 
-    fn add_session(&self, pin: &UserPin, conn: &Arc<Connection>) -> Result<Record, EngineError> {
+    fn add_session(
+        &self,
+        pin: &UserPin,
+        conn: &Arc<Connection>,
+        noted: NotedRevocations,
+    ) -> Result<Record, EngineError> {
         let mut entry = self.users.lock(pin);
+        // Under the lock: who revokes looks for sessions here afterwards.
+        if self.revocations.tokens.has_revoked_since(entry.user(), noted) {
+            return Err(EngineError::TokensRevoked);
+        }
         let elsewhere = entry.state.connections_elsewhere(entry.user(), &self.cluster);
         if entry.connections().len().saturating_add(elsewhere) >= self.options.limits.load().sessions_per_user {
             let sessions = entry.connections().to_vec();

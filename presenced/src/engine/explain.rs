@@ -79,8 +79,10 @@ impl Engine {
             conn.map_or_else(String::new, |conn| conn.name().to_string())
         };
         let here = entry.state.sessions_beside(self.node(), &others);
-        let explain = entry.state.explain(user, self.now_of(&entry), here, name_of);
+        let mut explain = entry.state.explain(user, self.now_of(&entry), here, name_of);
         drop(entry);
+        let revoked_before = self.revoked_before(user);
+        explain.tokens_revoked_before = revoked_before.map(|before| before.record_time(None));
         drop(pin);
         self.users.sweep();
         Ok(explain)

@@ -28,7 +28,7 @@ impl Engine {
             return Ok(0);
         };
         // Reports outlive a restart, so they must be off the disk before their end is published.
-        let reports_ended = self.end_reports(lock, &pin).await?;
+        let reports_ended = self.end_stored_reports(lock, &pin).await?;
         if let Some(shared) = self.cluster.shared() {
             let is_absent = {
                 let entry = self.users.lock(&pin);
@@ -49,7 +49,11 @@ impl Engine {
     }
 
     /// Takes reports off the disk, if there may be any. What the store has then.
-    async fn end_reports(&self, lock: &UserLock, pin: &UserPin) -> Result<Option<DurableRow>, StoreError> {
+    pub(super) async fn end_stored_reports(
+        &self,
+        lock: &UserLock,
+        pin: &UserPin,
+    ) -> Result<Option<DurableRow>, StoreError> {
         let (has_reports, proposed) = {
             let entry = self.users.lock(pin);
             let profile = entry.state.profile();
@@ -66,7 +70,7 @@ impl Engine {
 
     /// The user in memory, if it may be present. On a node that is alone everyone who is present is in memory, so the store
     /// need not be asked.
-    async fn pin_if_present(self: &Arc<Self>, user: &UserId) -> Result<Option<UserPin>, StoreError> {
+    pub(super) async fn pin_if_present(self: &Arc<Self>, user: &UserId) -> Result<Option<UserPin>, StoreError> {
         match self.users.pin(user) {
             Some(pin) => Ok(Some(pin)),
             None if self.cluster.may_be_present_elsewhere(user) => self.load_one(user).await.map(Some),

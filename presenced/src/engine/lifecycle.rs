@@ -13,6 +13,7 @@ use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::Publication;
 use super::publisher::delivery::Delivery;
+use super::revoke::LOOK_EVERY;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
 use crate::store::{Row, Startup};
@@ -63,6 +64,7 @@ impl Engine {
     /// The system has no thread for it.
     pub(crate) async fn launch(self: &Arc<Self>, startup: Startup) -> io::Result<Running> {
         if let Some(shared) = self.cluster.shared() {
+            self.restore_revocations(&startup.revocations).await;
             // Whoever was present is in the log, or is told to it by the database.
             let _ = self.save_heartbeat(RunEnd::Running).await;
             let mut running = self.run()?;
@@ -75,6 +77,7 @@ impl Engine {
 
     /// Continues where the last run ended: with its cursors, if it ended cleanly, and with the users that were present.
     pub(super) async fn take_over(&self, startup: Startup) {
+        self.restore_revocations(&startup.revocations).await;
         let last_heartbeat = startup.latest_heartbeat();
         // A disk that is full keeps nobody from reading: the store's health says so.
         let _ = self.save_heartbeat(RunEnd::Running).await;
@@ -152,10 +155,17 @@ impl Engine {
                 engine.sweep_tombstones().await;
             }
         });
+        let engine = Arc::clone(self);
+        let following = vital::start_task(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                engine.follow_revocations().await;
+            }
+        });
         Ok(Running {
             engine: Arc::clone(self),
             threads: vec![timers, delivery],
-            tasks: vec![loading, settling, heartbeats, sweeping],
+            tasks: vec![loading, settling, heartbeats, sweeping, following],
             writing,
         })
     }

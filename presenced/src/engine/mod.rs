@@ -30,6 +30,7 @@ mod recompute;
 mod replication;
 mod report;
 mod resume;
+mod revoke;
 mod session_counts;
 mod stalls;
 #[cfg(test)]
@@ -62,6 +63,7 @@ use self::presence_index::PresenceIndex;
 use self::publisher::Publisher;
 use self::replication::{ChosenRequests, PresentRequests, Staleness, StoredReads, Unwritten, Waiting};
 pub(crate) use self::replication::{NameTaken, SessionAnswers};
+use self::revoke::KnownRevocations;
 use self::session_counts::SessionCounts;
 use self::stalls::Stalls;
 use self::throughput::Throughput;
@@ -75,6 +77,7 @@ use crate::connection::keepalive::PingOptions;
 use crate::connection::ready::Ready;
 pub(crate) use crate::connection::watch_list::WatchLimit;
 use crate::limits::CurrentLimits;
+use crate::revocation::RevokedTokens;
 use crate::store::{Store, StoreError};
 
 /// Why the engine did not do what it was asked.
@@ -104,6 +107,9 @@ pub(crate) enum EngineError {
         /// When it may have a place.
         retry_after: Duration,
     },
+    /// An operator revoked the user's tokens after the connection was admitted.
+    #[error("tokens of this user were revoked")]
+    TokensRevoked,
     /// The connection, or all connections of its user, would watch more users than they may watch.
     #[error("too many watched users")]
     TooManyWatched {
@@ -126,6 +132,7 @@ impl EngineError {
             Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
             Self::Store(_) => Code::StoreUnavailable,
             Self::Unreachable => Code::ClusterUnavailable,
+            Self::TokensRevoked => Code::Forbidden,
             Self::RateLimited { .. } | Self::TooManyLookups { .. } => Code::RateLimited,
             Self::TooManyReports | Self::TooManySessions { .. } => Code::TooMany,
             Self::TooManyWatched { .. } => Code::TooManyWatched,
@@ -178,6 +185,8 @@ pub(crate) struct EngineParts {
     pub(crate) store: Store,
     pub(crate) cluster: Cluster,
     pub(crate) metrics: EngineMetrics,
+    /// Shared with `auth`, which reads it.
+    pub(crate) revoked_tokens: Arc<RevokedTokens>,
 }
 
 pub(crate) struct Engine {
@@ -210,6 +219,7 @@ pub(crate) struct Engine {
     unread_times: AtomicU64,
     staleness: Staleness,
     moving: Moving,
+    revocations: KnownRevocations,
     metrics: Arc<EngineMetrics>,
 }
 
@@ -228,6 +238,7 @@ impl Engine {
             store,
             cluster,
             metrics,
+            revoked_tokens,
         } = parts;
         let deadlines = Deadlines::new(clock.mono());
         let ready = Ready::new(Arc::clone(&clock));
@@ -276,6 +287,7 @@ impl Engine {
             unread_times: AtomicU64::new(0),
             staleness: Staleness::default(),
             moving: Moving::default(),
+            revocations: KnownRevocations::new(revoked_tokens),
             metrics,
         })
     }

@@ -23,6 +23,7 @@ use crate::connection::frame::Opcode;
 use crate::engine::EngineError;
 use crate::exceeded_limit::Limit;
 use crate::limits::LimitsInEffect;
+use crate::revocation::NotedRevocations;
 use crate::server::upgrades::UpgradedSocket;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
@@ -44,6 +45,7 @@ pub(super) fn run(
         user,
         expires,
         revocation,
+        noted_revocations,
         permit,
     } = admitted;
     let conn = Connection::new(
@@ -57,7 +59,7 @@ pub(super) fn run(
     let mut input = SessionInput::new(early, &gateway.limits.load());
     let attached = Attached { gateway, conn };
     async move {
-        let greeted = Box::pin(greet(&attached.gateway, &attached.conn)).await;
+        let greeted = Box::pin(greet(&attached.gateway, &attached.conn, noted_revocations)).await;
         let reason = match greeted {
             Ok(greeted) => serve(greeted, &mut input).await,
             Err(reason) => reason,
@@ -94,9 +96,13 @@ struct Greeted<'a> {
     conn: &'a Arc<Connection>,
 }
 
-async fn greet<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>) -> Result<Greeted<'a>, CloseReason> {
+async fn greet<'a>(
+    gateway: &'a Gateway,
+    conn: &'a Arc<Connection>,
+    noted: NotedRevocations,
+) -> Result<Greeted<'a>, CloseReason> {
     let user: Option<Record> = match conn.user() {
-        Some(user) => match gateway.engine.connect(user, conn).await {
+        Some(user) => match gateway.engine.connect(user, conn, noted).await {
             Ok(record) => Some(record),
             Err(error) => return Err(connect_error(&error)),
         },
@@ -119,13 +125,14 @@ async fn greet<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>) -> Result<Gr
     Ok(Greeted { gateway, conn })
 }
 
-/// Why a connection ends that the engine did not connect: only a full user is reported as such, anything else is
+/// Why a connection ends that the engine did not connect: a full user and revoked tokens are reported as such, anything else is
 /// [`CloseReason::Internal`].
 fn connect_error(error: &EngineError) -> CloseReason {
     match error {
         EngineError::TooManySessions { retry_after } => CloseReason::TooManySessions {
             retry_after: (*retry_after).into(),
         },
+        EngineError::TokensRevoked => CloseReason::TokensRevoked,
         _ => CloseReason::Internal,
     }
 }
@@ -353,7 +360,7 @@ mod tests {
                 );
                 let attached = Attached { gateway, conn };
                 let conn = &attached.conn;
-                assert!(engine.connect(&ann, conn).await.is_ok());
+                assert!(engine.connect(&ann, conn, NotedRevocations::default()).await.is_ok());
                 panic!("on purpose");
             }
         });

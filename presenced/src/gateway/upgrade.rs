@@ -13,7 +13,7 @@ use presence::{SystemWall, UserId};
 
 use super::{Gateway, session};
 use crate::auth::AuthError;
-use crate::revocation::Revocation;
+use crate::revocation::{NotedRevocations, Revocation};
 use crate::server::upgrades::{Answered, Requester, upgraded};
 use crate::server::{ApiError, ConnectionPermit};
 
@@ -25,6 +25,8 @@ pub(super) struct Admitted {
     pub(super) expires: Option<SystemWall>,
     /// The mark of the credential that authenticated it, if one did.
     pub(super) revocation: Option<Revocation>,
+    /// What was revoked before that was checked.
+    pub(super) noted_revocations: NotedRevocations,
     pub(super) permit: Option<Arc<ConnectionPermit>>,
 }
 
@@ -104,6 +106,7 @@ fn admit<B: HttpBody>(
             "the server takes no new connections: it is shutting down, or its clients move to other nodes; reconnect in a moment",
         ));
     }
+    let noted_revocations = gateway.auth.noted_revocations();
     let identity = gateway
         .admission
         .authenticate(peer, headers, handshake.bearer.as_deref())?;
@@ -121,6 +124,7 @@ fn admit<B: HttpBody>(
             user: identity.user,
             expires: identity.expires,
             revocation: identity.revocation,
+            noted_revocations,
             permit,
         },
     ))

@@ -155,6 +155,7 @@ const PRESENCED: Walls = Walls {
                 "connection",
                 "limits",
                 "request_id",
+                "revocation",
                 "store",
                 "vital",
             ],
@@ -218,7 +219,7 @@ const PRESENCECTL: Walls = Walls {
         ("clock", &[]),
         ("duration", &[]),
         ("rng", &[]),
-        ("value_parsers", &[]),
+        ("value_parsers", &["duration"]),
         // How an output that can't be written fails, and how a failure is written.
         ("failure", &["output"]),
         ("output", &["failure"]),

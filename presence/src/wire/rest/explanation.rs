@@ -36,6 +36,9 @@ pub struct Explain {
     pub grace: Option<ExplainGrace>,
     /// The custom status.
     pub choice: ExplainPreference,
+    /// Tokens of the user that were issued before this are refused; absent if no operator has revoked any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_revoked_before: Option<Wall>,
     /// The timers that will change the status if nothing else happens, soonest first.
     pub next: Vec<ExplainNext>,
 }

@@ -208,6 +208,7 @@ fn explain(name: &str) -> Explain {
             set_by: Some(Actor::Operator),
             active_until: None,
         },
+        tokens_revoked_before: None,
         next: vec![ExplainNext {
             at: at(210).wall,
             why: "OFFLINE: the last session or grace period ends".to_owned(),

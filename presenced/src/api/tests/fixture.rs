@@ -21,6 +21,7 @@ use crate::api::{
     AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, OpenApiDocument, Peers, Readiness, lookups,
     metrics_router, router,
 };
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::connection::keepalive::PingOptions;
@@ -103,8 +104,8 @@ impl ApiFixture {
         let mut registry = Registry::default();
         let clock = Arc::new(clock);
         let current = CurrentLimits::new(limits.clone());
-        let (engine, running) = engine(&dir, &current, &clock).await;
         let auth = Arc::new(auth());
+        let (engine, running) = engine(&dir, &current, &clock, &auth).await;
         let server_metrics = ServerMetrics::register(&mut registry);
         let limit_counters = LimitCounters::of_clients(&mut registry);
         let metrics = ApiMetrics::register(&mut registry, limit_counters);
@@ -274,6 +275,7 @@ async fn engine(
     dir: &tempfile::TempDir,
     limits: &Arc<CurrentLimits>,
     clock: &Arc<Clock>,
+    auth: &Auth,
 ) -> (Arc<Engine>, impl std::any::Any + use<>) {
     let metrics = StoreMetrics::register(&mut Registry::default());
     let path = dir.path().join("presence.db");
@@ -299,6 +301,7 @@ async fn engine(
         store,
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
+        revoked_tokens: auth.revoked_tokens(),
     });
     let running = engine.start(startup).await.expect("threads");
     (engine, running)

@@ -7,6 +7,7 @@ mod key_sets;
 mod keys;
 mod proxies;
 mod reload;
+mod revoked;
 mod token_form;
 mod tokens;
 

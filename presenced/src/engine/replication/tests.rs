@@ -78,6 +78,7 @@ impl SharedNode {
             store: store.clone(),
             cluster: Cluster::Shared(shared),
             metrics: EngineMetrics::register(&mut Registry::default()),
+            revoked_tokens: Arc::default(),
         });
         let running = tokio::time::timeout(DEADLINE, engine.start(startup)).await;
         Self {

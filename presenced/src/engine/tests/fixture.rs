@@ -19,6 +19,7 @@ use crate::connection::keepalive::PingOptions;
 use crate::engine::lifecycle::Running;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
 use crate::limits::{CurrentLimits, Limits};
+use crate::revocation::NotedRevocations;
 use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// The longest anything here may take.
@@ -229,6 +230,7 @@ impl Fixture {
             store: store.clone(),
             cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
+            revoked_tokens: Arc::default(),
         });
         let running = engine.start(startup).await.expect("threads");
         Self {
@@ -244,7 +246,10 @@ impl Fixture {
     pub(super) async fn connect(&self, name: &str) -> Client {
         let client = Client::of(self, Some(user(name))).await;
         let id = user(name);
-        let connecting = tokio::time::timeout(DEADLINE, self.engine.connect(&id, &client.conn));
+        let connecting = tokio::time::timeout(
+            DEADLINE,
+            self.engine.connect(&id, &client.conn, NotedRevocations::default()),
+        );
         let record = connecting.await.expect("in time").expect("not too many sessions");
         assert_ne!(record.status, Status::Offline);
         client.conn.send_greeting(r#"{"type":"pong"}"#);
@@ -255,7 +260,12 @@ impl Fixture {
     pub(super) async fn try_connect(&self, name: &str) -> Option<Client> {
         let client = Client::of(self, Some(user(name))).await;
         let id = user(name);
-        if self.engine.connect(&id, &client.conn).await.is_err() {
+        if self
+            .engine
+            .connect(&id, &client.conn, NotedRevocations::default())
+            .await
+            .is_err()
+        {
             client.end(self, EndReason::Lost);
             return None;
         }

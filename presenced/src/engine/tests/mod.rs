@@ -20,6 +20,7 @@ mod published_changes;
 mod races;
 mod random;
 mod resuming;
+mod revocations;
 mod slow_links;
 mod slow_requests;
 mod starts;

@@ -20,6 +20,7 @@ use crate::engine::heartbeat::RunEnd;
 use crate::engine::publisher::delivery::Delivery;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
 use crate::limits::Limits;
+use crate::revocation::NotedRevocations;
 use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// When a stepped engine's time begins.
@@ -174,6 +175,7 @@ impl Stepped {
             store: store.clone(),
             cluster,
             metrics: EngineMetrics::register(&mut registry),
+            revoked_tokens: Arc::default(),
         });
         engine.register_gauges(&mut registry);
         engine.take_over(startup).await;
@@ -233,7 +235,10 @@ impl Stepped {
     /// A client with a token that expires then.
     pub(in crate::engine) async fn connect_until(&self, name: &str, token_expires: Wall) -> SteppedClient {
         let client = self.client(Some(user(name)), ROOM);
-        let connected = self.engine.connect(&user(name), &client.conn).await;
+        let connected = self
+            .engine
+            .connect(&user(name), &client.conn, NotedRevocations::default())
+            .await;
         connected.expect("a session");
         let expires = SystemWall::from_millis(token_expires.as_millis());
         client.conn.depend_on(None, Some(expires));
@@ -250,7 +255,10 @@ impl Stepped {
     /// The same, unless the user has too many.
     pub(in crate::engine) async fn try_connect(&self, name: &str, room: usize) -> Result<SteppedClient, EngineError> {
         let client = self.client(Some(user(name)), room);
-        let record = self.engine.connect(&user(name), &client.conn).await?;
+        let record = self
+            .engine
+            .connect(&user(name), &client.conn, NotedRevocations::default())
+            .await?;
         assert_ne!(record.status, Status::Offline);
         client.conn.start_keepalive(self.clock.mono());
         client.conn.send_greeting(r#"{"type":"pong"}"#);

@@ -139,6 +139,18 @@ impl Users {
         shards.flat_map(|shard| shard.lock().connected_in(partition)).collect()
     }
 
+    /// Those of the users with connections on this node. A pass over everyone in memory.
+    pub(super) fn connected_of(&self, is_wanted: impl Fn(&UserId) -> bool) -> Vec<UserId> {
+        let mut wanted = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let connected = shard.everyone().filter(|(_, entry)| !entry.connections().is_empty());
+            let users = connected.map(|(_, entry)| entry.user());
+            wanted.extend(users.filter(|user| is_wanted(user)).cloned());
+        }
+        wanted
+    }
+
     /// All connections of users, and observers' that watch some by name, perhaps several times: those of one shard after the other.
     /// A pass over everyone in memory.
     pub(super) fn audiences(&self) -> impl Iterator<Item = Vec<Arc<Connection>>> {

@@ -56,6 +56,7 @@ pub(in crate::gateway) struct GatewayFixture {
     pub(super) connection_limit: Arc<ConnectionLimit>,
     server: Server,
     registry: Registry,
+    pub(super) store: Store,
     dir: tempfile::TempDir,
     _running: Running,
 }
@@ -100,8 +101,9 @@ impl GatewayFixture {
         let dir = tempfile::tempdir().expect("a directory");
         let mut registry = Registry::default();
         let limits = CurrentLimits::new(settings.limits.clone());
-        let (engine, running) = start_engine(dir.path().join("presence.db"), &clock, &settings, &limits).await;
         let auth = Arc::new(auth());
+        let database = dir.path().join("presence.db");
+        let (engine, running, store) = start_engine(database, &clock, &settings, &limits, &auth).await;
         let metrics = ServerMetrics::register(&mut Registry::default());
         let admission = Arc::new(Admission::new(
             Arc::clone(&limits),
@@ -142,6 +144,7 @@ impl GatewayFixture {
             connection_limit,
             server: Server::start(listener, serving).expect("a server"),
             registry,
+            store,
             dir,
             _running: running,
         }
@@ -175,11 +178,12 @@ impl GatewayFixture {
         client
     }
 
-    /// A token of the user that expires `seconds` from now.
+    /// A token of the user, issued now, that expires `seconds` from now.
     pub(super) fn token(&self, name: &str, seconds: f64) -> String {
         let now = Clock::new().wall().as_millis();
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
-        let claims = serde_json::json!({ "sub": name, "exp": now as f64 / 1000.0 + seconds });
+        let now = now as f64 / 1000.0;
+        let claims = serde_json::json!({ "sub": name, "iat": now, "exp": now + seconds });
         let key = jsonwebtoken::EncodingKey::from_secret(JWT_KEY);
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
     }
@@ -218,7 +222,8 @@ async fn start_engine(
     clock: &Arc<Clock>,
     settings: &GatewaySettings,
     limits: &Arc<CurrentLimits>,
-) -> (Arc<Engine>, Running) {
+    auth: &Auth,
+) -> (Arc<Engine>, Running, Store) {
     let metrics = StoreMetrics::register(&mut Registry::default());
     let (store, startup) = Store::open(&path, &OpenOptions::patient(), metrics).expect("a store");
     let engine = Engine::new(EngineParts {
@@ -239,10 +244,11 @@ async fn start_engine(
             incarnation: 7,
         },
         clock: Arc::clone(clock),
-        store,
+        store: store.clone(),
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
+        revoked_tokens: auth.revoked_tokens(),
     });
     let running = engine.start(startup).await.expect("threads");
-    (engine, running)
+    (engine, running, store)
 }

@@ -8,6 +8,7 @@ mod handshakes;
 mod lookups;
 mod messages;
 mod resume;
+mod revocations;
 mod timing;
 
 pub(super) use client::text;

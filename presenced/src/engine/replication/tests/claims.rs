@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{INCARNATION, SharedNode, user};
 use crate::connection::Connection;
 use crate::engine::tests::fixture::DEADLINE;
+use crate::revocation::NotedRevocations;
 
 impl SharedNode {
     /// A connection of the user, with the client's end.
@@ -19,7 +20,7 @@ impl SharedNode {
         let (socket, _) = listener.accept().await.expect("a connection");
         let (session, context) = (self.engine.new_session(), self.engine.connection_context());
         let conn = Connection::new(socket, session, Some(user.clone()), context);
-        let connected = self.engine.connect(user, &conn).await;
+        let connected = self.engine.connect(user, &conn, NotedRevocations::default()).await;
         connected.expect("not too many sessions");
         (conn, peer)
     }
