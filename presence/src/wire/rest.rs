@@ -3,6 +3,7 @@
 mod cluster;
 mod explanation;
 mod reload;
+mod revocation;
 mod tls;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -19,6 +20,7 @@ pub use self::explanation::{
     Explain, ExplainGrace, ExplainNext, ExplainNode, ExplainPreference, ExplainSession, ReportCounts,
 };
 pub use self::reload::ReloadStats;
+pub use self::revocation::{RevocationResponse, Revoke, RevokeResponse, UnreachedNode};
 pub use self::tls::TlsStats;
 
 /// The most user ids in one query.

@@ -118,6 +118,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(routes::RECORD, get(handlers::get_record).options(cors::preflight))
         .route(routes::EXPLAIN, get(handlers::explain))
         .route(routes::SESSIONS, delete(handlers::kick))
+        .route(routes::REVOCATION, get(handlers::get_revocation).put(handlers::revoke))
         .route(routes::REPORTS_OF, delete(handlers::end_reports))
         .route(routes::STATS, get(handlers::stats))
         .route(routes::NODES, get(handlers::nodes))

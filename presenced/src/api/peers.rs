@@ -1,5 +1,6 @@
 //! Asks other nodes of the cluster, at the addresses that they registered: for their sessions of a user, which are shown one by
-//! one by `explain` alone, since what all nodes know of each other's sessions is how many there are; and whether they answer.
+//! one by `explain` alone, since what all nodes know of each other's sessions is how many there are; whether they answer; and to
+//! look at the database for a revocation.
 //!
 //! A node that can't be asked costs the answer a bounded time and its details, never the answer.
 
@@ -15,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use presence::explain::SessionAnswer;
 use presence::replication::Incarnation;
-use presence::wire::rest::{Explain, ExplainSession, NodeErrorCode, NodeStats, NodesResponse};
+use presence::wire::rest::{Explain, ExplainSession, NodeErrorCode, NodeStats, NodesResponse, UnreachedNode};
 use presence::{Mono, UserId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -188,6 +189,24 @@ impl AppState {
             node.error = error.map(|error| error.to_string());
         }))
         .await;
+    }
+
+    /// Has all other nodes look for what was revoked of a user. Those that have not answered in time, which look by themselves.
+    pub(super) async fn tell_of_revocation(&self, user: &UserId) -> Vec<UnreachedNode> {
+        let path = format!("/api/presence/{}/revocation", percent::encode(user.as_str()));
+        let own = self.engine.incarnation();
+        let others = self.engine.members().into_iter();
+        let told = others.filter(|member| member.incarnation != own).map(async |member| {
+            let (run, address) = (
+                member.incarnation,
+                member.info.as_ref().map(|info| info.address.as_str()),
+            );
+            let told = self.told_by(run, address, &path, AskPolicy::UnlessRejectedOften).await;
+            let error = told.err()?.to_string();
+            let node = member.info.map_or_else(|| run.to_string(), |info| info.name);
+            Some(UnreachedNode { node, error })
+        });
+        join_all(told).await.into_iter().flatten().collect()
     }
 
     /// What users' tokens this node accepts, for another one that asks.

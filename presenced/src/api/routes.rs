@@ -9,6 +9,7 @@ pub(super) const QUERY: &str = "/api/presence/query";
 pub(super) const RECORD: &str = "/api/presence/{userId}";
 pub(super) const EXPLAIN: &str = "/api/presence/{userId}/explain";
 pub(super) const SESSIONS: &str = "/api/presence/{userId}/sessions";
+pub(super) const REVOCATION: &str = "/api/presence/{userId}/revocation";
 pub(super) const REPORTS_OF: &str = "/api/reports/{source}";
 pub(super) const STATS: &str = "/api/stats";
 pub(super) const NODES: &str = "/api/nodes";
@@ -23,7 +24,7 @@ pub(super) const WS: &str = "/ws";
 pub(super) const DEMO: &str = "/demo";
 pub(super) const DEMO_TOKEN: &str = "/demo/token";
 
-const ALL: [&str; 19] = [
+const ALL: [&str; 20] = [
     CUSTOM_STATUS,
     CUSTOM_STATUS_OF,
     REPORT,
@@ -33,6 +34,7 @@ const ALL: [&str; 19] = [
     RECORD,
     EXPLAIN,
     SESSIONS,
+    REVOCATION,
     REPORTS_OF,
     STATS,
     NODES,
@@ -46,7 +48,7 @@ const ALL: [&str; 19] = [
 ];
 
 /// All calls: method and path. Preflights, and user ids that equal a fixed segment, are not listed.
-pub(super) const CALLS: [(&str, &str); 21] = [
+pub(super) const CALLS: [(&str, &str); 23] = [
     ("PUT", CUSTOM_STATUS),
     ("GET", CUSTOM_STATUS_OF),
     ("PUT", REPORT),
@@ -57,6 +59,8 @@ pub(super) const CALLS: [(&str, &str); 21] = [
     ("GET", RECORD),
     ("GET", EXPLAIN),
     ("DELETE", SESSIONS),
+    ("GET", REVOCATION),
+    ("PUT", REVOCATION),
     ("DELETE", REPORTS_OF),
     ("GET", STATS),
     ("GET", NODES),

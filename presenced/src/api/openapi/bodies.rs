@@ -15,8 +15,9 @@ use super::parameters::source_schema;
 pub(super) const CUSTOM_STATUS: &str = "SetCustomStatus";
 pub(super) const REPORT: &str = "Report";
 pub(super) const QUERY: &str = "Query";
+pub(super) const REVOKE: &str = "Revoke";
 /// The schemas of requests.
-pub(super) const NAMES: [&str; 3] = [CUSTOM_STATUS, REPORT, QUERY];
+pub(super) const NAMES: [&str; 4] = [CUSTOM_STATUS, REPORT, QUERY, REVOKE];
 
 /// The record of one user, with the server's clock.
 pub(super) struct RecordAndNow;
@@ -50,6 +51,15 @@ impl ToSchema for RecordAndNow {
 
 /// A required body of at most so many bytes.
 pub(super) fn of(schema: &str, limit: usize, example: serde_json::Value) -> RequestBody {
+    body(schema, limit, example, Required::True)
+}
+
+/// The same, which may be missing.
+pub(super) fn optional(schema: &str, limit: usize, example: serde_json::Value) -> RequestBody {
+    body(schema, limit, example, Required::False)
+}
+
+fn body(schema: &str, limit: usize, example: serde_json::Value, required: Required) -> RequestBody {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(schema)))
         .example(Some(example));
@@ -58,13 +68,18 @@ pub(super) fn of(schema: &str, limit: usize, example: serde_json::Value) -> Requ
             "At most {limit} bytes; 413 beyond. It is read as JSON whatever its content type says."
         )))
         .content("application/json", content.build())
-        .required(Some(Required::True))
+        .required(Some(required))
         .build()
 }
 
 /// The schemas of the bodies, and those that they refer to.
 pub(super) fn schemas() -> Schemas {
-    let bodies = [(CUSTOM_STATUS, custom_status()), (REPORT, report()), (QUERY, query())];
+    let bodies = [
+        (CUSTOM_STATUS, custom_status()),
+        (REPORT, report()),
+        (QUERY, query()),
+        (REVOKE, revoke()),
+    ];
     let mut schemas: Schemas = bodies.map(|(name, schema)| (name.to_owned(), schema)).into();
     schemas_of::<CustomStatus>(&mut schemas);
     schemas_of::<Status>(&mut schemas);
@@ -114,6 +129,13 @@ fn query() -> RefOr<Schema> {
         .max_items(Some(QUERY_MAX_IDS))
         .description(Some("The users to look up; more than that are `too_many`."));
     ObjectBuilder::new().property("userIds", ids).required("userIds").into()
+}
+
+fn revoke() -> RefOr<Schema> {
+    let before = "Tokens that were issued before this are revoked: now if absent, and 5 s from now at most.";
+    ObjectBuilder::new()
+        .property("before", or_null(reference::<Wall>(), before))
+        .into()
 }
 
 fn reference<T: ToSchema>() -> RefOr<Schema> {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use presence::wire::error_code::Code;
 use presence::wire::rest::{
     CustomStatusResponse, EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, QueryResponse,
-    ReloadStats, Stats,
+    ReloadStats, RevocationResponse, RevokeResponse, Stats,
 };
 use serde_json::json;
 use utoipa::openapi::HttpMethod;
@@ -30,6 +30,7 @@ pub(super) fn all(limits: &Limits) -> Vec<Call> {
         records(limits),
         presence(),
         removals(),
+        revocation(limits),
         cluster(),
         probes(),
         vec![websocket()],
@@ -197,6 +198,32 @@ fn removals() -> Vec<Call> {
         .parameter(parameters::cursor(), &[])
         .errors(&OF_DURABLE_CHANGES)
         .answers::<EndedReports>("How many reports this call ended."),
+    ]
+}
+
+fn revocation(limits: &Limits) -> Vec<Call> {
+    let example = json!({ "before": "2026-11-30T06:00:00.000Z" });
+    vec![
+        Call::new(
+            HttpMethod::Get,
+            routes::REVOCATION,
+            "getRevocation",
+            CallerKind::InternalOrNode,
+        )
+        .describe(OPERATORS, "Reads which tokens of a user are revoked", "")
+        .parameter(parameters::user(), &OF_PATH)
+        .errors(&[Code::StoreUnavailable])
+        .answers::<RevocationResponse>("The time before which tokens were issued that are refused."),
+        Call::new(HttpMethod::Put, routes::REVOCATION, "revoke", CallerKind::Internal)
+            .describe(
+                OPERATORS,
+                "Revokes the tokens of a user",
+                "Older tokens are refused on all nodes, and all sessions end. Without `before`, or without a body, older is until now.",
+            )
+            .parameter(parameters::user(), &OF_PATH)
+            .body(bodies::optional(bodies::REVOKE, limits.body_bytes, example))
+            .errors(&OF_DURABLE_CHANGES)
+            .answers::<RevokeResponse>("What holds now, and how many sessions end."),
     ]
 }
 

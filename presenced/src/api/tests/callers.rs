@@ -11,7 +11,7 @@ use crate::api::HealthCheck;
 use crate::limits::Limits;
 
 /// Every call that needs a credential, and whether a user's is enough.
-const CALLS: [(&str, bool); 14] = [
+const CALLS: [(&str, bool); 16] = [
     ("PUT /api/user/custom-status", true),
     ("GET /api/user/custom-status/anna", false),
     ("PUT /api/user/realtime", false),
@@ -20,6 +20,8 @@ const CALLS: [(&str, bool); 14] = [
     ("GET /api/presence", false),
     ("GET /api/presence/anna/explain", false),
     ("DELETE /api/presence/anna/sessions", false),
+    ("GET /api/presence/anna/revocation", false),
+    ("PUT /api/presence/anna/revocation", false),
     ("DELETE /api/user/anna", false),
     ("DELETE /api/user/realtime", false),
     ("GET /api/stats", false),

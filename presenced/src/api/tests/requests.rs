@@ -69,6 +69,7 @@ async fn a_wrong_method_gets_the_allow_header() {
         ("POST /api/presence/anna", "GET,HEAD,OPTIONS"),
         ("OPTIONS /api/presence/anna/explain", "GET,HEAD"),
         ("GET /api/presence/anna/sessions", "DELETE"),
+        ("DELETE /api/presence/anna/revocation", "GET,HEAD,PUT"),
         ("BREW /metrics", "GET,HEAD"),
         ("POST /ws", "GET,HEAD"),
     ] {
@@ -89,6 +90,7 @@ async fn invalid_ids_in_paths_have_their_own_code() {
             format!("GET /api/presence/{segment}"),
             format!("GET /api/presence/{segment}/explain"),
             format!("DELETE /api/presence/{segment}/sessions"),
+            format!("PUT /api/presence/{segment}/revocation"),
             format!("GET /api/user/custom-status/{segment}"),
             format!("DELETE /api/user/{segment}"),
         ] {
