@@ -42,5 +42,5 @@ pub use session_name::SessionName;
 pub use sessions::{Activity, Contribution, EndReason, IdleCause, SessionId, Sessions, Timers};
 pub use setter::Setter;
 pub use status::{Actor, CustomStatus, Status};
-pub use time::{Mono, Now, Reading, SystemWall, Wall};
+pub use time::{InvalidTime, Mono, Now, Reading, SystemWall, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};

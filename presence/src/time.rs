@@ -6,6 +6,7 @@ mod rfc3339;
 
 use std::fmt;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -87,6 +88,21 @@ impl Wall {
     }
 }
 
+impl FromStr for Wall {
+    type Err = InvalidTime;
+
+    /// RFC 3339, with an offset or `Z`.
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        let moment: Timestamp = text.parse().map_err(|_| InvalidTime)?;
+        Ok(Self::from_millis(moment.as_millisecond()))
+    }
+}
+
+/// A text that is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a time as in RFC 3339, such as 2026-11-30T06:00:00Z")]
+pub struct InvalidTime;
+
 impl Serialize for Wall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(rfc3339::Text::of(*self).as_str())
@@ -96,8 +112,7 @@ impl Serialize for Wall {
 impl<'de> Deserialize<'de> for Wall {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let moment: Timestamp = text.parse().map_err(de::Error::custom)?;
-        Ok(Self::from_millis(moment.as_millisecond()))
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 pub(crate) use arguments::{
-    Confirmed, ContextAction, Drain, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
+    Confirmed, ContextAction, Drain, EndReports, Events, Get, OneUser, Online, Revoke, SetStatus, Simulate, Sort,
+    Token, Watch,
 };
 
 use crate::duration;
@@ -164,6 +165,20 @@ Examples:
   presencectl forget alice
   presencectl forget alice --yes           without confirmation, for scripts")]
     Forget(Confirmed),
+    /// Refuse a user's tokens that were issued until now, and end all sessions
+    #[command(after_help = "\
+On all nodes, and also after a restart: a token whose iat is earlier, or that has none, is refused. Connections are closed \
+with code 4001, after which clients get a new token and connect again, within the grace period; reports of gateways end. \
+A user who must not come back has to get no new tokens: revoke after the application has stopped to issue them. A later call \
+never takes an earlier one back. Users whom a trusted proxy or the secret names have no tokens: their connections end, and \
+they may connect again.
+
+Examples:
+  presencectl revoke alice
+  presencectl revoke alice --before 10m    what was issued since is accepted
+  presencectl revoke alice --before 2026-11-30T06:00:00Z
+  presencectl revoke alice --yes           without confirmation, for scripts")]
+    Revoke(Revoke),
     /// End all reports of a gateway that is gone
     #[command(after_help = "\
 A report is a session that an outside gateway holds (PUT /api/user/realtime). One without a lifetime holds until its \

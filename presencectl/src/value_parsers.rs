@@ -1,9 +1,12 @@
-//! Value parsers of the command line: user ids, statuses, rates.
+//! Value parsers of the command line: user ids, statuses, times, rates.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, TypedValueParser};
-use presence::{CustomStatus, Source, Status, UserId};
+use presence::{CustomStatus, Source, Status, UserId, Wall};
+
+use crate::duration;
 
 /// A parser that also tells the values that a shell completes; it may accept other spellings of them.
 #[derive(Debug, Clone)]
@@ -76,6 +79,31 @@ fn present_status(text: &str) -> Result<Status, String> {
     }
 }
 
+/// A time as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    At(Wall),
+    Ago(Duration),
+}
+
+impl Moment {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = duration::parse(text) {
+            return Ok(Self::Ago(ago));
+        }
+        let at = text.trim().parse().map(Self::At);
+        at.map_err(|_| "expected a time such as 2026-11-30T06:00:00Z, or how long ago, such as 10m".to_owned())
+    }
+
+    /// The time that it was at `now`.
+    pub(crate) fn at(self, now: Wall) -> Wall {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ago) => now.before(ago),
+        }
+    }
+}
+
 /// Parses an event rate per second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text
@@ -91,6 +119,27 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_absolute_or_how_long_ago() {
+        let now = Wall::from_millis(1_000_000);
+        let at = |text: &str| Moment::parse(text).map(|moment| moment.at(now).as_millis());
+        assert_eq!(at("10m"), Ok(400_000));
+        assert_eq!(at("0s"), Ok(1_000_000));
+        assert_eq!(at("1970-01-01T00:00:07.250Z"), Ok(7_250));
+        assert_eq!(at(" 1970-01-01T02:00:07+02:00 "), Ok(7_000));
+        for text in [
+            "",
+            "10",
+            "-10m",
+            "yesterday",
+            "1970-01-01",
+            "1970-01-01T00:00:07",
+            "1700000000",
+        ] {
+            assert!(at(text).is_err_and(|why| why.contains("how long ago")), "{text}");
+        }
+    }
 
     #[test]
     fn a_status_is_parsed_in_any_case_and_spelling() {

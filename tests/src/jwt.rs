@@ -10,6 +10,13 @@ pub fn claims(user: &str, seconds: i64) -> Value {
     json!({"sub": user, "exp": wall_now().as_millis() / 1000 + seconds})
 }
 
+/// The same of a token that was issued so many seconds ago; negative: in the future.
+pub fn issued(user: &str, seconds_ago: i64) -> Value {
+    let mut claims = claims(user, 3_600);
+    claims["iat"] = json!(wall_now().as_millis() / 1000 - seconds_ago);
+    claims
+}
+
 /// Signs with HS256.
 pub fn hs256(secret: &str, claims: &Value) -> String {
     signed(

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use presence::Wall;
 use presence::wire::record::Record;
-use presence::wire::rest::{Explain, NodesResponse, Page, Stats};
+use presence::wire::rest::{Explain, NodesResponse, Page, RevocationResponse, Revoke, RevokeResponse, Stats};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -173,6 +174,24 @@ impl Rest {
     pub async fn try_kick(&self, user: &str) -> Answer {
         let path = format!("/api/presence/{}/sessions", percent(user));
         send(self.internal(Method::DELETE, &path)).await
+    }
+
+    /// Revokes the tokens of a user that were issued until now.
+    pub async fn revoke(&self, user: &str) -> RevokeResponse {
+        self.try_revoke(user, &Revoke::default()).await.ok()
+    }
+
+    /// Revokes tokens of a user, or is refused.
+    pub async fn try_revoke(&self, user: &str, revoke: &Revoke) -> Answer {
+        let path = format!("/api/presence/{}/revocation", percent(user));
+        send(self.internal(Method::PUT, &path).json(revoke)).await
+    }
+
+    /// Before which time tokens of a user were issued that the node refuses.
+    pub async fn revoked_before(&self, user: &str) -> Option<Wall> {
+        let path = format!("/api/presence/{}/revocation", percent(user));
+        let answer: RevocationResponse = send(self.internal(Method::GET, &path)).await.ok();
+        answer.before
     }
 
     /// Forgets a user and returns the number of sessions ended.

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use presence::{CustomStatus, Source, Status, UserId};
 
 use crate::duration;
-use crate::value_parsers::{CUSTOM_STATUS, PRESENT_STATUS, rate, source, user_id};
+use crate::value_parsers::{CUSTOM_STATUS, Moment, PRESENT_STATUS, rate, source, user_id};
 
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
@@ -100,6 +100,15 @@ pub(crate) struct Confirmed {
     /// Succeed even if the service knows nothing of the user
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    #[command(flatten)]
+    pub(crate) confirmed: Confirmed,
+    /// Refuse only tokens that were issued (`iat`) before this: a time as in RFC 3339, or how long ago, such as 10m [default: now]
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    pub(crate) before: Option<Moment>,
 }
 
 #[derive(Debug, Args)]

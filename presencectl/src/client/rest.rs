@@ -3,10 +3,10 @@
 
 use presence::wire::record::Record;
 use presence::wire::rest::{
-    EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, Query, QueryResponse, ReloadStats,
-    SetCustomStatus, Stats,
+    EndedReports, EndedSessions, Explain, Health, NodesResponse, Page, Query, QueryResponse, ReloadStats, Revoke,
+    RevokeResponse, SetCustomStatus, Stats,
 };
-use presence::{CustomStatus, Source, Status, UserId};
+use presence::{CustomStatus, Source, Status, UserId, Wall};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
@@ -128,6 +128,11 @@ impl Rest {
     pub(crate) async fn forget(&self, user: &UserId) -> Result<EndedSessions, Failure> {
         self.send(self.request(Method::DELETE, &["api", "user", user.as_str()])?)
             .await
+    }
+
+    pub(crate) async fn revoke(&self, user: &UserId, before: Option<Wall>) -> Result<RevokeResponse, Failure> {
+        let request = self.request(Method::PUT, &["api", "presence", user.as_str(), "revocation"])?;
+        self.send(request.json(&Revoke { before })).await
     }
 
     /// One page of ending the reports of a source.

@@ -18,6 +18,7 @@ mod never_seen;
 mod nodes;
 mod online;
 mod reload;
+mod revoke;
 mod set_status;
 mod simulate;
 mod stats;
@@ -76,6 +77,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Explain(args) => on_runtime(explain::run(session, args)),
         Command::Kick(args) => on_runtime(kick::run(session, args)),
         Command::Forget(args) => on_runtime(forget::run(session, args)),
+        Command::Revoke(args) => on_runtime(revoke::run(session, args)),
         Command::EndReports(args) => on_runtime(end_reports::run(session, args)),
         Command::Nodes => on_runtime(nodes::run(session)),
         Command::Drain(args) => on_runtime(drain::run(session, args)),

@@ -249,10 +249,61 @@ fn a_kick_without_sessions_reports_that_the_user_is_offline() {
 }
 
 #[test]
-fn kick_and_forget_without_a_terminal_require_yes() {
+fn a_revocation_names_its_time_and_what_holds_then() {
+    let daemon = FakeDaemon::start(|request| match request.line.starts_with("PUT") {
+        true => ok(&json!({"before": NOW, "kept": true, "ended": 1,
+            "unreached": [{"node": "b\u{1b}", "error": "no way\u{1b}"}]})),
+        false => answer(request),
+    });
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let at = "2026-11-23T05:02:04+00:00";
+    let run = sandbox.run(&["revoke", "a/b%2f", "--before", at, "--yes"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (
+            0,
+            "tokens of a/b%2f that were issued before 2026-11-23T05:02:05.000Z are refused; an earlier call named this later time, \
+             which stays; 1 session ended\n"
+        )
+    );
+    assert_eq!(
+        run.stderr,
+        "presencectl: node \"b\\u{1b}\" was not told and looks for itself, every 2 s: no way\\u{1b}\n"
+    );
+    let run = sandbox.run(&["revoke", "alice", "-y", "-o", "json"]);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        document,
+        json!({"v": 1, "userId": "alice", "before": NOW, "kept": true, "ended": 1,
+            "unreached": [{"node": "b\u{1b}", "error": "no way\u{1b}"}]})
+    );
+    let requests = daemon.requests();
+    let sent: Vec<_> = requests
+        .iter()
+        .filter(|request| request.line.starts_with("PUT"))
+        .collect();
+    assert_eq!(sent[0].line, "PUT /api/presence/a%2Fb%252f/revocation");
+    assert_eq!(sent[0].json(), json!({"before": "2026-11-23T05:02:04.000Z"}));
+    assert_eq!(sent[1].json(), json!({}));
+}
+
+#[test]
+fn a_revocation_of_a_time_that_is_none_is_not_sent() {
     let daemon = FakeDaemon::start(answer);
     let sandbox = Sandbox::with_daemon(&daemon.address());
-    for command in ["kick", "forget"] {
+    for time in ["yesterday", "2026-11-23", "-10m", "10"] {
+        let run = sandbox.run(&["revoke", "alice", "--yes", "--before", time]);
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains("how long ago"), "{run:?}");
+    }
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn commands_that_end_sessions_require_yes_without_a_terminal() {
+    let daemon = FakeDaemon::start(answer);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    for command in ["kick", "forget", "revoke"] {
         let run = sandbox.run_with_stdin(&[command, "alice"], "y\n");
         assert_eq!(run.code, 2);
         assert!(run.stderr.contains("--yes"), "{run:?}");
@@ -290,6 +341,7 @@ fn completions_and_man_pages_contain_every_command() {
         "explain",
         "kick",
         "forget",
+        "revoke",
         "stats",
         "doctor",
         "simulate",

@@ -1,0 +1,95 @@
+//! Revocation in a cluster: one node is asked, all refuse, also those that can't be asked.
+
+use std::sync::Arc;
+
+use presence::Status;
+use presence_tests::jwt::{hs256, issued};
+use presence_tests::ports::free_port;
+use presence_tests::postgres_server::PostgresServer;
+use presence_tests::redis_server::RedisServer;
+use presence_tests::rest::send;
+use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
+use presence_tests::{Cluster, Daemon, Socket, wait_until};
+use reqwest::Method;
+
+/// Whether the node accepts the token of a user, as a handshake.
+async fn is_let_in(node: &Daemon, token: &str) -> bool {
+    match Socket::connect(node.address(), HandshakeHeaders::bearer(token)).await {
+        Ok(_) => true,
+        Err(HandshakeError::Http(403, _)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+async fn connect(node: &Daemon, token: &str) -> Socket {
+    let connected = Socket::connect(node.address(), HandshakeHeaders::bearer(token)).await;
+    connected.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_on_one_node_holds_on_all_when_it_is_answered() {
+    let cluster = Cluster::start(&[]).await;
+    let [a, b, c] = cluster.nodes();
+    let old = hs256(&a.jwt_key(), &issued("fay", 60));
+    let (mut on_a, mut on_b) = (connect(a, &old).await, connect(b, &old).await);
+    let record = wait_until("both nodes are in the record", async || {
+        let record = b.rest().record("fay").await;
+        (record.nodes.as_ref().is_some_and(|nodes| nodes.len() == 2)).then_some(record)
+    })
+    .await;
+    assert_eq!(record.status, Status::Online);
+    let revoked = b.rest().revoke("fay").await;
+    assert_eq!((revoked.ended, &revoked.unreached), (2, &vec![]));
+    for node in [a, b, c] {
+        // At once: whoever asked was told so.
+        assert_eq!(node.rest().revoked_before("fay").await, Some(revoked.before));
+        assert!(!is_let_in(node, &old).await);
+    }
+    for socket in [&mut on_a, &mut on_b] {
+        assert_eq!(socket.goodbye().await.0, 4001);
+    }
+    let new = hs256(&a.jwt_key(), &issued("fay", -2));
+    let _again = connect(c, &new).await;
+    Cluster::agree(&[a, b, c], "fay", Status::Online).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_can_not_be_asked_finds_a_revocation_without_redis() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let cluster = Cluster::start_on(PostgresServer::shared(), Arc::clone(&redis), &[]).await;
+    // Nobody listens where the others are told that it does.
+    let elsewhere = format!("http://127.0.0.1:{}", free_port());
+    let flags = ["--advertise", elsewhere.as_str()];
+    let d = cluster
+        .start_listening_on(&format!("127.0.0.1:{}", free_port()), "d", &flags)
+        .await;
+    let old = hs256(&cluster.a.jwt_key(), &issued("gus", 60));
+    let mut gus = connect(&d, &old).await;
+    let mut hal = connect(&d, &hs256(&cluster.a.jwt_key(), &issued("hal", 60))).await;
+    Cluster::agree(&[&cluster.a, &d], "gus", Status::Online).await;
+    redis.kill();
+    let revoked = cluster.a.rest().revoke("gus").await;
+    let unreached: Vec<&str> = revoked.unreached.iter().map(|node| node.node.as_str()).collect();
+    assert_eq!(unreached, ["d"], "{:?}", revoked.unreached);
+    assert_eq!(gus.goodbye().await.0, 4001);
+    assert!(!is_let_in(&d, &old).await);
+    assert_eq!(d.rest().revoked_before("gus").await, Some(revoked.before));
+    hal.watch(&["gus"]).await;
+    redis.start_again();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_is_no_operator() {
+    let cluster = Cluster::start(&[]).await;
+    let path = "/api/presence/ida/revocation";
+    for method in [Method::GET, Method::PUT] {
+        let forged = cluster
+            .a
+            .rest()
+            .request(method.clone(), path)
+            .header("x-node-token", "00");
+        let refused = send(forged).await;
+        assert!(matches!(refused.status, 401 | 403), "{method}: {}", refused.body);
+    }
+    assert_eq!(cluster.a.rest().revoked_before("ida").await, None);
+}
