@@ -11,6 +11,7 @@ use presence_tests::rest::send;
 use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
 use presence_tests::{Cluster, Daemon, Socket, wait_until};
 use reqwest::Method;
+use serde_json::json;
 
 /// Whether the node accepts the token of a user, as a handshake.
 async fn is_let_in(node: &Daemon, token: &str) -> bool {
@@ -32,14 +33,15 @@ async fn a_revocation_on_one_node_holds_on_all_when_it_is_answered() {
     let [a, b, c] = cluster.nodes();
     let old = hs256(&a.jwt_key(), &issued("fay", 60));
     let (mut on_a, mut on_b) = (connect(a, &old).await, connect(b, &old).await);
-    let record = wait_until("both nodes are in the record", async || {
+    let report = c.rest().report("fay", json!({"status": "DO_NOT_DISTURB"})).await;
+    assert_eq!(report.status, 200, "{}", report.body);
+    wait_until("the node knows of all sessions", async || {
         let record = b.rest().record("fay").await;
-        (record.nodes.as_ref().is_some_and(|nodes| nodes.len() == 2)).then_some(record)
+        (record.sessions == Some(3) && record.status == Status::DoNotDisturb).then_some(())
     })
     .await;
-    assert_eq!(record.status, Status::Online);
     let revoked = b.rest().revoke("fay").await;
-    assert_eq!((revoked.ended, &revoked.unreached), (2, &vec![]));
+    assert_eq!((revoked.ended, &revoked.unreached), (3, &vec![]));
     for node in [a, b, c] {
         // At once: whoever asked was told so.
         assert_eq!(node.rest().revoked_before("fay").await, Some(revoked.before));
@@ -47,6 +49,12 @@ async fn a_revocation_on_one_node_holds_on_all_when_it_is_answered() {
     }
     for socket in [&mut on_a, &mut on_b] {
         assert_eq!(socket.goodbye().await.0, 4001);
+    }
+    for node in [a, b, c] {
+        wait_until("the report has ended on all nodes", async || {
+            (node.rest().record("fay").await.sessions == Some(0)).then_some(())
+        })
+        .await;
     }
     let new = hs256(&a.jwt_key(), &issued("fay", -2));
     let _again = connect(c, &new).await;

@@ -98,6 +98,7 @@ async fn lets_no_other_call_through(kind: ProxyKind) {
         "/api/presence/",
         "/api/presence/alice/explain",
         "/api/presence/alice/sessions",
+        "/api/presence/alice/revocation",
         "/api/user/realtime",
         "/api/user/alice",
         "/api/reports/gateway",

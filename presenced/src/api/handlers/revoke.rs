@@ -38,8 +38,10 @@ pub(in crate::api) async fn revoke(
         Some(before) => not_ahead(SystemWall::from_millis(before.as_millis()), now)?,
         None => now.after(NOW_INCLUDED),
     };
-    let revoked = state.engine.revoke_tokens(&user, asked).await?;
+    let revoked = state.engine.revoke_tokens(&user, asked).await;
+    // Also after an error: it may be stored.
     let unreached = state.tell_of_revocation(&user).await;
+    let revoked = revoked?;
     let before = revoked.issued_before.record_time(None);
     tracing::info!(?user, %before, ended = revoked.ended, "revoked the tokens of a user");
     for node in &unreached {

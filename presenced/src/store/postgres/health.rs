@@ -90,7 +90,7 @@ impl ServerHealth {
         tracing::error!(
             database = self.name,
             "the server has lost writes that it had acknowledged: a standby that was behind has taken over, or a backup was \
-             put in its place. Custom statuses that were set shortly before hold in memory at most until a restart"
+             put in its place. Custom statuses that were set and tokens that were revoked shortly before are so in memory at most, until a restart"
         );
     }
 

@@ -1,7 +1,7 @@
 //! A commit whose answer is lost: what the server did with it is found out, and told.
 
 use presence::CustomStatus::{DoNotDisturb, Idle};
-use presence::Version;
+use presence::{SystemWall, Version};
 
 use super::proxy::{Network, Proxy};
 use super::{DEADLINE, SOON, TestDatabase, fails_with, is_unavailable, until};
@@ -57,6 +57,29 @@ async fn a_commit_whose_number_another_one_has_is_not_acknowledged() {
     assert!(answer.is_err(), "{answer:?}");
     until(async || store.settle_unknown_outcomes().await.is_ok()).await;
     assert_eq!(store.custom("alice").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_whose_answer_is_lost_is_acknowledged_if_it_is_there() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    let revoke =
+        |store: Store, user: u8| async move { store.revoke_tokens([user; 32], SystemWall::from_millis(1_000)).await };
+    proxy.set(Network::LosesAnswer);
+    let saved = revoke(store.clone(), 1).await.unwrap();
+    proxy.set(Network::Works);
+    assert_eq!(store.revocations_after(0).await, Ok(vec![saved]));
+
+    proxy.set(Network::LosesAnswerAndBreaks);
+    let writing = tokio::spawn(revoke(store.clone(), 2));
+    until(async || database.sql("SELECT count(*) FROM revocation") == "2").await;
+    // As if a server had taken over that gave the number to another transaction.
+    database.sql("DELETE FROM revocation WHERE number > (SELECT min(number) FROM revocation)");
+    proxy.set(Network::Works);
+    let answer = writing.await.unwrap();
+    assert!(answer.is_err(), "{answer:?}");
+    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
+    assert_eq!(store.revocations_after(0).await, Ok(vec![saved]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
