@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
+#[cfg(test)]
+pub(crate) use arguments::NodeToDrain;
 pub(crate) use arguments::{
-    Confirmed, ContextAction, Drain, EndReports, Events, Get, OneUser, Online, Revoke, SetStatus, Simulate, Sort,
-    Token, Watch,
+    Confirmed, ContextAction, Drain, EndReports, Events, Get, Health, OneUser, Online, Revoke, SetStatus, Simulate,
+    Sort, Token, Watch,
 };
 
 use crate::duration;
@@ -213,7 +215,8 @@ Exit code 1 if the node could not be drained, or not all of its clients went.
 Examples:
   presencectl drain b && ssh b systemctl restart presenced
   presencectl drain b --cancel
-  presencectl drain b --yes --no-wait     for scripts")]
+  presencectl drain b --yes --no-wait     for scripts
+  presencectl drain --self --yes          before a container is stopped")]
     Drain(Drain),
     /// Have the daemon read its secrets, keys and settings again
     #[command(after_help = "\
@@ -224,6 +227,15 @@ Examples:
   presencectl reload
   presencectl reload -o json | jq -e '.restartNeeded == null'")]
     Reload,
+    /// Tell whether the daemon is alive, or ready, for health checks
+    #[command(after_help = "\
+Asks /healthz, or /readyz with --ready, and needs no credential. Exit code 0: yes. 1: no, and the output says why. 3: the daemon \
+does not answer. A node that drains is alive and not ready; one whose database fails too.
+
+Examples:
+  presencectl health
+  presencectl health --ready -o json | jq -r '.problems[]'")]
+    Health(Health),
     /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:

@@ -259,24 +259,33 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Checks that nobody but the owner can read the file.
+/// Checks that nobody but the owner can read the file. One of root's may be readable by a group: so secrets are given to a daemon in a
+/// container, which is not root there.
 pub(crate) fn check_private(path: &Path) -> Result<(), DataDirError> {
     let metadata = std::fs::metadata(path).map_err(|source| at(path, source))?;
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if mode & beyond_owner(owner, own) != 0 {
         return Err(DataDirError::Loose {
             path: path.to_owned(),
             mode,
         });
     }
-    let own = rustix::process::geteuid().as_raw();
-    if metadata.uid() != own && own != 0 {
+    if owner != own && owner != 0 && own != 0 {
         return Err(DataDirError::Foreign {
             path: path.to_owned(),
-            owner: metadata.uid(),
+            owner,
         });
     }
     Ok(())
+}
+
+/// The permissions that a private file of `owner` must not give, where `own` reads it.
+const fn beyond_owner(owner: u32, own: u32) -> u32 {
+    match (owner, own) {
+        (0, 1..) => 0o037,
+        _ => 0o077,
+    }
 }
 
 /// Whether this is a key for users' tokens that the daemon made itself: nobody else begins one so.

@@ -121,11 +121,22 @@ pub(crate) struct EndReports {
     pub(crate) yes: bool,
 }
 
+/// Which node a command is about.
 #[derive(Debug, Args)]
-pub(crate) struct Drain {
+#[group(required = true, multiple = false)]
+pub(crate) struct NodeToDrain {
     /// The name of the node, as `presencectl nodes` shows it
     #[arg(value_name = "NODE")]
-    pub(crate) node: String,
+    pub(crate) name: Option<String>,
+    /// The node that is asked, whatever its name is
+    #[arg(long = "self", id = "asked")]
+    pub(crate) is_asked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    pub(crate) node: NodeToDrain,
     /// Have the node take clients again
     #[arg(long)]
     pub(crate) cancel: bool,
@@ -135,6 +146,13 @@ pub(crate) struct Drain {
     /// Skip the question if the other nodes lack room; required then without a terminal
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// Whether it can serve users now, which takes its database and no drain
+    #[arg(long)]
+    pub(crate) ready: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::Path;
 
 use crate::failure::Failure;
@@ -49,6 +49,15 @@ pub(crate) fn shell_quote(path: &Path) -> String {
     }
 }
 
+/// The permissions that a private file of `owner` must not give, where `own` reads it: one of root's may be readable by a group, as
+/// the daemon has it.
+const fn beyond_owner(owner: u32, own: u32) -> u32 {
+    match (owner, own) {
+        (0, 1..) => 0o037,
+        _ => 0o077,
+    }
+}
+
 /// Reads and trims a file. Fails if others may read it, with the command that fixes the mode, or if it is empty.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, what, &error))?;
@@ -61,7 +70,8 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
         );
     }
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let own = rustix::process::geteuid().as_raw();
+    if mode & beyond_owner(metadata.uid(), own) != 0 {
         return Err(Failure::usage(format_args!(
             "the {what} {} can be read by other accounts (mode {mode:04o}) and is therefore not used",
             display_path(path)
@@ -188,6 +198,18 @@ mod tests {
         for mode in [0o600, 0o400, 0o700] {
             assert!(read_credential(file("hidden", mode).path(), "secret file").is_ok());
         }
+    }
+
+    #[test]
+    fn a_group_may_read_files_of_root_alone() {
+        let is_private = |mode: u32, owner, own| mode & beyond_owner(owner, own) == 0;
+        for mode in [0o440, 0o640, 0o400] {
+            assert!(is_private(mode, 0, 65_532), "{mode:o}");
+        }
+        for mode in [0o444, 0o660, 0o641] {
+            assert!(!is_private(mode, 0, 65_532), "{mode:o}");
+        }
+        assert!(!is_private(0o440, 65_532, 65_532) && !is_private(0o440, 0, 0) && !is_private(0o440, 7, 65_532));
     }
 
     #[test]

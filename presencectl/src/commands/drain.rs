@@ -45,22 +45,24 @@ struct DrainDocument<'a> {
 pub(super) async fn run(session: &mut Session, args: &Drain) -> Result<(), Failure> {
     let rest = session.rest()?;
     let before = rest.nodes().await?;
-    let node = named(&before, &args.node)?.clone();
+    // Without a name it is the one that answers.
+    let name = args.node.name.as_ref().unwrap_or(&before.node);
+    let node = named(&before, name)?.clone();
     let begun = clock::instant();
     if args.cancel {
-        rest.cancel_drain(&args.node).await?;
+        rest.cancel_drain(name).await?;
     } else {
         if !node.draining {
             check_room(&before, &node, args)?;
         }
-        rest.drain(&args.node).await?;
+        rest.drain(name).await?;
     }
     let (left, most) = match args.cancel || args.no_wait {
         true => (node.connections, node.connections),
         false => wait(&rest, &node).await?,
     };
     let document = DrainDocument {
-        node: &args.node,
+        node: name,
         draining: !args.cancel,
         connections: left,
         moved: most.saturating_sub(left),
@@ -258,6 +260,7 @@ mod tests {
     use presence::Wall;
 
     use super::*;
+    use crate::cli::NodeToDrain;
 
     fn node(name: &str, connections: u64, capacity: u64, draining: bool) -> NodeStats {
         NodeStats {
@@ -305,7 +308,10 @@ mod tests {
         let refused = |others: &[NodeStats], yes| {
             let nodes = [std::slice::from_ref(&a), others].concat();
             let args = Drain {
-                node: "a".to_owned(),
+                node: NodeToDrain {
+                    name: Some("a".to_owned()),
+                    is_asked: false,
+                },
                 cancel: false,
                 no_wait: false,
                 yes,

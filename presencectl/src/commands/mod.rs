@@ -12,6 +12,7 @@ mod events;
 mod explain;
 mod forget;
 mod get;
+mod health;
 mod kick;
 mod man;
 mod never_seen;
@@ -82,6 +83,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Nodes => on_runtime(nodes::run(session)),
         Command::Drain(args) => on_runtime(drain::run(session, args)),
         Command::Reload => on_runtime(reload::run(session)),
+        Command::Health(args) => on_runtime(health::run(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

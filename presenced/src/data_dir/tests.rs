@@ -186,3 +186,17 @@ fn a_password_is_the_first_line_of_its_file() {
             .contains("chmod 600")
     );
 }
+
+#[test]
+fn a_group_may_read_secrets_that_root_has_given_to_another_user() {
+    let is_private = |mode: u32, owner, own| mode & beyond_owner(owner, own) == 0;
+    for mode in [0o440, 0o640, 0o400] {
+        assert!(is_private(mode, 0, 65_532), "{mode:o}");
+    }
+    for mode in [0o444, 0o660, 0o641, 0o450] {
+        assert!(!is_private(mode, 0, 65_532), "{mode:o}");
+    }
+    assert!(!is_private(0o440, 65_532, 65_532), "the daemon's own");
+    assert!(!is_private(0o440, 0, 0), "of root for root");
+    assert!(!is_private(0o440, 7, 65_532), "of a third");
+}

@@ -6,7 +6,7 @@ use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
 use presence::{CustomStatus, Status};
 use presence_tests::daemon::{LogTarget, Setup};
-use presence_tests::{Daemon, Rest, wait_until};
+use presence_tests::{Daemon, Rest, presencectl, wait_until};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -185,4 +185,29 @@ async fn a_blocked_or_closed_log_pipe_stalls_no_request() {
         }
         assert_eq!(daemon.terminate().await.code(), Some(0), "{log:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presencectl_health_tells_a_daemon_that_is_alive_from_one_that_is_ready() {
+    let mut daemon = Daemon::start(&[]).await;
+    for (arguments, text) in [(&["health"][..], "alive\n"), (&["health", "--ready"], "ready\n")] {
+        let output = presencectl::run(&daemon, arguments).await;
+        assert_eq!((output.code, &*output.out), (0, text), "{output:?}");
+    }
+    let lock = daemon.lock_database().await;
+    let rest = daemon.rest();
+    rest.set_custom_status("alice", "IDLE")
+        .await
+        .rejected(503, "store_unavailable");
+    let failed = presencectl::run(&daemon, &["health", "--ready", "-o", "json"]).await;
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert_eq!(failed.json()["ok"], false);
+    assert!(failed.json()["problems"][0].is_string(), "{failed:?}");
+    assert_eq!(presencectl::run(&daemon, &["health"]).await.code, 0);
+    drop(lock);
+    // No secret is needed.
+    std::fs::remove_file(daemon.file("secret")).unwrap();
+    assert_eq!(presencectl::run(&daemon, &["health"]).await.code, 0);
+    daemon.terminate().await;
+    assert_eq!(presencectl::run(&daemon, &["health"]).await.code, 3);
 }
