@@ -22,6 +22,7 @@ pub mod cluster_cost;
 pub mod cluster_load;
 pub mod cluster_phase;
 pub mod connection_load;
+pub mod container;
 pub mod control;
 pub mod daemon;
 pub mod file_lock;

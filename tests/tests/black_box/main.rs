@@ -19,6 +19,7 @@ mod cluster_nodes;
 mod cluster_resume;
 mod cluster_revocation;
 mod cluster_stale;
+mod containers;
 mod crash_recovery;
 mod custom_status;
 mod data_directory;
