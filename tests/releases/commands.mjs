@@ -1,4 +1,4 @@
-// Runs the commands of a presencectl through a proxy that writes down what it sends: arguments, exit code, output and requests.
+// Runs the commands of a presencectl through a proxy that writes down what it sends: arguments, exit code, output and requests; of CSV the header.
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -38,6 +38,8 @@ const COMMANDS = [
   ["simulate", "--users", "2", "--rate", "4", "--duration", "2s"],
   ["context", "list"],
 ];
+/** Commands whose CSV has columns of their own. */
+const TABLES = [["online"], ["get", "alice"], ["nodes"], ["stats"], ["doctor"]];
 /** They have no JSON: a screen, and what is written for shells and people. */
 const WITHOUT_JSON = ["watch", "completions", "man", "help"];
 
@@ -155,6 +157,12 @@ export async function recordCommands(presencectl, daemon, directory) {
   const proxy = await RecordingProxy.before(daemon);
   const environment = { PATH: process.env.PATH, HOME: home, XDG_STATE_HOME: directory };
   const found = ["--server", `http://${proxy.address}`, "--secret-file", secret];
+  const csv = [];
+  for (const command of TABLES) {
+    const { output } = await run(presencectl, [...found, ...command, "-o", "csv"], environment);
+    csv.push({ arguments: command, header: output.split(/\r?\n/)[0] });
+  }
+  proxy.take();
   const commands = [];
   for (const command of COMMANDS) {
     const isStream = command[0] === "events";
@@ -176,5 +184,5 @@ export async function recordCommands(presencectl, daemon, directory) {
     const json = text.trim() ? JSON.parse(text) : null;
     commands.push({ arguments: command, code, json, ...proxy.take() });
   }
-  return { setup, commands };
+  return { setup, csv, commands };
 }

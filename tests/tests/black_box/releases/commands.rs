@@ -70,6 +70,25 @@ async fn commands_print_json_with_the_fields_of_the_release() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_print_csv_with_the_columns_of_the_release_first() {
+    let daemon = archive::daemon().await;
+    let recorded = archive::json("presencectl.json");
+    let tables = recorded["csv"].as_array().unwrap();
+    assert!(tables.len() > 4);
+    for table in tables {
+        let mut arguments = words(&table["arguments"]);
+        arguments.extend(["-o", "csv"]);
+        let output = presencectl::run(&daemon, &arguments).await;
+        let today: Vec<&str> = output.out.lines().next().unwrap_or_default().split(',').collect();
+        let recorded: Vec<&str> = table["header"].as_str().unwrap().split(',').collect();
+        assert!(
+            today.starts_with(&recorded),
+            "{arguments:?}: {today:?}, not {recorded:?}"
+        );
+    }
+}
+
 /// Sends a recorded request. What the recorded answer has that today's lacks.
 async fn repeat(daemon: &Daemon, request: &Value) -> Vec<String> {
     let method: Method = request["method"].as_str().unwrap().parse().unwrap();
