@@ -265,6 +265,14 @@ fn pods_are_probed_drained_and_stopped_without_anybody_being_shown_offline() {
     network.inside(async || {
         manifests.assert_probes(&addresses).await;
         assert_unprivileged(&leaving, 65_532, 65_532);
+        // For that long `minReadySeconds` keeps the next pod from being replaced.
+        wait_until("both nodes take clients", async || {
+            let listed = leaving.execute(&["/usr/bin/presencectl", "nodes", "-o", "json"].map(str::to_owned));
+            let listed: Value = serde_json::from_str(&said(&listed)).unwrap();
+            let nodes = listed["nodes"].as_array().unwrap().iter();
+            (nodes.filter(|node| node["capacity"] != 0).count() == 2).then_some(())
+        })
+        .await;
         let (mut users, mut observer) = connect(&addresses, secret).await;
         let stopping = Stopwatch::start();
         let drained = said(&leaving.execute(&hook));
