@@ -225,6 +225,11 @@ fn names_and_labels_of_the_files_lead_to_each_other() {
             "{volume}"
         );
     }
+    let text = manifests.configuration["data"]["presenced.toml"].as_str().unwrap();
+    let connections = text.lines().find_map(|line| line.strip_prefix("max-connections = "));
+    let connections: u64 = connections.unwrap().parse().unwrap();
+    let grace = manifests.pod()["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace >= connections / DRAIN_RATE + STOP_SECONDS, "the time to drain");
     // More than one pod may not be away, and the others are there before one goes.
     assert!(number(&spec["replicas"]) >= 2);
     assert_eq!(budget[0]["spec"]["maxUnavailable"], 1);
@@ -290,6 +295,10 @@ fn pods_are_probed_drained_and_stopped_without_anybody_being_shown_offline() {
     });
 }
 
+/// What a node drains in a second, by default.
+const DRAIN_RATE: u64 = 500;
+/// The longest that a stop takes.
+const STOP_SECONDS: u64 = 10;
 const USERS: usize = 20;
 
 async fn connected(address: &str, number: usize) -> Socket {
