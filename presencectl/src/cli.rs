@@ -24,7 +24,8 @@ use crate::output::Format;
 const AFTER_HELP: &str = "\
 Which daemon is used: the first of --server, --data-dir or --context; the same of the environment; the context \
 in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
-its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced); that secret is sent to no other daemon. \
+its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced; if no such daemon runs, the service's: \
+/var/lib/presenced, which only root can read); that secret is sent to no other daemon. \
 A daemon that was started with a --data-dir of its own is named by the same option here.
 
 Exit codes:

@@ -204,7 +204,7 @@ impl Finder {
         let beside = secret_file.and_then(|path| path.parent().map(Path::to_path_buf));
         beside
             .or_else(|| self.named_data_dir())
-            .or_else(|| self.default_paths.data_dir.clone())
+            .or_else(|| self.default_paths.data_dir())
             .ok_or_else(no_home)
     }
 
@@ -293,7 +293,7 @@ impl Finder {
             .filter(|directory| directory.join("address").exists());
         self.named_data_dir()
             .or_else(|| beside.map(Path::to_path_buf))
-            .or_else(|| self.default_paths.data_dir.clone())
+            .or_else(|| self.default_paths.data_dir())
     }
 
     /// The directory of `--data-dir`, unless an argument selects another daemon than the environment.

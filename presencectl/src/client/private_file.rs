@@ -134,9 +134,8 @@ fn header_value(line: &str, path: &Path, what: &str) -> Result<Secret, Failure> 
 fn unreadable(path: &Path, what: &str, error: &std::io::Error) -> Failure {
     let message = format!("can't read the {what} {}: {error}", display_path(path));
     match error.kind() {
-        ErrorKind::PermissionDenied => {
-            Failure::not_allowed(message).next("run this as the user that runs presenced, or use --token FILE")
-        }
+        ErrorKind::PermissionDenied => Failure::not_allowed(message)
+            .next("run this as root or as the user that runs presenced, or use --token FILE"),
         _ => Failure::usage(message),
     }
 }

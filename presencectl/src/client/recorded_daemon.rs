@@ -52,7 +52,7 @@ impl RecordedDaemon {
             .next("try again in a moment; if its disk is full, name the server with --server URL"),
             ErrorKind::NotFound => not_running(format_args!("{path} does not exist")),
             ErrorKind::PermissionDenied => Failure::not_allowed(format_args!("can't read {path}: {error}"))
-                .next("run this as the user that runs presenced, or use --server URL with --token FILE"),
+                .next("run this as root or as the user that runs presenced, or use --server URL with --token FILE"),
             _ => Failure::usage(format_args!("can't read {path}: {error}")),
         }
     }
@@ -96,7 +96,7 @@ fn not_running(why: impl std::fmt::Display) -> Failure {
         "no presenced is running with this data directory: {why}"
     ))
     .next(
-        "start the daemon with `presenced`, or name the one that runs: --data-dir DIR if it was started with that option, \
+        "start the daemon with `presenced`, or an installed service with `systemctl start presenced`; or name the one that runs: --data-dir DIR if it was started with that option, \
          --server URL if it is another machine's",
     )
 }

@@ -25,7 +25,8 @@ impl DiscoveryFixture {
             environment: TargetOptions::default(),
             default_paths: DefaultPaths {
                 config: Some(directory.path().join("config.toml")),
-                data_dir: Some(directory.path().join("presenced")),
+                own_data_dir: Some(directory.path().join("presenced")),
+                service_data_dir: Some(directory.path().join("service")),
             },
             timeout: Duration::from_secs(5),
         };
@@ -44,15 +45,16 @@ impl DiscoveryFixture {
     }
 
     fn with_daemon(mut self) -> Self {
-        fs::create_dir(self.directory.path().join("presenced")).unwrap();
-        fs::write(
-            self.directory.path().join("presenced/address"),
-            "http://127.0.0.1:7999\n",
-        )
-        .unwrap();
-        self.private("presenced/secret", "local-secret");
-        self.lock("presenced/lock");
+        self.start_daemon("presenced", "http://127.0.0.1:7999", "local-secret");
         self
+    }
+
+    /// What a daemon leaves in this directory while it runs.
+    fn start_daemon(&mut self, directory: &str, address: &str, secret: &str) {
+        fs::create_dir_all(self.directory.path().join(directory)).unwrap();
+        self.private(&format!("{directory}/address"), &format!("{address}\n"));
+        self.private(&format!("{directory}/secret"), secret);
+        self.lock(&format!("{directory}/lock"));
     }
 
     fn private(&self, name: &str, text: &str) -> PathBuf {
@@ -86,6 +88,33 @@ fn is(server: &str, secret: Option<&str>) -> (String, Option<String>) {
 fn the_local_daemon_is_found_without_configuration() {
     let machine = DiscoveryFixture::new().with_daemon();
     assert_eq!(machine.found(), is("http://127.0.0.1:7999", Some("local-secret")));
+}
+
+#[test]
+fn the_service_is_found_if_the_user_runs_no_daemon() {
+    let mut machine = DiscoveryFixture::new();
+    let service = is("http://127.0.0.1:7998", Some("service-secret"));
+    machine.start_daemon("service", "http://127.0.0.1:7998", "service-secret");
+    assert_eq!(machine.found(), service, "there is no other");
+    assert_eq!(
+        machine.finder.key_directory().unwrap(),
+        machine.directory.path().join("service")
+    );
+    machine.start_daemon("presenced", "http://127.0.0.1:7999", "local-secret");
+    assert_eq!(
+        machine.found(),
+        is("http://127.0.0.1:7999", Some("local-secret")),
+        "the user's own comes first"
+    );
+    machine.locks.pop();
+    assert_eq!(machine.found(), service, "the user's own does not run");
+    // Neither runs: what is said is about the user's own.
+    machine.locks.pop();
+    let report = machine.finder.find().unwrap_err().report();
+    assert!(report.contains("/presenced\""), "{report}");
+    machine.finder.default_paths.own_data_dir = None;
+    let report = machine.finder.find().unwrap_err().report();
+    assert!(report.contains("/service\""), "{report}");
 }
 
 #[test]
