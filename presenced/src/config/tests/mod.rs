@@ -3,6 +3,7 @@
 mod cluster;
 mod documents;
 mod other_values;
+mod packaged;
 mod reload;
 
 use std::ffi::OsString;
