@@ -73,7 +73,7 @@ fn symbols(program: &Path) -> String {
 #[test]
 fn the_install_commands_install_both_programs_whole() {
     let home = tempfile::tempdir().unwrap();
-    run_in_a_built_checkout(&shell_block(&readme(), "Install"), home.path());
+    run_in_a_built_checkout(&shell_block(&readme(), "Install from the sources"), home.path());
     let prefix = home.path().join(".local");
     for name in ["presenced", "presencectl"] {
         let program = prefix.join("bin").join(name);
