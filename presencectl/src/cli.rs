@@ -21,32 +21,9 @@ pub(crate) use arguments::{
 use crate::duration;
 use crate::output::Format;
 
-const AFTER_HELP: &str = "\
-Which daemon is used: the first of --server, --data-dir or --context; the same of the environment; the context \
-in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
-its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced; if no such daemon runs, the service's: \
-/var/lib/presenced, which only root can read); that secret is sent to no other daemon. \
-A daemon that was started with a --data-dir of its own is named by the same option here.
-
-Exit codes:
-  0  success
-  1  the server rejected the request, or an operation failed
-  2  invalid arguments or configuration
-  3  the server is unreachable or does not answer
-  4  not authorized
-
-Examples:
-  presencectl online                   list the present users
-  presencectl get alice bob            the presence records of two users
-  presencectl set-status alice dnd     alice's custom status: DO_NOT_DISTURB
-  presencectl explain alice            why alice has its status, and its timers
-  presencectl watch                    the live dashboard
-  presencectl events -o ndjson | jq .  every change, for programs
-  presencectl doctor                   check the daemon and its files";
-
 /// The command-line tool for operators of presenced: presence, custom statuses, diagnosis
 #[derive(Debug, Parser)]
-#[command(name = "presencectl", version, max_term_width = 110, after_help = AFTER_HELP)]
+#[command(name = "presencectl", version, max_term_width = 110, after_help = help::AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

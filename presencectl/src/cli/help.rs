@@ -4,6 +4,30 @@ use clap::Command;
 
 use super::CONTEXT_ADD_OPTIONS;
 
+/// What follows the commands and options of `presencectl --help`.
+pub(super) const AFTER_HELP: &str = "\
+Which daemon is used: the first of --server, --data-dir or --context; the same of the environment; the context \
+in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
+its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced; if no such daemon runs, the service's: \
+/var/lib/presenced, which only root can read); that secret is sent to no other daemon. \
+A daemon that was started with a --data-dir of its own is named by the same option here.
+
+Exit codes:
+  0  success
+  1  the server rejected the request, or an operation failed
+  2  invalid arguments or configuration
+  3  the server is unreachable or does not answer
+  4  not authorized
+
+Examples:
+  presencectl online                   list the present users
+  presencectl get alice bob            the presence records of two users
+  presencectl set-status alice dnd     alice's custom status: DO_NOT_DISTURB
+  presencectl explain alice            why alice has its status, and its timers
+  presencectl watch                    the live dashboard
+  presencectl events -o ndjson | jq .  every change, for programs
+  presencectl doctor                   check the daemon and its files";
+
 const HINT: &str = "\
 Global options (described by `presencectl --help`):
   --server URL, --data-dir DIR, --context NAME, --secret-file FILE,
