@@ -104,6 +104,16 @@ is "the secret" "$secret" "$(cat /var/lib/presenced/secret)"
 cmp /etc/presenced/presenced.toml /run/edited.toml || fail "the edits are lost"
 test -e /etc/presenced/presenced.toml.dpkg-dist || fail "the new configuration file is not beside the edited one"
 
+step "data of release 0.1.0: the service takes it over"
+systemctl stop presenced
+find /var/lib/presenced -mindepth 1 -delete
+tar --extract --file=/opt/data.tar.gz --directory=/var/lib/presenced --strip-components=2 --no-same-owner data/sqlite
+chown -R presenced:presenced /var/lib/presenced
+systemctl start presenced || fail "the service does not start with it"
+is "the custom status" DO_NOT_DISTURB "$(custom_status dnd)"
+is "the custom status that an operator set" IDLE "$(custom_status set-by-operator)"
+presencectl set-status alice dnd >/dev/null
+
 step "remove: the service stops, data and settings stay"
 dpkg --remove presenced >/run/remove.log 2>&1 || fail "can't be removed"
 [ ! -e /run/services/presenced.service/pid ] || fail "the service still runs"

@@ -12,7 +12,7 @@ mount -t tmpfs -o mode=1777 tmpfs $root/tmp
 mount -t proc proc $root/proc
 mount --rbind /dev $root/dev
 mount -t tmpfs -o mode=755 tmpfs $root/opt
-cp -r tests/package README.md "$debs"/*.deb $root/opt
+cp -r tests/package README.md tests/releases/0.1.0/data.tar.gz "$debs"/*.deb $root/opt
 mkdir $root/opt/upper
 mount --bind /mnt/upper $root/opt/upper
 # Maintainer scripts look for it to tell whether systemd runs.

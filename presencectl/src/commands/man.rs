@@ -8,6 +8,9 @@ use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
+/// What a page is of, in its last line.
+const SOURCE: &str = concat!("presencectl ", env!("CARGO_PKG_VERSION"));
+
 pub(super) fn run(session: &mut Session, name: Option<&str>) -> Result<(), Failure> {
     let mut cli = Cli::command();
     cli.build();
@@ -21,7 +24,10 @@ pub(super) fn run(session: &mut Session, name: Option<&str>) -> Result<(), Failu
                     .next(format_args!("commands: {}", names.join(", ")))
             })?;
             let title = format!("presencectl-{name}");
-            Man::new(command.clone()).title(title).render(&mut page)?;
+            Man::new(command.clone())
+                .title(title)
+                .source(SOURCE)
+                .render(&mut page)?;
         }
     }
     session.output.text(&format_page(&String::from_utf8_lossy(&page)))

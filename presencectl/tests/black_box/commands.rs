@@ -355,6 +355,9 @@ fn completions_and_man_pages_contain_every_command() {
     let page = sandbox.run(&["man"]).stdout;
     for command in commands {
         assert!(page.contains(&format!(".SH {}\n", command.to_uppercase())), "{command}");
-        assert!(sandbox.run(&["man", command]).stdout.contains("Examples"), "{command}");
+        let page = sandbox.run(&["man", command]).stdout;
+        assert!(page.contains("Examples"), "{command}");
+        let of = concat!("\"presencectl ", env!("CARGO_PKG_VERSION"), "\"");
+        assert!(page.contains(of), "{command}: {page}");
     }
 }
