@@ -136,16 +136,19 @@ async fn compare_with_disk(fixture: &Fixture) {
             reports,
             profile.decision().status,
             entry.state.is_connected(),
+            profile.revision(),
         )
     });
-    for (user, preference, reports, status, connected) in shown {
-        let row = fixture.stored(user.as_str()).await.unwrap_or_default();
+    for (user, preference, reports, status, connected, revision) in shown {
+        let stored = fixture.stored(user.as_str()).await;
+        let found = format!("{user} at {revision:?}: {stored:?}");
+        let row = stored.unwrap_or_default();
         let stored: Vec<_> = row.durable.reports.iter().map(|one| one.source.clone()).collect();
-        assert_eq!((row.durable.preference, stored), (preference, reports), "{user}");
+        assert_eq!((row.durable.preference, stored), (preference, reports), "{found}");
         assert_eq!(
             (row.status, !row.connected_on.is_empty()),
             (status, connected),
-            "{user}"
+            "{found}"
         );
     }
 }
