@@ -202,8 +202,13 @@ impl Engine {
         let now = entry.state.now(self.clock.read_for_loads());
         let now = self.now_of_row(row.as_ref(), now);
         let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
+        let is_ahead = stored.revision > entry.state.profile().revision();
         entry.state.load(stored, now.wall);
         self.recompute(&mut entry, now);
+        if is_ahead {
+            // A custom status was stored with a revision that was not known here, and the disk has dropped the status of a lower one.
+            self.persistence.write_behind.write_soon(&mut entry);
+        }
         self.write_back_clamped(&mut entry);
         Ok(())
     }

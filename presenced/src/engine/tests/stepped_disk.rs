@@ -142,6 +142,25 @@ async fn a_custom_status_stored_after_its_caller_gave_up_is_shown() {
 }
 
 #[tokio::test]
+async fn a_status_reaches_the_disk_after_a_custom_status_of_unknown_outcome() {
+    let stepped = Stepped::impatient().await;
+    let _ann = stepped.connect("ann").await;
+    let held = stepped.store.hold_commits();
+    let late = set_status(&stepped, "ann", CustomStatus::DoNotDisturb).await;
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
+    drop(held);
+    // As the user is shown, so nothing is published; the row has the revision of the write before.
+    set_status(&stepped, "ann", CustomStatus::Online)
+        .await
+        .expect("a custom status");
+    stepped.write().await;
+    stepped.engine.settle_unknown_outcomes().await;
+    stepped.write().await;
+    let row = stepped.stored("ann").await.expect("a row");
+    assert_eq!((row.status, row.connected_on.len()), (Status::Online, 1));
+}
+
+#[tokio::test]
 async fn a_report_after_a_custom_status_of_unknown_outcome_is_the_newer_word() {
     let stepped = Stepped::impatient().await;
     let held = stepped.store.hold_commits();
