@@ -1,4 +1,4 @@
-//! Builds the programs under test, once per process, with the profile of the tests. Starts none of them.
+//! Builds the programs under test, once per process, with the profile of the tests, unless others are named. Starts none of them.
 //!
 //! Cargo does not build the binaries of another package for a test, so this does. Each variant is hard-linked into a
 //! directory of its own, so that tests can use the daemon with and without the echo route at the same time.
@@ -30,7 +30,16 @@ pub fn presenced_with_echo_route() -> &'static Path {
 
 fn plain() -> &'static Build {
     static BUILT: OnceLock<Build> = OnceLock::new();
-    BUILT.get_or_init(|| build(None))
+    BUILT.get_or_init(|| named().unwrap_or_else(|| build(None)))
+}
+
+/// The programs in the directory `PRESENCE_TEST_PROGRAMS`, such as those of a release, in place of built ones.
+fn named() -> Option<Build> {
+    let directory = PathBuf::from(std::env::var_os("PRESENCE_TEST_PROGRAMS")?);
+    Some(Build {
+        presenced: directory.join("presenced"),
+        presencectl: directory.join("presencectl"),
+    })
 }
 
 pub fn repository() -> PathBuf {
