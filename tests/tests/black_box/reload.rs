@@ -1,7 +1,7 @@
 //! SIGHUP: secrets, keys, limits and the log level are reloaded as a whole, and neither the daemon nor a connection ends.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use presence::Status;
@@ -32,6 +32,15 @@ async fn reload(daemon: &Daemon, rest: &Rest) -> ReloadStats {
         last().await.filter(|reload| Some(reload.at) != before)
     })
     .await
+}
+
+/// A daemon whose configuration file holds this, and the path of the file.
+async fn start_with(configuration: &str) -> (Daemon, PathBuf) {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    let path = home.path().join("presenced.toml");
+    std::fs::write(&path, configuration).unwrap();
+    let daemon = Setup::new(&["--config", path.to_str().unwrap()]).start_in(home).await;
+    (daemon, path)
 }
 
 async fn status_of(rest: &Rest) -> u16 {
@@ -164,11 +173,7 @@ async fn a_file_that_is_bad_or_missing_changes_nothing_and_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_level_is_reloaded_and_other_settings_are_named() {
-    let home = Arc::new(tempfile::tempdir().unwrap());
-    let path = home.path().join("presenced.toml");
-    let config = path.to_str().unwrap().to_owned();
-    std::fs::write(&path, "log-level = \"warn\"\ngrace = \"4s\"\n").unwrap();
-    let daemon = Setup::new(&["--config", &config]).start_in(home).await;
+    let (daemon, path) = start_with("log-level = \"warn\"\ngrace = \"4s\"\n").await;
     let rest = daemon.rest();
     daemon.socket("quiet").await.close(None).await;
     std::fs::write(&path, "log-level = \"debug\"\ngrace = \"3s\"\n").unwrap();
@@ -193,13 +198,8 @@ async fn the_log_level_is_reloaded_and_other_settings_are_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lower_limits_end_no_connection_and_hold_for_what_comes() {
-    let home = Arc::new(tempfile::tempdir().unwrap());
-    let path = home.path().join("presenced.toml");
+    let (daemon, path) = start_with("sessions-per-user = 3\n").await;
     let write = |text: &str| std::fs::write(&path, text).unwrap();
-    write("sessions-per-user = 3\n");
-    let daemon = Setup::new(&["--config", path.to_str().unwrap()])
-        .start_in(Arc::clone(&home))
-        .await;
     let rest = daemon.rest();
     let mut observer = daemon.observer().await;
     observer.snapshot(json!({"type": "watchAll"})).await;
@@ -252,12 +252,7 @@ async fn lower_limits_end_no_connection_and_hold_for_what_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_a_lower_limit_stay_until_they_end() {
-    let home = Arc::new(tempfile::tempdir().unwrap());
-    let path = home.path().join("presenced.toml");
-    std::fs::write(&path, "").unwrap();
-    let daemon = Setup::new(&["--config", path.to_str().unwrap()])
-        .start_in(Arc::clone(&home))
-        .await;
+    let (daemon, path) = start_with("").await;
     let rest = daemon.rest();
     let mut observer = daemon.observer().await;
     observer.snapshot(json!({"type": "watchAll"})).await;
@@ -293,13 +288,8 @@ async fn sigterm_stops_a_daemon_that_was_told_to_reload() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_over_rest_says_what_changed_or_why_nothing_did() {
-    let home = Arc::new(tempfile::tempdir().unwrap());
-    let path = home.path().join("presenced.toml");
+    let (daemon, path) = start_with("log-level = \"warn\"\n").await;
     let write = |text: &str| std::fs::write(&path, text).unwrap();
-    write("log-level = \"warn\"\n");
-    let daemon = Setup::new(&["--config", path.to_str().unwrap()])
-        .start_in(Arc::clone(&home))
-        .await;
     let rest = daemon.rest();
     let reload = async || send(rest.internal(Method::POST, "/api/reload")).await;
     let outcome: ReloadStats = reload().await.ok();

@@ -6,7 +6,7 @@ use crate::items;
 use crate::sources::{SOURCES, Source};
 
 /// The aim is 60.
-const TEST_NAME_MAX_LENGTH: usize = 80;
+const TEST_NAME_MAX_LENGTH: usize = 70;
 /// A test's name has a subject that can be named.
 const NO_SUBJECT: [&str; 5] = ["who_", "whoever_", "whatever_", "nobody_", "what_"];
 

@@ -146,7 +146,7 @@ async fn a_revocation_of_another_node_is_found_and_ends_sessions_here() {
 }
 
 #[tokio::test]
-async fn a_session_that_begins_after_the_revocation_is_not_ended_by_a_later_look() {
+async fn a_session_that_began_after_the_revocation_is_not_ended_by_a_look() {
     let stepped = Stepped::new().await;
     revoke(&stepped.engine, "ann", 1_000).await;
     let ann = stepped.connect("ann").await;

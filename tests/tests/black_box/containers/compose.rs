@@ -215,7 +215,7 @@ fn seconds(text: &Value) -> Duration {
 }
 
 #[test]
-fn prepare_makes_each_file_for_the_user_of_its_container_and_replaces_none() {
+fn prepare_makes_files_for_the_users_of_containers_and_replaces_none() {
     let compose = Compose::new();
     let services = compose.file["services"].as_object().unwrap();
     let mut given = Vec::new();

@@ -193,7 +193,7 @@ async fn set_status(rest: &Rest) {
 }
 
 #[test]
-fn a_container_is_healthy_over_tls_on_another_port_until_it_hangs_or_stops() {
+fn a_container_is_healthy_over_tls_on_another_port_until_it_hangs() {
     let (network, settings, certificates) = (ContainerNetwork::new("172.30.76.1"), settings(), Certificates::new());
     let volume = volume(&settings);
     assert!(settings.environment["PRESENCED_DATA_DIR"].starts_with(&settings.volume));

@@ -246,7 +246,7 @@ fn names_and_labels_of_the_files_lead_to_each_other() {
 }
 
 #[test]
-fn pods_are_probed_drained_and_stopped_without_anybody_being_shown_offline() {
+fn pods_are_probed_drained_and_stopped_with_nobody_shown_offline() {
     let (manifests, compose, network) = (Manifests::new(), Compose::new(), ContainerNetwork::new(GATEWAY));
     let _servers = compose.start_servers(&network, |server| {
         let is_postgres = server.host_name == "postgres";

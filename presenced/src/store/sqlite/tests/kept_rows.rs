@@ -114,12 +114,12 @@ fn every_row_of_version_3_is_kept_and_the_file_gets_an_identity() {
     assert_eq!(schema(&connection), schema(&new.connect()));
 }
 
-#[test]
-fn every_row_of_version_4_and_its_identity_are_kept() {
+/// A database of a version whose tables have the columns of version 4, with rows in all of them.
+fn with_rows(schema: &str) -> DatabaseDir {
     let dir = DatabaseDir::new();
     let connection = dir.connect();
     connection.pragma_update(None, "journal_mode", "wal").unwrap();
-    connection.execute_batch(migration::SCHEMA_4).unwrap();
+    connection.execute_batch(schema).unwrap();
     let rows = "
         INSERT INTO profile VALUES
           ('alice', 'IDLE', 11, '[\"here\",\"there\"]', 'DO_NOT_DISTURB', 12, 'user', 13, 14, 15, 16, 17, 18),
@@ -130,6 +130,10 @@ fn every_row_of_version_4_and_its_identity_are_kept() {
         INSERT INTO heartbeat VALUES ('here', 51, 52, 1);
         INSERT INTO history VALUES ('here', 61, 62);";
     connection.execute_batch(rows).unwrap();
+    dir
+}
+
+fn dump_all(connection: &Connection) -> Vec<Vec<String>> {
     let tables = [
         "presence_database",
         "profile",
@@ -138,8 +142,14 @@ fn every_row_of_version_4_and_its_identity_are_kept() {
         "heartbeat",
         "history",
     ];
-    let dump_all =
-        |connection: &Connection| tables.map(|table| dump(connection, table, &columns_of(connection, table)));
+    let dumped = tables.map(|table| dump(connection, table, &columns_of(connection, table)));
+    dumped.into()
+}
+
+#[test]
+fn every_row_of_version_4_and_its_identity_are_kept() {
+    let dir = with_rows(migration::SCHEMA_4);
+    let connection = dir.connect();
     let before = dump_all(&connection);
     drop(connection);
     dir.open().close();
@@ -152,29 +162,8 @@ fn every_row_of_version_4_and_its_identity_are_kept() {
 
 #[tokio::test]
 async fn every_row_of_version_5_is_kept_and_nobody_is_revoked() {
-    let dir = DatabaseDir::new();
+    let dir = with_rows(migration::SCHEMA_5);
     let connection = dir.connect();
-    connection.pragma_update(None, "journal_mode", "wal").unwrap();
-    connection.execute_batch(migration::SCHEMA_5).unwrap();
-    let rows = "
-        INSERT INTO profile VALUES
-          ('alice', 'IDLE', 11, '[\"here\",\"there\"]', 'DO_NOT_DISTURB', 12, 'user', 13, 14, 15, 16, 17, 18),
-          ('bob', 'OFFLINE', NULL, '[]', 'ONLINE', NULL, NULL, 0, 21, NULL, NULL, 22, NULL);
-        INSERT INTO report VALUES ('alice', 'app', 'ONLINE', 31, 32, 10, 33, 34, 9);
-        INSERT INTO tombstone VALUES (x'00ff', 41, 40, 42);
-        INSERT INTO heartbeat VALUES ('here', 51, 52, 1);
-        INSERT INTO history VALUES ('here', 61, 62);";
-    connection.execute_batch(rows).unwrap();
-    let tables = [
-        "presence_database",
-        "profile",
-        "report",
-        "tombstone",
-        "heartbeat",
-        "history",
-    ];
-    let dump_all =
-        |connection: &Connection| tables.map(|table| dump(connection, table, &columns_of(connection, table)));
     let before = dump_all(&connection);
     drop(connection);
     let (store, startup) = dir.start();
