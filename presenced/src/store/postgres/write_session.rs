@@ -10,9 +10,10 @@ use super::database_lock::{self, DatabaseAccess, LockHolders, OWN_PATIENCE, Serv
 use super::failure::Failure;
 use super::health::ServerHealth;
 use super::migration::{self, Identity};
-use super::session::{Backoff, Connector, SETUP_TIMEOUT, within};
+use super::session::{Backoff, Connector, IDLE_WITH_LOCKS, SETUP_TIMEOUT, within};
 use super::single::SingleStatements;
 use super::statements::WriteStatements;
+use crate::store::Access;
 use crate::store::metrics::FailureKind;
 
 /// Earlier connections of this daemon that the server may still have. More are not remembered: each is ended when the next
@@ -36,6 +37,12 @@ impl WriteSession {
     ) -> Result<Result<Self, LockHolders>, Failure> {
         if let Some(holders) = database_lock::take(&client, access.lock, patience).await? {
             return Ok(Err(holders));
+        }
+        if access.access == Access::Shared {
+            let patience = IDLE_WITH_LOCKS.as_millis();
+            client
+                .batch_execute(&format!("SET idle_in_transaction_session_timeout = {patience}"))
+                .await?;
         }
         Ok(Ok(Self {
             statements: WriteStatements::prepare(&client, access.access).await?,

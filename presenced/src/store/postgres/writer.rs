@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use presence::UserId;
 
+use super::columns::check_numbers;
 use super::commit_mark::{CommitMark, Decision};
 use super::failure::Failure;
 use super::group::GroupAnswers;
@@ -23,7 +24,7 @@ use super::write_session::WriteLink;
 use crate::clock::Stopwatch;
 use crate::store::metrics::FailureKind;
 use crate::store::queue::Queue;
-use crate::store::write_request::{DurableChange, PlainWrite, WriteJob, WriteRequest};
+use crate::store::write_request::{WriteJob, WriteRequest};
 use crate::store::{OpenOptions, StoreError};
 
 /// How often a transaction is begun anew because another was in its way.
@@ -144,7 +145,7 @@ impl PostgresWriter {
         if !job.ticket.take() {
             return None;
         }
-        match check(&job.request) {
+        match check_numbers(&job.request) {
             Ok(()) => Some(job.request),
             Err(failure) => {
                 let error = self.health.request_failed(&failure);
@@ -249,21 +250,29 @@ impl PostgresWriter {
         }
     }
 
-    /// One transaction, begun anew as long as another is in its way.
+    /// One transaction, begun anew as long as another is in its way, and while its callers wait for it: what they have given up
+    /// must not be done after what came since, as it would after a daemon stood still.
     async fn attempt(&mut self, requests: &[WriteRequest]) -> Result<(GroupAnswers, KnownTombstones), Unstored> {
+        let watch = Stopwatch::start();
         let mut known = KnownTombstones::default();
         let mut failure = None;
         for _ in 0..ATTEMPTS {
             // A connection that was lost while nothing was written is noticed with the first write after that.
             let was_connected = failure.is_none() && self.link.is_connected();
-            match self.attempt_once(requests, &known).await {
+            let (failed, is_passing) = match self.attempt_once(requests, &known).await {
                 Ok(answers) => return Ok((answers, known)),
-                Err(Uncommitted::Covered(tombstones)) => known = tombstones,
+                Err(Uncommitted::Covered(tombstones)) => {
+                    known = tombstones;
+                    continue;
+                }
                 Err(Uncommitted::Unknown(mark, answers)) => {
                     self.link.drop_session();
-                    self.decide(&mark).await?;
-                    self.link.committed(mark);
-                    return Ok((answers, known));
+                    if self.is_committed(&mark).await? {
+                        self.link.committed(mark);
+                        return Ok((answers, known));
+                    }
+                    let text = "the connection was lost at the commit, which was not done";
+                    (Failure::new(FailureKind::Unreachable, text), true)
                 }
                 Err(Uncommitted::Failed(failed)) => {
                     if failed.ends_session() {
@@ -271,12 +280,13 @@ impl PostgresWriter {
                     }
                     let is_passing = failed.kind == FailureKind::Conflict
                         || was_connected && failed.kind == FailureKind::Unreachable;
-                    if !is_passing {
-                        return Err(Unstored::Failed(failed));
-                    }
-                    failure = Some(failed);
+                    (failed, is_passing)
                 }
+            };
+            if !is_passing || watch.elapsed() >= self.options.answer_within {
+                return Err(Unstored::Failed(failed));
             }
+            failure = Some(failed);
         }
         let in_the_way = || Failure::new(FailureKind::Conflict, "other nodes wrote the same users");
         Err(Unstored::Failed(failure.unwrap_or_else(in_the_way)))
@@ -296,16 +306,11 @@ impl PostgresWriter {
     }
 
     /// Waits until the server tells how a transaction ended. Until then everything else is refused.
-    async fn decide(&mut self, undecided: &CommitMark) -> Result<(), Unstored> {
+    async fn is_committed(&mut self, undecided: &CommitMark) -> Result<bool, Unstored> {
         loop {
             let failure = match self.ask(undecided).await {
-                Ok(Decision::Committed) => return Ok(()),
-                Ok(Decision::Aborted) => {
-                    return Err(Unstored::Failed(Failure::new(
-                        FailureKind::Unreachable,
-                        "the connection was lost at the commit, which was not done",
-                    )));
-                }
+                Ok(Decision::Committed) => return Ok(true),
+                Ok(Decision::Aborted) => return Ok(false),
                 Ok(Decision::Forgotten) => {
                     let failure = Failure::new(FailureKind::Late, "the server has forgotten a transaction");
                     return Err(Unstored::Undecided(failure));
@@ -359,42 +364,4 @@ fn answer(requests: Vec<WriteRequest>, mut answers: GroupAnswers, known: &KnownT
 
 fn refuse(requests: impl IntoIterator<Item = WriteRequest>, error: &StoreError) {
     requests.into_iter().for_each(|request| request.refuse(error.clone()));
-}
-
-/// Whether PostgreSQL can hold the numbers of a request. Revisions and versions stay below 2^63; one beyond is a bug of the
-/// caller and fails alone.
-fn check(request: &WriteRequest) -> Result<(), Failure> {
-    let fits = |number: u64| number < i64::MAX.unsigned_abs();
-    let is_fit = match request {
-        WriteRequest::Durable(write, _) => {
-            fits(write.proposed.get())
-                && match &write.change {
-                    DurableChange::Preference { revision, .. } | DurableChange::ForgetOlder { revision, .. } => {
-                        fits(revision.get())
-                    }
-                    DurableChange::Report { report, .. } => report.said.is_none_or(|said| fits(said.get())),
-                    DurableChange::EndReport { .. } | DurableChange::EndReports => true,
-                }
-        }
-        WriteRequest::Prune(removed_to, _) => fits(removed_to.get()),
-        WriteRequest::Revoke(..) => true,
-        WriteRequest::Plain(write, _) => match write {
-            PlainWrite::Statuses(rows) => rows.iter().all(|row| fits(row.revision.get())),
-            // Above all that are stored is above all that there are.
-            PlainWrite::Published(_) => true,
-            PlainWrite::Expired(expired) => expired.iter().all(|report| fits(report.version.get())),
-            PlainWrite::Forget { revision, .. } => fits(revision.get()),
-            PlainWrite::Heartbeat { heartbeat, .. } => {
-                fits(heartbeat.ceiling) && heartbeat.history.is_none_or(|history| fits(history.from.get()))
-            }
-            PlainWrite::Barrier => true,
-        },
-    };
-    match is_fit {
-        true => Ok(()),
-        false => Err(Failure::new(
-            FailureKind::Request,
-            "a number is too large for the database",
-        )),
-    }
 }

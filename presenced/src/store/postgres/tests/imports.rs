@@ -256,7 +256,7 @@ async fn an_import_cut_off_at_any_commit_goes_on_where_it_was() {
     revoked.await.unwrap();
     store.close();
     let expected = whole.import(&file.path()).await.unwrap();
-    for network in [Network::LosesCommit, Network::LosesAnswer] {
+    for network in [Network::LosesNextCommit, Network::LosesAnswer] {
         for commits in 0.. {
             let pieces = TestDatabase::shared();
             let port = pieces.server.port();

@@ -4,15 +4,18 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::{SystemWall, Version};
 
 use super::proxy::{Network, Proxy};
-use super::{DEADLINE, SOON, TestDatabase, fails_with, is_unavailable, until};
-use crate::postgres_url::PostgresUrl;
-use crate::store::tests::fixture::metrics;
-use crate::store::{OpenOptions, PostgresPlace, Store, StoreError};
+use super::{DEADLINE, TestDatabase, fails_with, is_unavailable, until};
+use crate::store::{OpenOptions, Store, StoreError};
 
 pub(super) async fn through_proxy(database: &TestDatabase<'_>) -> (Store, Proxy) {
+    through_proxy_with(database, &OpenOptions::patient()).await
+}
+
+async fn through_proxy_with(database: &TestDatabase<'_>, options: &OpenOptions) -> (Store, Proxy) {
     let port = database.server.port();
     let proxy = Proxy::before(port).await;
-    let store = database.open_at(&proxy.url(&database.url(), port), None).await.unwrap();
+    let url = proxy.url(&database.url(), port);
+    let (store, _) = database.start_with(&url, None, options).await.unwrap();
     (store, proxy)
 }
 
@@ -28,10 +31,21 @@ async fn a_commit_that_was_done_is_acknowledged_though_its_answer_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_was_lost_is_not_acknowledged_and_not_done_later() {
+async fn a_commit_that_was_lost_is_done_again() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
-    proxy.set(Network::LosesCommit);
+    proxy.set(Network::LosesNextCommit);
+    let saved = store.set_custom("alice", Idle, 1).await.unwrap();
+    assert_eq!(saved.version, Version::new(1), "and it was done once");
+    assert_eq!(store.durable("alice").await, saved);
+    assert!(store.health().writable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_always_lost_is_not_acknowledged_and_not_done_later() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    proxy.set(Network::LosesCommits);
     let lost = store.set_custom("alice", DoNotDisturb, 1).await;
     assert!(is_unavailable(&lost), "{lost:?}");
     proxy.set(Network::Works);
@@ -41,7 +55,7 @@ async fn a_commit_that_was_lost_is_not_acknowledged_and_not_done_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_whose_number_another_one_has_is_not_acknowledged() {
+async fn a_commit_whose_number_another_one_has_is_done_again() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
     proxy.set(Network::LosesAnswerAndBreaks);
@@ -53,14 +67,12 @@ async fn a_commit_whose_number_another_one_has_is_not_acknowledged() {
     // As if a server had taken over that gave the number to another transaction.
     database.sql("DELETE FROM profile");
     proxy.set(Network::Works);
-    let answer = writing.await.unwrap();
-    assert!(answer.is_err(), "{answer:?}");
-    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
-    assert_eq!(store.custom("alice").await, None);
+    let saved = writing.await.unwrap().unwrap();
+    assert_eq!(store.durable("alice").await, saved);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_whose_answer_is_lost_is_acknowledged_if_it_is_there() {
+async fn a_revocation_whose_answer_is_lost_is_done_again_unless_it_is_there() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
     let revoke =
@@ -76,18 +88,15 @@ async fn a_revocation_whose_answer_is_lost_is_acknowledged_if_it_is_there() {
     // As if a server had taken over that gave the number to another transaction.
     database.sql("DELETE FROM revocation WHERE number > (SELECT min(number) FROM revocation)");
     proxy.set(Network::Works);
-    let answer = writing.await.unwrap();
-    assert!(answer.is_err(), "{answer:?}");
-    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
-    assert_eq!(store.revocations_after(0).await, Ok(vec![saved]));
+    let again = writing.await.unwrap().unwrap();
+    assert_eq!(store.revocations_after(0).await, Ok(vec![saved, again]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
     let database = TestDatabase::shared();
-    let (store, proxy) = through_proxy(&database).await;
+    let (store, proxy) = through_proxy_with(&database, &OpenOptions::default()).await;
     proxy.set(Network::SwallowsCommit);
-    store.answer_within(SOON);
     let unknown = store.set_custom("alice", DoNotDisturb, 1).await;
     assert_eq!(unknown, Err(StoreError::UnknownOutcome));
     let other = store.set_custom("bob", Idle, 1).await;
@@ -106,19 +115,11 @@ async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_is_undecided_at_the_end_stays_unknown() {
     let database = TestDatabase::shared();
-    let port = database.server.port();
-    let proxy = Proxy::before(port).await;
-    let url = PostgresUrl::parse(&proxy.url(&database.url(), port)).unwrap();
-    let place = PostgresPlace {
-        url: &url,
-        password_file: None,
-        alive: &database.dir.path().join("alive"),
-    };
     let patient = OpenOptions {
         answer_within: DEADLINE,
         ..OpenOptions::default()
     };
-    let (store, _) = Store::open_postgres(place, &patient, metrics()).await.unwrap();
+    let (store, proxy) = through_proxy_with(&database, &patient).await;
     proxy.set(Network::SwallowsCommit);
     let writing = tokio::spawn({
         let store = store.clone();

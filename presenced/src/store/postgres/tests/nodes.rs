@@ -1,12 +1,15 @@
 //! Several nodes that write the same users at once.
 
+use std::time::Duration;
+
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::{Revision, Status, UserId, Version};
+use tokio::task::JoinHandle;
 
-use super::{TestDatabase, statuses, until};
+use super::{DEADLINE, TestDatabase, statuses, until};
 use crate::store::tests::fixture::{report, status, times, user, wall};
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
-use crate::store::{ExpiredReport, StatusRow, Store, StoreError};
+use crate::store::{Access, DurableRow, ExpiredReport, OpenOptions, StatusRow, Store, StoreError};
 
 const NODES: usize = 4;
 const ROUNDS: usize = 4;
@@ -181,4 +184,52 @@ async fn a_forget_and_late_writes_of_another_node_never_leave_the_user() {
         assert!(matches!(late, Ok(_) | Err(StoreError::Forgotten)), "{late:?}");
         assert_eq!(one.row("alice").await, None, "round {round}");
     }
+}
+
+/// Writes in a transaction that is held before its commit, until it has the locks of what it writes.
+async fn write_up_to_the_commit(
+    database: &TestDatabase<'_>,
+    store: &Store,
+) -> JoinHandle<Result<DurableRow, StoreError>> {
+    let store = store.clone();
+    let writing = tokio::spawn(async move { store.set_custom("alice", Idle, 1).await });
+    let locks = "SELECT count(*) FROM pg_locks WHERE relation = 'profile'::regclass AND mode = 'RowExclusiveLock'";
+    until(async || database.sql(locks) == "1").await;
+    writing
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stands_still_with_locks_fails_no_write_of_another() {
+    let database = TestDatabase::shared();
+    let (stopped, other) = (database.open_node().await, database.open_node().await);
+    let held = stopped.hold_commits();
+    let writing = write_up_to_the_commit(&database, &stopped).await;
+    let saved = other.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+    assert_eq!(other.durable("alice").await, saved);
+    drop(held);
+    // Its caller still waits: it is done after all, behind the other.
+    let late = writing.await.unwrap().unwrap();
+    assert!(late.version > saved.version, "{late:?} {saved:?}");
+    assert_eq!(other.durable("alice").await, late);
+    assert!(stopped.health().writable && other.health().writable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stood_still_does_not_repeat_what_its_caller_gave_up() {
+    let database = TestDatabase::shared();
+    let impatient = OpenOptions {
+        access: Access::Shared,
+        answer_within: Duration::ZERO,
+        ..OpenOptions::default()
+    };
+    let (stopped, _) = database.start_with(&database.url(), None, &impatient).await.unwrap();
+    let other = database.open_node().await;
+    let held = stopped.hold_commits();
+    let writing = write_up_to_the_commit(&database, &stopped).await;
+    assert_eq!(writing.await.unwrap(), Err(StoreError::UnknownOutcome));
+    let saved = other.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+    drop(held);
+    stopped.answer_within(DEADLINE);
+    until(async || stopped.settle_unknown_outcomes().await.is_ok()).await;
+    assert_eq!(other.durable("alice").await, saved);
 }

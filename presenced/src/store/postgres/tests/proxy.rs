@@ -16,7 +16,9 @@ pub(super) enum Network {
     /// The same, and then the network is down.
     LosesAnswerAndBreaks,
     /// The next commit is lost with the connection.
-    LosesCommit,
+    LosesNextCommit,
+    /// Each commit is lost with its connection.
+    LosesCommits,
     /// Nothing passes from the next commit on, and nobody is told.
     SwallowsCommit,
     /// The same from the setting up of a connection that reads.
@@ -85,7 +87,11 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU
                     || is_commit && is(Network::SwallowsCommit)
                     || has(b"default_transaction_read_only") && is(Network::SwallowsReader)
                     || has(b"txid_current") && is(Network::SwallowsWriter);
-                if is(Network::Down) || is_commit && is(Network::LosesCommit) {
+                if is_commit && is(Network::LosesNextCommit) {
+                    network.store(Network::Works as u8, Ordering::SeqCst);
+                    return;
+                }
+                if is(Network::Down) || is_commit && is(Network::LosesCommits) {
                     return;
                 }
                 if is_swallowed {
