@@ -56,7 +56,11 @@ export class OwnBrowser {
       this.#process.kill("SIGTERM");
       await ended;
     }
-    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    // The browser's other processes end after it, and write until then. `maxRetries` does not look for what is new.
+    await waitFor(() => {
+      rmSync(this.#directory, { recursive: true, force: true });
+      return true;
+    }, TIMEOUT_MS);
   }
 
   /** Opens another tab in front of a page. */
