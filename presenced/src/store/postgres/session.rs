@@ -249,6 +249,13 @@ impl Backoff {
         }
     }
 
+    /// Waits until another attempt may be made, 0.4 s at most.
+    pub(super) async fn wait(&self) {
+        if let Some((since, wait, _)) = &self.0 {
+            tokio::time::sleep(wait.saturating_sub(since.elapsed())).await;
+        }
+    }
+
     pub(super) fn failed(&mut self, failure: &Failure) {
         let mut random = [0];
         let _ = getrandom::fill(&mut random);

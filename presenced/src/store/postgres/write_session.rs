@@ -117,7 +117,8 @@ impl WriteLink {
             self.drop_session();
         }
         if self.session.is_none() {
-            self.backoff.check()?;
+            // What comes right after the server is back is not refused for what was before.
+            self.backoff.wait().await;
             match self.connect().await {
                 Ok(session) => {
                     self.backoff.succeeded();

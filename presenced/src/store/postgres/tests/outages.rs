@@ -3,6 +3,8 @@
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::Version;
 
+use super::lost_answers::through_proxy;
+use super::proxy::Network;
 use super::{TestDatabase, fails_with, is_unavailable, set_until_done, until};
 use crate::store::tests::fixture::user;
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
@@ -32,6 +34,21 @@ async fn a_server_that_was_stopped_is_used_again_when_it_is_back() {
     server.start_again();
     assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
     store.set_custom("alice", Idle, 3).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_right_after_the_server_is_back_is_taken() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    for revision in 2..5 {
+        proxy.set(Network::Down);
+        let refused = store.set_custom("alice", DoNotDisturb, revision).await;
+        assert!(is_unavailable(&refused), "{refused:?}");
+        proxy.set(Network::Works);
+        let saved = store.set_custom("alice", DoNotDisturb, revision).await.unwrap();
+        assert_eq!(saved.preference.custom, DoNotDisturb);
+    }
 }
 
 /// Writes one user after the other until it is told to stop. The versions that were acknowledged.
