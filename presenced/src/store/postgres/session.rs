@@ -32,8 +32,8 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const SETUP_TIMEOUT: Duration = Duration::from_secs(4);
 /// After how long the server ends a transaction whose client says nothing more: it is gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
-/// The same where other nodes wait for the locks of that transaction: less than they wait, so that one that stands still
-/// fails none of their writes.
+/// The same where other nodes wait for the locks of that transaction: less than they wait, which is half of
+/// [`OpenOptions::busy_timeout`], so that one that stands still fails none of their writes.
 pub(super) const IDLE_WITH_LOCKS: Duration = Duration::from_millis(400);
 
 /// What a new connection asks of its server. Other engines don't have all settings.
