@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use presence::Revision;
 use presence::wire::record::{Record, Update};
 
+use super::Socket;
 use crate::daemon::is_on_shared_postgres;
+use crate::wait::{DEADLINE, within};
 
 /// What a connection was told of each user last, and which of that was a late load.
 #[derive(Debug, Default)]
@@ -42,4 +44,21 @@ impl LateLoads {
 fn differ_by_the_load_alone(before: &Record, after: &Record) -> bool {
     let shown = |record: &Record| (record.status, record.since, record.custom_status);
     before.degraded != after.degraded && shown(before) == shown(after)
+}
+
+impl Socket {
+    /// Waits until those of these users whose rows were not read in time are told once more.
+    pub async fn wait_for_late_loads(&mut self, told: &[Update]) {
+        let is_late = |update: &&Update| matches!(update, Update::Record(record) if record.degraded);
+        let name = |update: &Update| update.user_id().as_str().to_owned();
+        let mut late: BTreeSet<String> = told.iter().filter(is_late).map(name).collect();
+        let loads = async {
+            while !late.is_empty() {
+                for update in self.next_updates().await.iter().filter(|update| !is_late(update)) {
+                    late.remove(&name(update));
+                }
+            }
+        };
+        within("the late rows are read", DEADLINE, loads).await;
+    }
 }
