@@ -180,9 +180,14 @@ presencectl set-status alice dnd >/dev/null
 
 step "remove: the service stops, data and settings stay"
 pid=$(property MainPID)
+cursor=$(journalctl --lines 0 --show-cursor | sed -n 's/^-- cursor: //p')
 dpkg --remove presenced >/run/remove.log 2>&1 || fail "can't be removed"
 [ ! -e "/proc/$pid" ] || fail "the service still runs"
 [ ! -e /usr/bin/presenced ] || fail "the program is still there"
+# The unit is gone, and with it what systemd knows of it.
+journalctl --sync
+is "how the service ended" "presenced.service: Deactivated successfully." \
+    "$(journalctl --after-cursor "$cursor" --unit presenced --output cat | grep -e 'Deactivated' -e 'Failed with' -e 'exited')"
 test -s /var/lib/presenced/presence.db || fail "the data is gone"
 cmp /etc/presenced/presenced.toml /run/edited.toml || fail "the settings are gone"
 
