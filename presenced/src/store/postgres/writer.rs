@@ -198,11 +198,12 @@ impl PostgresWriter {
             refuse(requests, &self.health.request_failed(&failure));
         } else {
             let error = self.health.write_failed(&failure);
-            refuse(requests, &error);
+            let mut refused = requests;
             if failure.ends_session() || self.health.sealed().is_some() {
                 // Each of those that wait would try the same server again.
-                self.refuse_waiting(&error);
+                refused.extend(self.take_waiting());
             }
+            refuse(refused, &error);
         }
     }
 
@@ -241,13 +242,15 @@ impl PostgresWriter {
         refuse(requests, &StoreError::UnknownOutcome);
     }
 
-    fn refuse_waiting(&mut self, error: &StoreError) {
-        refuse(self.next.take(), error);
-        for job in self.queue.drain() {
-            if job.ticket.take() {
-                job.request.refuse(error.clone());
-            }
-        }
+    /// All that wait, to be refused. They are taken before any caller is answered: what it asks for next is not refused for
+    /// what was before.
+    fn take_waiting(&mut self) -> Vec<WriteRequest> {
+        let jobs = self.queue.drain().into_iter().filter(|job| job.ticket.take());
+        self.next
+            .take()
+            .into_iter()
+            .chain(jobs.map(|job| job.request))
+            .collect()
     }
 
     /// One transaction, begun anew as long as another is in its way, and while its callers wait for it: what they have given up
@@ -319,7 +322,7 @@ impl PostgresWriter {
                 Err(failure) => failure,
             };
             let error = self.health.write_failed(&failure);
-            self.refuse_waiting(&error);
+            refuse(self.take_waiting(), &error);
             if self.health.sealed().is_some() {
                 // The next start finds out.
                 return Err(Unstored::Failed(failure));

@@ -1,14 +1,20 @@
 //! A server that stops, restarts, crashes, or ends connections: what was acknowledged is stored, and the store goes on by itself.
 
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::Version;
 
 use super::lost_answers::through_proxy;
-use super::proxy::Network;
+use super::proxy::{Network, Proxy};
 use super::{TestDatabase, fails_with, is_unavailable, set_until_done, until};
 use crate::store::tests::fixture::user;
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
-use crate::store::{Store, StoreError};
+use crate::store::{DurableRow, Store, StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_was_stopped_is_used_again_when_it_is_back() {
@@ -49,6 +55,45 @@ async fn a_write_right_after_the_server_is_back_is_taken() {
         let saved = store.set_custom("alice", DoNotDisturb, revision).await.unwrap();
         assert_eq!(saved.preference.custom, DoNotDisturb);
     }
+}
+
+/// A caller whose next write is queued within the answer to the one before: on a busy machine it may be as quick as that.
+struct WritesAgain {
+    store: Store,
+    proxy: Proxy,
+    next: Mutex<Option<BoxFuture<'static, Result<DurableRow, StoreError>>>>,
+}
+
+impl Wake for WritesAgain {
+    fn wake(self: Arc<Self>) {
+        self.proxy.set(Network::Works);
+        let store = self.store.clone();
+        let mut next = async move { store.set_custom("alice", DoNotDisturb, 3).await }.boxed();
+        assert!(next.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
+        *self.next.lock() = Some(next);
+    }
+}
+
+/// One thread: the writer does not go on before the first write waits for its answer.
+#[tokio::test]
+async fn a_write_within_the_answer_to_one_refused_is_taken() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    proxy.set(Network::Down);
+    let caller = Arc::new(WritesAgain {
+        store: store.clone(),
+        proxy,
+        next: Mutex::default(),
+    });
+    let mut refused = std::pin::pin!(store.set_custom("alice", DoNotDisturb, 2));
+    let waker = Waker::from(Arc::clone(&caller));
+    assert!(refused.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    until(async || caller.next.lock().is_some()).await;
+    let refused = refused.await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    let next = caller.next.lock().take().unwrap();
+    assert_eq!(next.await.unwrap().preference.custom, DoNotDisturb);
 }
 
 /// Writes one user after the other until it is told to stop. The versions that were acknowledged.
