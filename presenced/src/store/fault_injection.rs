@@ -16,11 +16,16 @@ pub(crate) fn when_free<T>(open: impl FnMut() -> Result<T, OpenError>) -> Result
 /// How long callers wait in tests, but for those that are to give up: longer than a busy machine takes for a write.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a lock is waited for: longer than a thread that has it stands still on a busy machine. Half of it is less than any
+/// statement may take.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
 impl OpenOptions {
     /// For a store that a test asks for what is to succeed.
     pub(crate) fn patient() -> Self {
         Self {
             answer_within: PATIENCE,
+            busy_timeout: LOCK_PATIENCE,
             ..Self::default()
         }
     }
@@ -30,7 +35,17 @@ impl OpenOptions {
 #[must_use]
 pub(crate) enum Held<'a> {
     Sqlite(#[expect(dead_code, reason = "held")] SqliteHold<'a>),
-    Postgres(#[expect(dead_code, reason = "held")] PostgresHold),
+    Postgres(PostgresHold),
+}
+
+impl Held<'_> {
+    /// Whether an operation of PostgreSQL has come to where it stands still.
+    pub(super) fn has_stopped_any(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => panic!("another kind of store"),
+            Self::Postgres(hold) => hold.has_stopped_any(),
+        }
+    }
 }
 
 impl Store {

@@ -18,8 +18,6 @@ pub(super) const LOCK_CLASS: i32 = 0x7072_6573;
 
 /// How long a start waits for the connection of a daemon that was killed to be noticed by the server.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(3);
-/// How long a daemon waits for an earlier connection of its own.
-pub(super) const OWN_PATIENCE: Duration = Duration::from_millis(500);
 /// How often it tries meanwhile.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
@@ -97,16 +95,17 @@ impl ServerProcess {
         })
     }
 
-    /// Ends a connection that this daemon has given up, with the transaction that it may have open.
-    pub(super) async fn terminate(&self, client: &Client) -> Result<(), Failure> {
-        client
+    /// Ends a connection that this daemon has given up, with the transaction that it may have open. Whether the server had it:
+    /// one that waits for its disk ends later, and keeps its locks until then.
+    pub(super) async fn terminate(&self, client: &Client) -> Result<bool, Failure> {
+        let ended = client
             .query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE pid = $1 AND backend_start::text = $2 AND pid <> pg_backend_pid()",
                 &[&self.pid, &self.started],
             )
             .await?;
-        Ok(())
+        Ok(!ended.is_empty())
     }
 }
 

@@ -82,6 +82,8 @@ impl PostgresFaults {
 pub(super) struct Turnstile {
     holders: AtomicUsize,
     released: Notify,
+    /// How many times somebody has stood before it.
+    stops: AtomicUsize,
 }
 
 #[cfg(test)]
@@ -95,6 +97,7 @@ impl Turnstile {
             if self.holders.load(Ordering::SeqCst) == 0 {
                 return;
             }
+            self.stops.fetch_add(1, Ordering::SeqCst);
             released.await;
         }
     }
@@ -112,6 +115,13 @@ impl PostgresHold {
             turnstile.holders.fetch_add(1, Ordering::SeqCst);
         }
         Self(turnstiles)
+    }
+
+    /// Whether something stands still by now.
+    pub(in crate::store) fn has_stopped_any(&self) -> bool {
+        self.0
+            .iter()
+            .any(|turnstile| turnstile.stops.load(Ordering::SeqCst) > 0)
     }
 }
 

@@ -53,8 +53,9 @@ pub(super) struct Connector {
     url: PostgresUrl,
     /// Read at each attempt: a password that was changed needs no restart.
     password_file: Option<PathBuf>,
-    /// For how long a statement waits for a lock.
-    lock_timeout: Duration,
+    /// For how long the lock of an earlier connection is waited for, and half as long that of a row: a request that waits in
+    /// vain together with others waits once more by itself.
+    pub(super) busy_timeout: Duration,
     /// What the server told of itself at the last connection.
     server: Mutex<Option<PostgresInfo>>,
 }
@@ -66,8 +67,7 @@ impl Connector {
         Ok(Self {
             url: url.clone(),
             password_file: password_file.map(Path::to_owned),
-            // A request that waits in vain together with others waits once more by itself.
-            lock_timeout: options.busy_timeout / 2,
+            busy_timeout: options.busy_timeout,
             server: Mutex::default(),
         })
     }
@@ -152,7 +152,7 @@ impl Connector {
              SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
              SET client_min_messages = warning;",
             STATEMENT_TIMEOUT.as_millis(),
-            self.lock_timeout.as_millis(),
+            (self.busy_timeout / 2).as_millis(),
             IDLE_IN_TRANSACTION.as_millis(),
         )
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::commit_mark::CommitMark;
-use super::database_lock::{self, DatabaseAccess, LockHolders, OWN_PATIENCE, ServerProcess};
+use super::database_lock::{self, DatabaseAccess, LockHolders, ServerProcess};
 use super::failure::Failure;
 use super::health::ServerHealth;
 use super::migration::{self, Identity};
@@ -16,8 +16,8 @@ use super::statements::WriteStatements;
 use crate::store::Access;
 use crate::store::metrics::FailureKind;
 
-/// Earlier connections of this daemon that the server may still have. More are not remembered: each is ended when the next
-/// one is made.
+/// Earlier connections of this daemon that the server may still have. Of more the latest are not remembered: the lock, if one
+/// of them has it, is of the one before.
 const EARLIER_MAX: usize = 8;
 
 /// A connection that may write.
@@ -100,9 +100,7 @@ impl WriteLink {
     }
 
     fn remember(&mut self, backend: ServerProcess) {
-        if self.earlier.len() == EARLIER_MAX {
-            self.earlier.remove(0);
-        }
+        self.earlier.truncate(EARLIER_MAX - 1);
         self.earlier.push(backend);
     }
 
@@ -148,12 +146,16 @@ impl WriteLink {
             self.health.writes_lost();
             self.last_commit = None;
         }
+        let mut alive = Vec::new();
         for backend in &self.earlier {
-            backend.terminate(&client).await?;
+            if backend.terminate(&client).await? {
+                alive.push(backend.clone());
+            }
         }
+        self.earlier = alive;
         // Whether it has the lock when it is lost before it is ready, the server knows alone.
         self.remember(ServerProcess::of(&client).await?);
-        match WriteSession::open(client, self.access, OWN_PATIENCE).await? {
+        match WriteSession::open(client, self.access, self.connector.busy_timeout).await? {
             Ok(session) => Ok(session),
             Err(holders) => Err(holders.failure(&self.earlier)),
         }

@@ -7,7 +7,7 @@ use presence::wire::rest::{Persistence, RedisInfo, RedisStats};
 
 use super::super::servers::{RedisOptions, RedisServers, connect};
 use super::ports::free_port;
-use super::server::{PATIENT, RedisServer};
+use super::server::{PATIENT, RedisServer, next_look};
 use crate::clock::Stopwatch;
 use crate::redis_url::RedisUrl;
 
@@ -151,8 +151,16 @@ async fn a_server_that_is_gone_is_unreachable_with_what_it_last_told() {
 #[tokio::test]
 async fn the_replicas_of_a_server_are_seen_with_their_lag() {
     let port = free_port().to_string();
-    let server = RedisServer::start(&["--port", &port, "--bind", "127.0.0.1"]).await;
-    let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]).await;
+    let server = [
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "--repl-diskless-sync-delay",
+        "0",
+    ];
+    let server = RedisServer::start(&server).await;
+    let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &port]).await;
     let servers = server.servers();
     let waiting = Stopwatch::start();
     let seen = loop {
@@ -165,6 +173,7 @@ async fn the_replicas_of_a_server_are_seen_with_their_lag() {
             break seen;
         }
         assert!(waiting.elapsed().as_secs() < 30, "{seen:?}");
+        next_look().await;
     };
     let lag = info(&seen).replicas[0].lag_seconds;
     assert!(lag < 10, "{seen:?}");

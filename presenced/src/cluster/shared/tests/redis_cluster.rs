@@ -130,6 +130,8 @@ async fn a_partition_that_moved_is_found_again() {
     let from = masters.master_of(slot).await;
     let to = (from + 1) % 3;
     let id = masters.id_of(to).await;
+    // Else the old one may have the later epoch, and be believed again when it says that the slot is its own.
+    masters.servers[to].command(&["CLUSTER", "BUMPEPOCH"]).await;
     for index in [to, from] {
         masters.servers[index]
             .command(&["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id])
@@ -168,7 +170,6 @@ async fn a_partition_is_found_though_its_old_master_has_lost_the_others() {
     let (partition, slot) = found.expect("a partition of the first master");
     let mut link = servers.open(partition).await.expect("a connection");
     let new = masters.id_of(2).await;
-    // Else the old one may have the later epoch, and be believed again when it says that the slot is its own.
     masters.servers[2].command(&["CLUSTER", "BUMPEPOCH"]).await;
     for index in [1, 2] {
         let other = masters.id_of(index).await;

@@ -1,11 +1,15 @@
 //! Nodes of a cluster share a database, and nobody shares it with a daemon that is alone.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use presence::CustomStatus::{DoNotDisturb, Idle};
 
-use super::{LOCK, TestDatabase, fails_with, set_until_done, until};
-use crate::store::StoreError;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{LOCK, TestDatabase, fails_with, is_unavailable, set_until_done, until};
+use crate::store::tests::postgres_server::{Disk, PostgresServer};
+use crate::store::{OpenOptions, StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_daemon_on_one_database_is_refused_until_the_first_has_ended() {
@@ -90,6 +94,9 @@ async fn a_node_in_whose_place_a_daemon_came_alone_writes_no_more() {
     // Somebody else is faster than its next connection.
     let mut session = database.server.session(&database.name);
     writeln!(session.stdin.as_mut().unwrap(), "{LOCK}").unwrap();
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    until(async || database.sql(waits) == "1").await;
     database.end_connections();
     until(async || {
         let _ = node.set_custom("alice", DoNotDisturb, 2).await;
@@ -100,4 +107,47 @@ async fn a_node_in_whose_place_a_daemon_came_alone_writes_no_more() {
     assert!(matches!(refused, Err(StoreError::Sealed { .. })), "{refused:?}");
     drop(session.stdin.take());
     session.wait().unwrap();
+}
+
+/// A process of the server that stands still, as one does whose disk does not answer. It goes on when this is dropped.
+struct StandingStill(Pid);
+
+impl StandingStill {
+    fn new(pid: &str) -> Self {
+        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        Self(pid)
+    }
+}
+
+impl Drop for StandingStill {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_connection_that_does_not_end_is_no_other_daemon() {
+    let server = PostgresServer::start(Disk::Unsynced);
+    let database = TestDatabase::on(&server);
+    let options = OpenOptions {
+        busy_timeout: Duration::from_millis(20),
+        ..OpenOptions::patient()
+    };
+    let (store, _) = database.start_with(&database.url(), None, &options).await.unwrap();
+    let holder = database.sql("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted");
+    let stopped = StandingStill::new(&holder);
+    // More often than connections are remembered.
+    for attempt in 1..=12 {
+        let refused = store.set_custom("alice", Idle, 1).await;
+        assert!(is_unavailable(&refused), "{attempt}: {refused:?}");
+    }
+    assert!(
+        fails_with(&store, "an earlier connection of this daemon still holds the lock"),
+        "{:?}",
+        store.health()
+    );
+    drop(stopped);
+    set_until_done(&store, "alice", DoNotDisturb).await;
+    assert!(store.health().writable);
 }

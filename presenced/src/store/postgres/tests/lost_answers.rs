@@ -7,6 +7,10 @@ use super::proxy::{Network, Proxy};
 use super::{DEADLINE, TestDatabase, fails_with, is_unavailable, until};
 use crate::store::{OpenOptions, Store, StoreError};
 
+/// How many transactions are begun and not ended.
+const OPEN_TRANSACTIONS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
+
 pub(super) async fn through_proxy(database: &TestDatabase<'_>) -> (Store, Proxy) {
     through_proxy_with(database, &OpenOptions::patient()).await
 }
@@ -63,7 +67,7 @@ async fn a_commit_whose_number_another_one_has_is_done_again() {
         let store = store.clone();
         async move { store.set_custom("alice", Idle, 1).await }
     });
-    until(async || database.sql("SELECT version FROM profile WHERE user_id = 'alice'") == "1").await;
+    until(async || proxy.is(Network::Down)).await;
     // As if a server had taken over that gave the number to another transaction.
     database.sql("DELETE FROM profile");
     proxy.set(Network::Works);
@@ -84,7 +88,7 @@ async fn a_revocation_whose_answer_is_lost_is_done_again_unless_it_is_there() {
 
     proxy.set(Network::LosesAnswerAndBreaks);
     let writing = tokio::spawn(revoke(store.clone(), 2));
-    until(async || database.sql("SELECT count(*) FROM revocation") == "2").await;
+    until(async || proxy.is(Network::Down)).await;
     // As if a server had taken over that gave the number to another transaction.
     database.sql("DELETE FROM revocation WHERE number > (SELECT min(number) FROM revocation)");
     proxy.set(Network::Works);
@@ -97,8 +101,14 @@ async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy_with(&database, &OpenOptions::default()).await;
     proxy.set(Network::SwallowsCommit);
-    let unknown = store.set_custom("alice", DoNotDisturb, 1).await;
-    assert_eq!(unknown, Err(StoreError::UnknownOutcome));
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.set_custom("alice", DoNotDisturb, 1).await }
+    });
+    until(async || database.sql(OPEN_TRANSACTIONS) == "1").await;
+    // Nobody finds out before its caller gives up.
+    proxy.set(Network::SwallowsAll);
+    assert_eq!(writing.await.unwrap(), Err(StoreError::UnknownOutcome));
     let other = store.set_custom("bob", Idle, 1).await;
     assert!(other.is_err(), "nothing overtakes it: {other:?}");
     store.answer_within(DEADLINE);
@@ -125,9 +135,7 @@ async fn a_commit_that_is_undecided_at_the_end_stays_unknown() {
         let store = store.clone();
         async move { store.set_custom("alice", Idle, 1).await }
     });
-    let open =
-        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
-    until(async || database.sql(open) == "1").await;
+    until(async || database.sql(OPEN_TRANSACTIONS) == "1").await;
     proxy.set(Network::SwallowsAll);
     tokio::task::spawn_blocking(move || store.close()).await.unwrap();
     assert_eq!(writing.await.unwrap(), Err(StoreError::UnknownOutcome));

@@ -6,7 +6,8 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::{Revision, Status, UserId, Version};
 use tokio::task::JoinHandle;
 
-use super::{DEADLINE, TestDatabase, statuses, until};
+use super::{DEADLINE, SOON, TestDatabase, statuses, until};
+use crate::store::fault_injection::Held;
 use crate::store::tests::fixture::{report, status, times, user, wall};
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
 use crate::store::{Access, DurableRow, ExpiredReport, OpenOptions, StatusRow, Store, StoreError};
@@ -186,24 +187,20 @@ async fn a_forget_and_late_writes_of_another_node_never_leave_the_user() {
     }
 }
 
-/// Writes in a transaction that is held before its commit, until it has the locks of what it writes.
-async fn write_up_to_the_commit(
-    database: &TestDatabase<'_>,
-    store: &Store,
-) -> JoinHandle<Result<DurableRow, StoreError>> {
-    let store = store.clone();
-    let writing = tokio::spawn(async move { store.set_custom("alice", Idle, 1).await });
-    let locks = "SELECT count(*) FROM pg_locks WHERE relation = 'profile'::regclass AND mode = 'RowExclusiveLock'";
-    until(async || database.sql(locks) == "1").await;
-    writing
+/// Writes in a transaction that stands still before its commit, with the locks of what it writes.
+async fn write_up_to_the_commit(store: &Store) -> (Held<'_>, JoinHandle<Result<DurableRow, StoreError>>) {
+    let held = store.hold_commits();
+    let other = store.clone();
+    let writing = tokio::spawn(async move { other.set_custom("alice", Idle, 1).await });
+    until(async || held.has_stopped_any()).await;
+    (held, writing)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stands_still_with_locks_fails_no_write_of_another() {
     let database = TestDatabase::shared();
     let (stopped, other) = (database.open_node().await, database.open_node().await);
-    let held = stopped.hold_commits();
-    let writing = write_up_to_the_commit(&database, &stopped).await;
+    let (held, writing) = write_up_to_the_commit(&stopped).await;
     let saved = other.set_custom("alice", DoNotDisturb, 2).await.unwrap();
     assert_eq!(other.durable("alice").await, saved);
     drop(held);
@@ -224,8 +221,9 @@ async fn a_node_that_stood_still_does_not_repeat_what_its_caller_gave_up() {
     };
     let (stopped, _) = database.start_with(&database.url(), None, &impatient).await.unwrap();
     let other = database.open_node().await;
-    let held = stopped.hold_commits();
-    let writing = write_up_to_the_commit(&database, &stopped).await;
+    // The writer does nothing twice. Its caller waits, so that the transaction begins.
+    stopped.answer_within(SOON);
+    let (held, writing) = write_up_to_the_commit(&stopped).await;
     assert_eq!(writing.await.unwrap(), Err(StoreError::UnknownOutcome));
     let saved = other.set_custom("alice", DoNotDisturb, 2).await.unwrap();
     drop(held);

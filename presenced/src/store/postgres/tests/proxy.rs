@@ -68,6 +68,10 @@ impl Proxy {
         self.set(network);
     }
 
+    pub(super) fn is(&self, network: Network) -> bool {
+        self.network.load(Ordering::SeqCst) == network as u8
+    }
+
     pub(super) fn set(&self, network: Network) {
         self.network.store(network as u8, Ordering::SeqCst);
     }
