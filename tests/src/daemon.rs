@@ -4,6 +4,7 @@
 mod database_lock;
 mod failover;
 mod node;
+mod record_time;
 mod setup;
 
 use std::net::SocketAddr;
@@ -11,10 +12,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use presence::Wall;
-use presence::replication::CLOCKS_DIFFER_MAX;
 use tempfile::TempDir;
 
 pub use self::database_lock::DatabaseLock;
@@ -127,17 +125,6 @@ impl Daemon {
     /// Whether it shares its users through Redis.
     pub fn is_in_cluster(&self) -> bool {
         self.setup.is_in_cluster()
-    }
-
-    /// The earliest time that a record may have of what happened then: clocks are read to the millisecond, each by itself. In a cluster
-    /// records follow the estimate of Redis's clock, which is behind by as long as an answer of Redis took.
-    pub fn earliest_of(&self, time: Wall) -> Wall {
-        let late = if self.is_in_cluster() {
-            CLOCKS_DIFFER_MAX
-        } else {
-            Duration::from_millis(1)
-        };
-        Wall::from_millis(time.as_millis() - i64::try_from(late.as_millis()).unwrap())
     }
 
     /// How many nodes stand behind its address.

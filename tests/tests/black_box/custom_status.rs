@@ -1,10 +1,12 @@
 //! Custom statuses: their effect on status, times and events, their author, their rate limit.
 
+use std::time::Duration;
+
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
 use presence::{Actor, CustomStatus, Reason, Status};
-use presence_tests::Daemon;
-use presence_tests::clock::wall_now;
+use presence_tests::clock::Stopwatch;
+use presence_tests::{Daemon, Socket, wait_until};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +18,7 @@ async fn setting_the_same_custom_status_again_is_no_event() {
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice", "marker"]).await;
     let set_at = rest.explain("alice").await.choice.set_at.unwrap();
-    presence_tests::wait_until("the clock moves on", async || (wall_now() > set_at).then_some(())).await;
+    daemon.later_than(Some(set_at)).await;
 
     let again: Record = rest.set_custom_status("alice", "IDLE").await.ok();
     assert_eq!(again.revision, first.revision);
@@ -83,15 +85,16 @@ async fn a_custom_status_is_activity_of_a_connection_that_reports_it() {
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
     alice.be_idle().await;
-    assert_eq!(rest.record("alice").await.status, Status::Idle);
-    let before = wall_now();
+    let idle = rest.record("alice").await;
+    assert_eq!(idle.status, Status::Idle);
+    let earliest = daemon.later_than(idle.last_active).await;
     let saved = alice.set_custom_status("ONLINE").await;
     assert_eq!(
         saved.status,
         Status::Online,
         "a user who sets a custom status is present"
     );
-    assert!(saved.last_active.unwrap() >= before);
+    assert!(saved.last_active.unwrap() >= earliest);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +103,7 @@ async fn a_custom_status_set_while_offline_moves_no_time() {
     let rest = daemon.rest();
     daemon.socket("alice").await.close(Some(1000)).await;
     // Her node may tell the others a moment after her client has seen the end.
-    let before = presence_tests::wait_until("she is known to have left", async || {
+    let before = wait_until("she is known to have left", async || {
         let record = rest.record("alice").await;
         (record.status == Status::Offline && record.since.is_some()).then_some(record)
     })
@@ -113,24 +116,31 @@ async fn a_custom_status_set_while_offline_moves_no_time() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn custom_statuses_are_limited_to_20_in_10_seconds() {
-    let daemon = Daemon::start(&["--grace", "1s", "--restart-grace", "1s"]).await;
+/// The first custom status of twenty still counts then.
+const COUNTED_FOR: Duration = Duration::from_secs(8);
+
+/// Sets the custom status of this user, who is connected, twenty times, and is refused then. None if the machine took so long that the
+/// first ones may count no more.
+async fn refused_after_20(daemon: &Daemon, user: &str) -> Option<Socket> {
     let rest = daemon.rest();
-    let mut alice = daemon.socket("alice").await;
+    let mut socket = daemon.socket(user).await;
+    let setting = Stopwatch::start();
     for index in 0..10 {
         let custom = ["IDLE", "ONLINE"][index % 2];
-        assert_eq!(rest.set_custom_status("alice", custom).await.status, 200);
-        alice.set_custom_status(custom).await;
+        assert_eq!(rest.set_custom_status(user, custom).await.status, 200);
+        socket.set_custom_status(custom).await;
     }
-    let before = rest.record("alice").await;
-    let answer = rest.set_custom_status("alice", "DO_NOT_DISTURB").await;
+    let before = rest.record(user).await;
+    let answer = rest.set_custom_status(user, "DO_NOT_DISTURB").await;
+    let refused = socket
+        .ask(json!({"type": "setStatus", "customStatus": "DO_NOT_DISTURB"}))
+        .await;
+    if setting.elapsed() >= COUNTED_FOR {
+        return None;
+    }
     answer.rejected(429, "rate_limited");
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=10).contains(&wait), "{wait}");
-    let refused = alice
-        .ask(json!({"type": "setStatus", "customStatus": "DO_NOT_DISTURB"}))
-        .await;
     let ServerMessage::Error {
         code, retry_after_ms, ..
     } = refused
@@ -139,19 +149,34 @@ async fn custom_statuses_are_limited_to_20_in_10_seconds() {
     };
     assert_eq!(code, presence::wire::error_code::Code::RateLimited);
     assert!((1..=10_000).contains(&retry_after_ms.unwrap()), "{retry_after_ms:?}");
-    let after = rest.record("alice").await;
+    let after = rest.record(user).await;
     assert_eq!(
         (after.status, after.revision),
         (before.status, before.revision),
         "nothing changed"
     );
-    assert_eq!(
-        rest.set_custom_status("bob", "IDLE").await.status,
-        200,
-        "others are not held up"
-    );
-    presence_tests::wait_until("the time that was told", async || {
-        (rest.set_custom_status("alice", "DO_NOT_DISTURB").await.status == 200).then_some(())
-    })
-    .await;
+    Some(socket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn custom_statuses_are_limited_to_20_in_10_seconds() {
+    let daemon = Daemon::start(&["--grace", "1s", "--restart-grace", "1s"]).await;
+    let rest = daemon.rest();
+    for attempt in 0..5 {
+        let user = format!("alice-{attempt}");
+        let Some(_connection) = refused_after_20(&daemon, &user).await else {
+            continue;
+        };
+        assert_eq!(
+            rest.set_custom_status("bob", "IDLE").await.status,
+            200,
+            "others are not held up"
+        );
+        wait_until("the time that was told", async || {
+            (rest.set_custom_status(&user, "DO_NOT_DISTURB").await.status == 200).then_some(())
+        })
+        .await;
+        return;
+    }
+    panic!("the machine is too slow");
 }

@@ -87,16 +87,16 @@ async fn a_clean_close_is_offline_at_once_with_its_time() {
     bob.watch(&["alice"]).await;
     for code in [Some(1000), None] {
         let alice = daemon.socket("alice").await;
-        bob.wait_for_status("alice", Status::Online).await;
-        let before = wall_now();
+        let online = bob.wait_for_status("alice", Status::Online).await;
+        let earliest = daemon.later_than(online.since).await;
         alice.close(code).await;
         let told = bob.wait_for_status("alice", Status::Offline).await;
         let after = wall_now();
         let (seen, active) = (told.last_seen.unwrap(), told.last_active.unwrap());
         assert_eq!(seen, active, "a close frame is the user's doing");
-        assert!(before <= seen && seen <= after, "{before} {seen} {after}");
+        assert!(earliest <= seen && seen <= after, "{earliest} {seen} {after}");
         assert!(
-            before <= told.since.unwrap() && told.since.unwrap() <= after,
+            earliest <= told.since.unwrap() && told.since.unwrap() <= after,
             "not after a grace"
         );
     }

@@ -2,8 +2,8 @@
 
 use presence::wire::record::Record;
 use presence::{Reason, Status};
+use presence_tests::Daemon;
 use presence_tests::clock::wall_now;
-use presence_tests::{Daemon, wait_until};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,14 +59,14 @@ async fn a_report_moves_last_active_only_on_request() {
     let quiet: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
     assert!(quiet.last_seen.is_some());
     assert_eq!(quiet.last_active, None);
-    let before = wall_now();
+    let earliest = daemon.earliest_of(wall_now());
     let active: Record = rest
         .report("alice", json!({"status": "ONLINE", "updateLastActive": true}))
         .await
         .ok();
     let after = wall_now();
-    assert!(before <= active.last_active.unwrap() && active.last_active.unwrap() <= after);
-    wait_until("the clock moves on", async || (wall_now() > after).then_some(())).await;
+    assert!(earliest <= active.last_active.unwrap() && active.last_active.unwrap() <= after);
+    daemon.later_than(Some(after)).await;
     let seen: Record = rest
         .report("alice", json!({"status": "IDLE", "updateLastActive": false}))
         .await
@@ -94,7 +94,7 @@ async fn a_report_ends_when_its_ttl_expires() {
     let next = explain.next.first().unwrap();
     assert!(next.why.starts_with("OFFLINE"), "{next:?}");
     let told = bob.wait_for_status("alice", Status::Offline).await;
-    assert!(told.since.unwrap() >= next.at, "{told:?} {next:?}");
+    assert!(told.since.unwrap() >= daemon.earliest_of(next.at), "{told:?} {next:?}");
     let late = told.since.unwrap().since(next.at);
     assert!(late.as_secs() < 3, "{late:?}");
 }
@@ -146,7 +146,7 @@ async fn the_later_of_report_and_custom_status_wins() {
     let report = async |word: &str| {
         // A report is newer only if the clock has advanced since the custom status was set.
         let set_at = rest.explain("alice").await.choice.set_at;
-        wait_until("the clock moves on", async || (Some(wall_now()) > set_at).then_some(())).await;
+        daemon.later_than(set_at).await;
         rest.report("alice", json!({"status": word})).await.ok::<Record>();
     };
     report("IDLE").await;
