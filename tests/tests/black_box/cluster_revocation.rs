@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use presence::Status;
+use presence::wire::rest::RevokeResponse;
 use presence_tests::jwt::{hs256, issued};
 use presence_tests::ports::free_port;
 use presence_tests::postgres_server::PostgresServer;
@@ -12,6 +13,9 @@ use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
 use presence_tests::{Cluster, Daemon, Socket, wait_until};
 use reqwest::Method;
 use serde_json::json;
+
+/// How often a busy machine may keep a node from its answer to another one, which waits for 300 ms.
+const ATTEMPTS: usize = 5;
 
 /// Whether the node accepts the token of a user, as a handshake.
 async fn is_let_in(node: &Daemon, token: &str) -> bool {
@@ -27,24 +31,38 @@ async fn connect(node: &Daemon, token: &str) -> Socket {
     connected.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_revocation_on_one_node_holds_on_all_when_it_is_answered() {
-    let cluster = Cluster::start(&[]).await;
+/// Whether all nodes but this one have said in time that they looked. Of those that have not, nothing else may be wrong.
+fn have_answered(revoked: &RevokeResponse, but: Option<&str>) -> bool {
+    let unreached = revoked.unreached.iter();
+    let late: Vec<_> = unreached.filter(|node| Some(node.node.as_str()) != but).collect();
+    assert!(
+        late.iter().all(|node| node.error.starts_with("no answer from")),
+        "{late:?}"
+    );
+    late.is_empty()
+}
+
+/// Revokes the tokens of this user, and finds that it holds on all nodes. False if the machine was so busy that one of them had not
+/// looked in time.
+async fn holds_on_all(cluster: &Cluster, user: &str) -> bool {
     let [a, b, c] = cluster.nodes();
-    let old = hs256(&a.jwt_key(), &issued("fay", 60));
+    let old = hs256(&a.jwt_key(), &issued(user, 60));
     let (mut on_a, mut on_b) = (connect(a, &old).await, connect(b, &old).await);
-    let report = c.rest().report("fay", json!({"status": "DO_NOT_DISTURB"})).await;
+    let report = c.rest().report(user, json!({"status": "DO_NOT_DISTURB"})).await;
     assert_eq!(report.status, 200, "{}", report.body);
     wait_until("the node knows of all sessions", async || {
-        let record = b.rest().record("fay").await;
+        let record = b.rest().record(user).await;
         (record.sessions == Some(3) && record.status == Status::DoNotDisturb).then_some(())
     })
     .await;
-    let revoked = b.rest().revoke("fay").await;
-    assert_eq!((revoked.ended, &revoked.unreached), (3, &vec![]));
+    let revoked = b.rest().revoke(user).await;
+    assert_eq!(revoked.ended, 3);
+    if !have_answered(&revoked, None) {
+        return false;
+    }
     for node in [a, b, c] {
         // At once: whoever asked was told so.
-        assert_eq!(node.rest().revoked_before("fay").await, Some(revoked.before));
+        assert_eq!(node.rest().revoked_before(user).await, Some(revoked.before));
         assert!(!is_let_in(node, &old).await);
     }
     for socket in [&mut on_a, &mut on_b] {
@@ -52,13 +70,25 @@ async fn a_revocation_on_one_node_holds_on_all_when_it_is_answered() {
     }
     for node in [a, b, c] {
         wait_until("the report has ended on all nodes", async || {
-            (node.rest().record("fay").await.sessions == Some(0)).then_some(())
+            (node.rest().record(user).await.sessions == Some(0)).then_some(())
         })
         .await;
     }
-    let new = hs256(&a.jwt_key(), &issued("fay", -2));
+    let new = hs256(&a.jwt_key(), &issued(user, -2));
     let _again = connect(c, &new).await;
-    Cluster::agree(&[a, b, c], "fay", Status::Online).await;
+    Cluster::agree(&[a, b, c], user, Status::Online).await;
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_on_one_node_holds_on_all_when_it_is_answered() {
+    let cluster = Cluster::start(&[]).await;
+    for attempt in 0..ATTEMPTS {
+        if holds_on_all(&cluster, &format!("fay-{attempt}")).await {
+            return;
+        }
+    }
+    panic!("not all nodes have answered in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,19 +101,31 @@ async fn a_node_that_can_not_be_asked_finds_a_revocation_without_redis() {
     let d = cluster
         .start_listening_on(&format!("127.0.0.1:{}", free_port()), "d", &flags)
         .await;
-    let old = hs256(&cluster.a.jwt_key(), &issued("gus", 60));
-    let mut gus = connect(&d, &old).await;
     let mut hal = connect(&d, &hs256(&cluster.a.jwt_key(), &issued("hal", 60))).await;
-    Cluster::agree(&[&cluster.a, &d], "gus", Status::Online).await;
+    let mut users = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let user = format!("gus-{attempt}");
+        let token = hs256(&cluster.a.jwt_key(), &issued(&user, 60));
+        let socket = connect(&d, &token).await;
+        Cluster::agree(&[&cluster.a, &d], &user, Status::Online).await;
+        users.push((user, token, socket));
+    }
     redis.kill();
-    let revoked = cluster.a.rest().revoke("gus").await;
-    let unreached: Vec<&str> = revoked.unreached.iter().map(|node| node.node.as_str()).collect();
-    assert_eq!(unreached, ["d"], "{:?}", revoked.unreached);
-    assert_eq!(gus.goodbye().await.0, 4001);
-    assert!(!is_let_in(&d, &old).await);
-    assert_eq!(d.rest().revoked_before("gus").await, Some(revoked.before));
-    hal.watch(&["gus"]).await;
-    redis.start_again();
+    for (user, old, mut socket) in users {
+        let revoked = cluster.a.rest().revoke(&user).await;
+        let others_answered = have_answered(&revoked, Some("d"));
+        let told = revoked.unreached.iter().any(|node| node.node == "d");
+        assert!(told, "{:?}", revoked.unreached);
+        assert_eq!(socket.goodbye().await.0, 4001);
+        assert!(!is_let_in(&d, &old).await);
+        assert_eq!(d.rest().revoked_before(&user).await, Some(revoked.before));
+        if others_answered {
+            hal.watch(&[user]).await;
+            redis.start_again();
+            return;
+        }
+    }
+    panic!("the nodes that can be asked have not answered in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
