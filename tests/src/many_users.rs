@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::Daemon;
 use crate::clock::Stopwatch;
+use crate::wait::timed;
 
 /// All pages of a list.
 #[derive(Debug, Default)]
@@ -27,9 +28,8 @@ pub async fn list_all(node: &Daemon) -> Listed {
         } else {
             format!("&cursor={cursor}")
         };
-        let asked = Stopwatch::start();
-        let page = rest.list(&format!("?limit=1000{after}")).await;
-        listed.longest = asked.elapsed().max(listed.longest);
+        let (page, took) = timed(rest.list(&format!("?limit=1000{after}"))).await;
+        listed.longest = took.max(listed.longest);
         listed.users += page.users.len();
         listed.pages += 1;
         next = page.next;
@@ -41,7 +41,6 @@ pub async fn list_all(node: &Daemon) -> Listed {
 /// Watches everybody. How many users the snapshot has, and how long it took.
 pub async fn watch_all(node: &Daemon) -> (usize, Duration) {
     let mut observer = node.observer().await;
-    let asked = Stopwatch::start();
-    let snapshot = observer.snapshot(json!({"type": "watchAll"})).await;
-    (snapshot.users.len(), asked.elapsed())
+    let (snapshot, took) = timed(observer.snapshot(json!({"type": "watchAll"}))).await;
+    (snapshot.users.len(), took)
 }
