@@ -219,23 +219,32 @@ impl RawClient {
 
     /// Reads up to the next text frame that contains `part`. Fails the test if the connection ends before.
     pub async fn text_with(&mut self, part: &str) -> String {
+        match self.text_or_end(part).await {
+            Ok(text) => text,
+            Err(RawEvent::Frame(frame)) => panic!(
+                "closed with {:?} ({:?}) before a text with {part:?}",
+                frame.close_code(),
+                String::from_utf8_lossy(&frame.payload[2..])
+            ),
+            Err(end) => panic!("{end:?} before a text with {part:?}"),
+        }
+    }
+
+    /// Reads up to the next text frame that contains `part`.
+    ///
+    /// # Errors
+    /// What ended the connection before: a close frame, or an end without one.
+    pub async fn text_or_end(&mut self, part: &str) -> Result<String, RawEvent> {
         loop {
             match self.next().await {
                 RawEvent::Frame(frame) if frame.opcode == opcode::TEXT => {
                     let text = String::from_utf8(frame.payload).unwrap();
                     if text.contains(part) {
-                        return text;
+                        return Ok(text);
                     }
                 }
-                RawEvent::Frame(frame) if frame.opcode == opcode::CLOSE => {
-                    panic!(
-                        "closed with {:?} ({:?}) before a text with {part:?}",
-                        frame.close_code(),
-                        String::from_utf8_lossy(&frame.payload[2..])
-                    )
-                }
-                RawEvent::Frame(_) => {}
-                end => panic!("{end:?} before a text with {part:?}"),
+                RawEvent::Frame(frame) if frame.opcode != opcode::CLOSE => {}
+                end => return Err(end),
             }
         }
     }
