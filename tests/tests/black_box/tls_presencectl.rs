@@ -138,13 +138,16 @@ async fn presencectl_says_what_is_wrong_with_a_certificate() {
     let ca = shown(&tls.certificates.path("ca.pem"));
     for (issue, host, parts) in BAD_CERTIFICATES {
         issue(&tls.certificates);
+        // The certificate is on disk a moment before it is served; this is said when it is.
+        let reloads = || tls.daemon.log().matches("reloaded the secrets").count();
+        let before = reloads();
         tls.daemon.process().hang_up();
+        wait_until("the reload", async || (reloads() > before).then_some(())).await;
         let text = |path| std::fs::read_to_string(path).unwrap().replace(['\r', '\n'], "");
-        wait_until("the reload", async || {
-            let recorded = text(tls.daemon.file("tls-certificate"));
-            (recorded == text(tls.certificates.path("cert.pem"))).then_some(())
-        })
-        .await;
+        assert_eq!(
+            text(tls.daemon.file("tls-certificate")),
+            text(tls.certificates.path("cert.pem"))
+        );
         let server = format!("https://{host}:{}", tls.daemon.address().port());
         for command in [&["stats"][..], &["watch", "--once"]] {
             let output = remote(&tls, &server, &[&["--ca-file", &ca], command].concat()).await;
