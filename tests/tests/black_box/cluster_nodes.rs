@@ -94,8 +94,10 @@ async fn a_node_on_all_addresses_is_named_until_it_advertises_one() {
     listed(&[&cluster.a, &cluster.b, &d], &["a", "b", "c", "d"]).await;
     let address = async |of: &Daemon| of.rest().nodes().await.nodes.remove(3).address.unwrap();
     assert!(address(&cluster.a).await.starts_with("0.0.0.0:"));
-    let log = d.log();
-    assert!(log.contains("--advertise http://HOST:PORT"), "{log}");
+    wait_until("the log says so", async || {
+        d.log().contains("--advertise http://HOST:PORT").then_some(())
+    })
+    .await;
     let doctor = run(&cluster.b, &["doctor"]).await;
     assert!(
         doctor.out.contains("the other nodes can't reach d (0.0.0.0:") && doctor.out.contains("--advertise"),

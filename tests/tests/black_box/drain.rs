@@ -128,11 +128,11 @@ async fn a_drain_goes_at_its_rate_and_its_progress_is_seen_elsewhere() {
     let mut sockets = users_of(a, &names("slow-", 30)).await;
     let known = knows_connections(b, "a", 30).await;
     assert!(known.capacity > 0, "{known:?}");
-    let clock = Stopwatch::start();
+    let asked = Stopwatch::start();
     let goodbyes = tokio::spawn(async move {
         let goodbyes = sockets.iter_mut().map(async |socket| {
             socket.goodbye().await;
-            clock.elapsed()
+            asked.elapsed()
         });
         join_all(goodbyes).await
     });
@@ -154,10 +154,11 @@ async fn a_drain_goes_at_its_rate_and_its_progress_is_seen_elsewhere() {
         a.log().contains("drained: no client is left").then_some(())
     })
     .await;
-    // Ten a second: the thirtieth goes 2.9 s after the first at the earliest. A busy test may read the first ones late.
+    // Ten a second: the thirtieth goes 2.9 s after the first at the earliest, which goes after the drain was asked for: a busy test
+    // may read it late.
     let told = goodbyes.await.unwrap();
-    let spread = *told.iter().max().unwrap() - *told.iter().min().unwrap();
-    assert!(spread >= Duration::from_millis(2_200), "{spread:?}: {told:?}");
+    let last = *told.iter().max().unwrap();
+    assert!(last >= Duration::from_millis(2_900), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,11 +198,11 @@ async fn a_drain_that_can_not_be_is_refused_and_says_why() {
     assert_eq!(forced.code, 0, "{forced:?}");
     assert!(forced.err.contains("the other nodes take"), "{forced:?}");
     assert_eq!(seen(a, "a").await.map(|node| node.draining), Some(true));
-    assert!(
-        a.log().contains("the other nodes have room for fewer clients"),
-        "{}",
-        a.log()
-    );
+    wait_until("the log says so", async || {
+        let warning = "the other nodes have room for fewer clients";
+        a.log().contains(warning).then_some(())
+    })
+    .await;
     drop((sockets, more));
 }
 

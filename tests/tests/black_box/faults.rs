@@ -121,7 +121,13 @@ async fn a_start_serves_though_its_address_cannot_be_written() {
     std::fs::create_dir(&draft).unwrap();
     daemon.start_again().await;
     assert_eq!(daemon.rest().set_custom_status("alice", "IDLE").await.status, 200);
-    assert!(daemon.log().contains("can't find the daemon by its address"));
+    wait_until("the log says so", async || {
+        daemon
+            .log()
+            .contains("can't find the daemon by its address")
+            .then_some(())
+    })
+    .await;
     std::fs::remove_dir(&draft).unwrap();
     let address = wait_until("the address is written", async || {
         std::fs::read_to_string(daemon.file("address")).ok()

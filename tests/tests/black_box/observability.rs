@@ -1,10 +1,12 @@
 //! Stats, metrics, health and logs. No secret is logged, no user id is a metric label.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use presence_tests::binaries::repository;
 use presence_tests::cluster::Cluster;
 use presence_tests::jwt::{claims, hs256};
+use presence_tests::ports::free_port;
 use presence_tests::rest::send;
 use presence_tests::websocket::HandshakeHeaders;
 use presence_tests::{Daemon, RawClient, Socket, wait_until};
@@ -215,15 +217,12 @@ async fn metrics_count_events_and_contain_no_user_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_may_have_a_port_of_their_own() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let daemon = Daemon::start(&["--metrics-listen", &port.to_string()]).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let daemon = Daemon::start(&["--metrics-listen", &address.to_string()]).await;
     send(daemon.rest().request(Method::GET, "/metrics"))
         .await
         .rejected(404, "not_found");
-    let elsewhere = presence_tests::Rest::new(port, String::new());
+    let elsewhere = presence_tests::Rest::new(address, String::new());
     assert!(elsewhere.metrics().await.contains("presenced_"));
     assert_eq!(send(elsewhere.request(Method::GET, "/api/stats")).await.status, 404);
 }

@@ -10,6 +10,7 @@ use presence::Status;
 use presence::wire::record::Record;
 use presence_tests::binaries;
 use presence_tests::daemon::{Setup, StartFailure};
+use presence_tests::ports::free_port;
 use presence_tests::postgres_server::{PostgresServer, make_private};
 use presence_tests::process::Process;
 use presence_tests::redis_server::RedisServer;
@@ -49,8 +50,8 @@ async fn asked_in_vain(listener: TcpListener) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_waits_for_redis_and_says_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     let url = format!("redis://127.0.0.1:{port}");
     let flags = ["--redis", url.as_str()];
     let start_later = async {
@@ -60,8 +61,12 @@ async fn a_start_waits_for_redis_and_says_so() {
             .unwrap()
     };
     let (daemon, _redis) = tokio::join!(Setup::new(&flags).start(), start_later);
-    let log = daemon.log();
-    assert!(log.contains("waiting for Redis") && log.contains("127.0.0.1"), "{log}");
+    let log = wait_until("the log says so", async || {
+        let log = daemon.log();
+        let is_said = log.contains("waiting for Redis") && log.contains("127.0.0.1");
+        is_said.then_some(log)
+    })
+    .await;
     assert_eq!(log.matches("waiting for Redis").count(), 1, "at a low rate: {log}");
     assert_eq!(daemon.rest().get("/readyz").await.status, 200);
 }
