@@ -171,11 +171,17 @@ async fn other_nodes_log_the_id_of_the_request_that_they_are_asked_for() {
     let cluster = Cluster::start(&["--log-level", "debug"]).await;
     let _alice = cluster.b.socket("alice").await;
     Cluster::agree(&cluster.nodes(), "alice", presence::Status::Online).await;
-    get_with_id(&cluster.a.rest(), "/api/presence/alice/explain", ID).await;
-    for node in [&cluster.a, &cluster.b] {
-        let lines = lines_of(node, &format!("request_id={ID:?}")).await;
-        assert!(lines.iter().any(|line| line.contains("explain")), "{lines:#?}");
-    }
+    let has_id = |node: &Daemon| {
+        let id = format!("request_id={ID:?}");
+        let log = node.log();
+        log.lines().any(|line| line.contains(&id) && line.contains("explain"))
+    };
+    wait_until("both nodes log the id", async || {
+        // Again: a node does not wait for another one that is slow.
+        get_with_id(&cluster.a.rest(), "/api/presence/alice/explain", ID).await;
+        (has_id(&cluster.a) && has_id(&cluster.b)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
