@@ -159,13 +159,17 @@ async fn a_session_that_was_closed_is_not_continued_elsewhere() {
     let [a, b, _] = cluster.nodes();
     let _stays = a.socket("alice").await;
     let gone = a.socket("alice").await;
+    let knows = async |sessions: u32| {
+        wait_until("the node knows of so many sessions", async || {
+            let record = b.rest().record("alice").await;
+            (record.sessions == Some(sessions)).then_some(())
+        })
+        .await;
+    };
+    knows(2).await;
     let session = gone.session.clone();
     gone.close(Some(1000)).await;
-    wait_until("one session is left", async || {
-        let record = b.rest().record("alice").await;
-        (record.sessions == Some(1)).then_some(())
-    })
-    .await;
+    knows(1).await;
     assert!(!resume_at(b, "alice", &session).await.1);
 }
 
