@@ -13,13 +13,13 @@ use serde_json::json;
 /// Timers short enough to wait for. The lease and all graces are over before the outage is.
 const QUICK: [&str; 8] = [
     "--lease",
-    "1s",
+    "2s",
     "--node-grace",
-    "1s",
+    "2s",
     "--grace",
-    "1s",
+    "2s",
     "--restart-grace",
-    "1s",
+    "2s",
 ];
 
 /// Waits until all nodes and the set for other services have these users and nobody else.
@@ -59,7 +59,7 @@ async fn redis_flushed_and_its_keys_deleted_makes_no_event() {
     for words in [
         &["SCRIPT", "FLUSH"] as &[&str],
         &["CLIENT", "KILL", "TYPE", "normal"],
-        &["DEBUG", "SLEEP", "3"],
+        &["DEBUG", "SLEEP", "6"],
         &["FLUSHALL"],
         &["CLIENT", "KILL", "TYPE", "normal"],
     ] {
