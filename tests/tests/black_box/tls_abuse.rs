@@ -42,7 +42,7 @@ async fn open_connections(daemon: &TlsDaemon) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_tls_handshakes_end_in_time_and_others_are_served() {
-    let tls = TlsDaemon::start(&["--handshake-timeout", "2s"]).await;
+    let tls = TlsDaemon::start(&["--handshake-timeout", "5s"]).await;
     let started = Stopwatch::start();
     let address = tls.daemon.address();
     let connect = async || TcpStream::connect(address).await.unwrap();
@@ -224,7 +224,7 @@ async fn s_client(tls: &TlsDaemon, arguments: &[&str], input: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn renegotiation_early_data_and_old_versions_are_refused() {
-    let tls = TlsDaemon::start(&["--handshake-timeout", "1s"]).await;
+    let tls = TlsDaemon::start(&["--handshake-timeout", "5s"]).await;
     let renegotiated = s_client(&tls, &["-tls1_2"], "R\n").await;
     assert!(renegotiated.contains("Verify return code: 0 (ok)"), "{renegotiated}");
     assert!(renegotiated.contains("no renegotiation"), "{renegotiated}");
