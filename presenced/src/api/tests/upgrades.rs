@@ -1,6 +1,9 @@
 //! Requests for an upgrade, which do not go through the router, and are answered as if they did.
 
+use std::time::Duration;
+
 use axum::response::IntoResponse;
+use presence::Rate;
 
 use super::fixture::{ApiFixture, SECRET};
 use crate::api::HealthCheck;
@@ -38,8 +41,14 @@ async fn an_upgrade_is_answered_as_by_the_router() {
 
 #[tokio::test]
 async fn an_upgrade_counts_as_a_request_and_as_a_handshake() {
-    let mut limits = Limits::default();
-    limits.handshakes.burst = 2;
+    let limits = Limits {
+        handshakes: Rate {
+            amount: 1,
+            period: Duration::from_secs(60),
+            burst: 2,
+        },
+        ..Limits::default()
+    };
     let api = ApiFixture::with(limits, HealthCheck::default()).await;
     for status in [200, 200, 429] {
         assert_eq!(api.upgrade(&[], upgraded).await.status, status);

@@ -229,8 +229,14 @@ async fn control_frames_count_as_messages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_fragments_exceed_the_limit_of_bytes() {
-    let mut limits = Limits::default();
-    limits.bytes.burst = 100_000;
+    let limits = Limits {
+        bytes: Rate {
+            amount: 1,
+            period: Duration::from_secs(3_600),
+            burst: 100_000,
+        },
+        ..Limits::default()
+    };
     let mut endless = frame(TEXT, b"");
     endless.extend(frame(CONTINUATION, b"").repeat(40_000));
     burst_is_4008(limits, endless, "bytes").await;
