@@ -105,28 +105,44 @@ fn not_running(why: impl std::fmt::Display) -> Failure {
 fn is_locked(path: &Path) -> io::Result<bool> {
     let file = File::open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
+        Ok(()) => {
+            // A process that is being started has a copy of the file, so closing it might not be enough.
+            flock(&file, FlockOperation::Unlock)?;
+            Ok(false)
+        }
         Err(Errno::WOULDBLOCK) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::failure::Exit;
+
+    /// The lock of a daemon, which is released when this is dropped.
+    pub(in crate::client) struct DaemonLock(File);
+
+    impl DaemonLock {
+        pub(in crate::client) fn take(path: &Path) -> Self {
+            let file = File::open(path).unwrap();
+            flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+            Self(file)
+        }
+    }
+
+    impl Drop for DaemonLock {
+        fn drop(&mut self) {
+            // Closing the file is not enough: a process that another test is starting has a copy of it.
+            flock(&self.0, FlockOperation::Unlock).unwrap();
+        }
+    }
 
     fn with_address(address: &str) -> (tempfile::TempDir, RecordedDaemon) {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("address"), format!("{address}\n")).unwrap();
         let daemon = RecordedDaemon::new(directory.path().to_owned());
         (directory, daemon)
-    }
-
-    fn lock(path: &Path) -> File {
-        let file = File::open(path).unwrap();
-        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
-        file
     }
 
     #[test]
@@ -136,15 +152,15 @@ mod tests {
         let path = directory.path().join("lock");
         fs::write(&path, "1\n").unwrap();
         assert_eq!(daemon.address().unwrap_err().exit(), Some(Exit::Unreachable));
-        let held = lock(&path);
+        let held = DaemonLock::take(&path);
         assert_eq!(daemon.address().unwrap().display(), "http://127.0.0.1:7999");
         drop(held);
         assert!(daemon.address().is_err());
-        let held = lock(directory.path());
+        let held = DaemonLock::take(directory.path());
         assert!(daemon.address().is_ok(), "the lock of the directory counts too");
         drop(held);
         // Looking does not lock.
-        drop(lock(&path));
+        drop(DaemonLock::take(&path));
     }
 
     #[test]
@@ -153,14 +169,14 @@ mod tests {
         fs::remove_file(directory.path().join("address")).unwrap();
         let report = || daemon.address().unwrap_err().report();
         assert!(report().contains("no presenced is running"), "{}", report());
-        let _held = lock(directory.path());
+        let _held = DaemonLock::take(directory.path());
         assert!(report().contains("not recorded its address yet"), "{}", report());
     }
 
     #[test]
     fn only_the_exact_address_is_that_of_the_daemon() {
         let (directory, daemon) = with_address("http://127.0.0.1:7999");
-        let _held = lock(directory.path());
+        let _held = DaemonLock::take(directory.path());
         for (server, is_at) in [
             ("http://127.0.0.1:7999", true),
             ("127.0.0.1:7999/", true),
@@ -178,7 +194,7 @@ mod tests {
     #[test]
     fn a_daemon_on_all_addresses_is_reached_through_loopback() {
         let (directory, daemon) = with_address("http://0.0.0.0:7999");
-        let _held = lock(directory.path());
+        let _held = DaemonLock::take(directory.path());
         let at = |server| daemon.check_is_at(&ServerUrl::parse(server).unwrap()).is_ok();
         assert!(at("http://127.0.0.1:7999") && at("http://0.0.0.0:7999"));
         assert!(!at("http://[::1]:7999"));

@@ -60,7 +60,9 @@ impl Sandbox {
 
     /// The daemon is gone; its files are still there.
     pub(crate) fn release_lock(&mut self) {
-        self.lock = None;
+        // Closing the file is not enough: a process that another test is starting has a copy of it.
+        let lock = self.lock.take().unwrap();
+        flock(&lock, FlockOperation::Unlock).unwrap();
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

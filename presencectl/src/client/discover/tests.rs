@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::*;
+use crate::client::recorded_daemon::tests::DaemonLock;
 use crate::client::rest::Rest;
 use crate::client::websocket::{Identity, WebSocket};
 use crate::failure::Exit;
@@ -14,7 +13,7 @@ struct DiscoveryFixture {
     directory: tempfile::TempDir,
     finder: Finder,
     /// Held while the daemon runs.
-    locks: Vec<fs::File>,
+    locks: Vec<DaemonLock>,
 }
 
 impl DiscoveryFixture {
@@ -39,8 +38,7 @@ impl DiscoveryFixture {
 
     /// Locks the file as a daemon does.
     fn lock(&mut self, name: &str) {
-        let lock = fs::File::open(self.private(name, "1\n")).unwrap();
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let lock = DaemonLock::take(&self.private(name, "1\n"));
         self.locks.push(lock);
     }
 
