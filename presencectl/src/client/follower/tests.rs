@@ -307,7 +307,7 @@ fn an_interactive_follower_pings_and_drops_a_silent_server() {
             .retrying_within(Duration::from_millis(50))
             .with_liveness(LivenessPolicy {
                 ping_after: Duration::from_millis(50),
-                pong_timeout: Duration::from_millis(500),
+                pong_timeout: Duration::from_millis(2_950),
             });
         let mut following = RunningFollower::start(follower, Some(attached));
         assert_eq!(socket.receive().await["type"], "watchAll");
@@ -322,7 +322,7 @@ fn an_interactive_follower_pings_and_drops_a_silent_server() {
                 break why;
             }
         };
-        assert!(why.contains("no answer for 550ms"), "{why}");
+        assert!(why.contains("no answer for 3s"), "{why}");
         let _again = peer.socket().await;
         assert!(matches!(
             following.next().await,
