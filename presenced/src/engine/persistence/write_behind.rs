@@ -164,10 +164,11 @@ impl Persistence {
             let mut entry = users.lock_at(at);
             let is_behind = entry.disk.on_disk == OnDisk::WritingBehind || written.is_err();
             entry.disk.on_disk = OnDisk::Current;
-            self.write_behind.pending.fetch_sub(1, Ordering::Relaxed);
             if is_behind {
                 self.write_behind.write_soon(&mut entry);
             }
+            // Once it is counted again: nobody sees none pending in between.
+            self.write_behind.pending.fetch_sub(1, Ordering::Relaxed);
         }
         written
     }
@@ -200,6 +201,8 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use presence::{EndReason, ReportInput, Source, Status, UserId};
 
     use super::*;
@@ -226,6 +229,26 @@ mod tests {
         assert!(!is_soon(&stepped).await);
         stepped.disconnect(&ann, EndReason::Closed);
         assert!(is_soon(&stepped).await);
+    }
+
+    #[tokio::test]
+    async fn a_user_whose_write_fails_is_pending_all_the_time() {
+        let stepped = Stepped::new().await;
+        let _ann = stepped.connect("ann").await;
+        stepped.store.fail_writes(true);
+        let (engine, is_over) = (Arc::clone(&stepped.engine), Arc::new(AtomicBool::default()));
+        let looking = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                let looks = std::iter::from_fn(|| Some(engine.persistence.write_behind.pending()));
+                looks.take_while(|_| !is_over.load(Ordering::SeqCst)).min()
+            }
+        });
+        for _ in 0..2_000 {
+            assert!(!stepped.try_write().await);
+        }
+        is_over.store(true, Ordering::SeqCst);
+        assert_ne!(looking.join().expect("no panic"), Some(0));
     }
 
     #[tokio::test]

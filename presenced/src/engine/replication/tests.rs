@@ -2,6 +2,7 @@
 
 mod claims;
 mod effects;
+mod pending_writes;
 mod read_before;
 
 use std::sync::Arc;

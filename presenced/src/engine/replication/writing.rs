@@ -23,41 +23,67 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Users whose record in the database is behind the log. Bounded by the users of the state.
 #[derive(Default)]
 pub(in crate::engine) struct Unwritten {
-    users: Mutex<BTreeSet<UserId>>,
-    /// Whose durable part the log has, up to a version: their marks are to be cleared.
-    published: Mutex<BTreeMap<UserId, Version>>,
+    waiting: Mutex<UnwrittenUsers>,
     some: Notify,
+}
+
+#[derive(Default)]
+struct UnwrittenUsers {
+    users: BTreeSet<UserId>,
+    /// Whose durable part the log has, up to a version: their marks are to be cleared.
+    published: BTreeMap<UserId, Version>,
+    /// How many of either were taken and the store has not answered.
+    under_way: usize,
+}
+
+impl UnwrittenUsers {
+    fn publish(&mut self, user: UserId, version: Version) {
+        let known = self.published.entry(user).or_default();
+        *known = version.max(*known);
+    }
 }
 
 impl Unwritten {
     pub(super) fn push(&self, user: UserId) {
-        self.users.lock().insert(user);
+        self.waiting.lock().users.insert(user);
         self.some.notify_one();
     }
 
     /// The log has the durable part of the user in this version.
     pub(super) fn publish(&self, user: UserId, version: Version) {
-        let mut published = self.published.lock();
-        let known = published.entry(user).or_default();
-        *known = version.max(*known);
+        self.waiting.lock().publish(user, version);
         self.some.notify_one();
     }
 
     fn take(&self) -> Vec<UserId> {
-        let mut users = self.users.lock();
-        std::iter::from_fn(|| users.pop_first()).take(BATCH_MAX_USERS).collect()
+        let mut waiting = self.waiting.lock();
+        let batch: Vec<UserId> = std::iter::from_fn(|| waiting.users.pop_first())
+            .take(BATCH_MAX_USERS)
+            .collect();
+        waiting.under_way += batch.len();
+        batch
     }
 
     fn take_published(&self) -> Vec<(UserId, Version)> {
-        let mut published = self.published.lock();
-        std::iter::from_fn(|| published.pop_first())
+        let mut waiting = self.waiting.lock();
+        let batch: Vec<(UserId, Version)> = std::iter::from_fn(|| waiting.published.pop_first())
             .take(BATCH_MAX_USERS)
-            .collect()
+            .collect();
+        waiting.under_way += batch.len();
+        batch
     }
 
-    /// How many users wait to be written.
+    /// The store has answered a batch of this size. What it did not take waits again.
+    fn answered(&self, count: usize, put_back: impl FnOnce(&mut UnwrittenUsers)) {
+        let mut waiting = self.waiting.lock();
+        waiting.under_way -= count;
+        put_back(&mut waiting);
+    }
+
+    /// How many users wait to be written or to have their marks cleared, those of the batch under way too.
     pub(in crate::engine) fn len(&self) -> usize {
-        self.users.lock().len()
+        let waiting = self.waiting.lock();
+        waiting.users.len() + waiting.published.len() + waiting.under_way
     }
 }
 
@@ -82,17 +108,19 @@ impl Engine {
             }
             let (rows, written): (Vec<StatusRow>, Vec<(UserId, Revision)>) =
                 users.iter().filter_map(|user| row_of(shared, user)).unzip();
+            let count = users.len();
             if self.persistence.store.save_statuses(rows).await.is_err() {
-                self.unwritten.users.lock().extend(users);
+                self.unwritten.answered(count, |waiting| waiting.users.extend(users));
                 return false;
             }
+            self.unwritten.answered(count, |_| {});
             tell_written(shared, written);
         }
     }
 }
 
 impl Engine {
-    /// How many users wait until their record is written, or until the log has what happened to them.
+    /// How many users wait until their record is written or their mark cleared, or until the log has what happened to them.
     pub(in crate::engine) fn pending_writes(&self) -> u64 {
         let on_the_way = self.cluster.shared().map_or(0, Shared::on_the_way);
         self.persistence.write_behind.pending() + (self.unwritten.len() + on_the_way) as u64
@@ -105,12 +133,16 @@ impl Engine {
             if published.is_empty() {
                 return true;
             }
+            let count = published.len();
             if self.persistence.store.mark_published(published.clone()).await.is_err() {
-                for (user, version) in published {
-                    self.unwritten.publish(user, version);
-                }
+                self.unwritten.answered(count, |waiting| {
+                    for (user, version) in published {
+                        waiting.publish(user, version);
+                    }
+                });
                 return false;
             }
+            self.unwritten.answered(count, |_| {});
         }
     }
 }
@@ -176,7 +208,9 @@ mod tests {
         }
         let batch = unwritten.take();
         assert!(batch.is_sorted() && batch[0] == user(0));
-        assert_eq!((batch.len(), unwritten.len()), (BATCH_MAX_USERS, 1));
+        assert_eq!((batch.len(), unwritten.len()), (BATCH_MAX_USERS, BATCH_MAX_USERS + 1));
+        unwritten.answered(batch.len(), |_| {});
+        assert_eq!(unwritten.len(), 1);
         assert_eq!(unwritten.take(), [user(BATCH_MAX_USERS)]);
         assert!(unwritten.take().is_empty());
     }
@@ -187,6 +221,6 @@ mod tests {
         for version in [2, 5, 3] {
             unwritten.publish(user(1), Version::new(version));
         }
-        assert_eq!(*unwritten.published.lock(), [(user(1), Version::new(5))].into());
+        assert_eq!(unwritten.waiting.lock().published, [(user(1), Version::new(5))].into());
     }
 }

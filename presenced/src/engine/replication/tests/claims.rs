@@ -13,7 +13,7 @@ use crate::revocation::NotedRevocations;
 
 impl SharedNode {
     /// A connection of the user, with the client's end.
-    async fn connect(&self, user: &UserId) -> (Arc<Connection>, TcpStream) {
+    pub(super) async fn connect(&self, user: &UserId) -> (Arc<Connection>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let peer = TcpStream::connect(address).await.expect("a socket");
@@ -25,7 +25,7 @@ impl SharedNode {
         (conn, peer)
     }
 
-    async fn until_logged(&self, user: &UserId, of: SessionName) {
+    pub(super) async fn until_logged(&self, user: &UserId, of: SessionName) {
         let partition = self.shared().partition_of(user);
         let has_place = || {
             partition
