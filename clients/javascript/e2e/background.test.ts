@@ -3,7 +3,7 @@
 import { beforeAll, expect } from "vitest";
 import { pass, waitFor } from "./daemon.ts";
 import { OwnBrowser, setFrozen } from "./own-browser.ts";
-import { isLive, sees, statesOf, statuses, test } from "./scene.ts";
+import { hasOneSession, isLive, sees, statesOf, statuses, test } from "./scene.ts";
 
 declare const lifecycle: string[];
 declare const ticks: number[];
@@ -59,7 +59,7 @@ test("a page that was frozen and thawed shows what happened meanwhile", async ({
   await waitFor(sees(ann, "bob", "DO_NOT_DISTURB"));
   await waitFor(isLive(ann));
   expect(await ann.evaluate(() => lifecycle)).toEqual(["freeze", "resume"]);
-  expect((await scene.daemon.presence("ann")).sessions).toBe(1);
+  await waitFor(hasOneSession(scene.daemon, "ann"));
   expect(shown).toEqual(["ONLINE"]);
 });
 
@@ -73,7 +73,7 @@ test("when the tab that has the connection is frozen another takes over", async 
   await waitFor(() => leader.evaluate(() => document.visibilityState === "hidden"));
   await setFrozen(leader, true);
   await waitFor(async () => (await statesOf(follower)).filter((state) => state === "live").length >= 2);
-  await waitFor(async () => (await scene.daemon.presence("ann")).sessions === 1);
+  await waitFor(hasOneSession(scene.daemon, "ann"));
   await setFrozen(leader, false);
   await bob.updateCustomStatus("IDLE");
   for (const tab of [leader, follower]) {
@@ -81,6 +81,6 @@ test("when the tab that has the connection is frozen another takes over", async 
     await waitFor(isLive(tab));
   }
   expect(await leader.evaluate(() => lifecycle)).toEqual(expect.arrayContaining(["freeze", "resume"]));
-  expect((await scene.daemon.presence("ann")).sessions).toBe(1);
+  await waitFor(hasOneSession(scene.daemon, "ann"));
   expect(shown).toEqual(["ONLINE"]);
 });

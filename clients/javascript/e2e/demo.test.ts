@@ -14,7 +14,8 @@ interface Demo {
 
 const test = base.extend<{ demo: Demo }>({
   demo: async ({ start }, use) => {
-    const scene = await start("--demo");
+    // Long enough for a page that a slow machine reloads.
+    const scene = await start("--demo", "--grace", "20s");
     const complaints: string[] = [];
     const open = async (query: string, options: BrowserContextOptions = {}) => {
       const page = await (await scene.newContext(options)).newPage();

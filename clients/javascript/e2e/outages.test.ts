@@ -4,7 +4,7 @@
 import { expect } from "vitest";
 import type { PresenceClient } from "../src/index.ts";
 import { pass, waitFor } from "./daemon.ts";
-import { areCurrent, isLive, type Scene, sees, statesOf, test } from "./scene.ts";
+import { areCurrent, hasOneSession, isLive, type Scene, sees, statesOf, test } from "./scene.ts";
 
 declare const client: PresenceClient;
 
@@ -55,7 +55,7 @@ test.concurrent("packets that are lost for 20 s, then a reset: it connects again
   await waitFor(isLive(ann));
   expect(shown).toEqual(["ONLINE"]);
   await areCurrent(ann, bob);
-  expect((await daemon.presence("ann")).sessions).toBe(1);
+  await waitFor(hasOneSession(daemon, "ann"));
 });
 
 test.concurrent("a connection that never answers again is found by the page itself", async ({ start }) => {
@@ -65,7 +65,7 @@ test.concurrent("a connection that never answers again is found by the page itse
   await waitFor(async () => (await statesOf(ann)).includes("waiting"));
   await waitFor(isLive(ann));
   await waitFor(sees(ann, "bob", "DO_NOT_DISTURB"));
-  await waitFor(async () => (await daemon.presence("ann")).sessions === 1);
+  await waitFor(hasOneSession(daemon, "ann"));
   await areCurrent(ann, bob);
   expect(shown).toEqual(["ONLINE", "DO_NOT_DISTURB"]);
 });

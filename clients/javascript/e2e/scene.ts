@@ -131,6 +131,9 @@ export const sees = (page: Page, userId: string, expected: string) => async () =
 /** Whether what was shown is these statuses, in this order. */
 export const hasShown = (page: Page, ...expected: string[]) => async () => (await shownTo(page)).join() === expected.join();
 
+/** Whether a user has one session: one that has just been replaced may still be there, or the next one not yet. */
+export const hasOneSession = (daemon: Daemon, userId: string) => async () => (await daemon.presence(userId)).sessions === 1;
+
 const setStatus = (page: Page, customStatus: CustomStatus) =>
   page.evaluate((status) => client.updateCustomStatus(status).then(() => undefined), customStatus);
 

@@ -3,7 +3,7 @@
 import { expect } from "vitest";
 import type { Page } from "playwright-core";
 import { type Daemon, pass, waitFor } from "./daemon.ts";
-import { areCurrent, isLive, type Scene, statesOf, test } from "./scene.ts";
+import { areCurrent, hasOneSession, isLive, type Scene, statesOf, test } from "./scene.ts";
 
 const IDLE_AFTER_MS = 20_000;
 /** What a slow machine may add to a time. */
@@ -55,7 +55,7 @@ test.concurrent("a minute of tokens of 5 s: idle in time twice, last active is t
   await waitFor(isLive(ann));
   expect(shown).toEqual(["ONLINE", "IDLE", "ONLINE", "IDLE"]);
   await wasLastActive(daemon, inputAt);
-  expect((await daemon.presence("ann")).sessions).toBe(1);
+  await waitFor(hasOneSession(daemon, "ann"));
   expect((await statesOf(ann)).filter((state) => state === "waiting").length).toBeGreaterThanOrEqual(10);
   await areCurrent(ann, bob);
 });
