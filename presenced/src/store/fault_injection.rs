@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// statement may take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long callers wait who are to give up: not before a busy machine has begun to write.
+const SOON: Duration = Duration::from_secs(1);
+
 impl OpenOptions {
     /// For a store that a test asks for what is to succeed.
     pub(crate) fn patient() -> Self {
@@ -92,10 +95,18 @@ impl Store {
         self.requests().is_losing.store(is_losing, Ordering::SeqCst);
     }
 
-    /// From now on callers give up after this time, whatever the options say.
+    /// From now on callers give up after this time, whatever the options say; with zero after the time that they say.
     pub(crate) fn answer_within(&self, patience: Duration) {
         let millis = u64::try_from(patience.as_millis()).expect("a short time");
         self.requests().patience_millis.store(millis, Ordering::SeqCst);
+    }
+
+    /// What a call is answered that gives up soon; the calls after it wait as long as the options say.
+    pub(crate) async fn give_up<T>(&self, call: impl Future<Output = T>) -> T {
+        self.answer_within(SOON);
+        let answer = call.await;
+        self.answer_within(Duration::ZERO);
+        answer
     }
 
     /// No read is answered while the result lives.

@@ -23,10 +23,11 @@ async fn set(stepped: &Stepped, name: &str, custom: CustomStatus) -> Result<(), 
 
 /// Ann is connected, and it is not known whether the disk has the custom status that she set.
 async fn with_unknown_outcome() -> Stepped {
-    let stepped = Stepped::impatient().await;
+    let stepped = Stepped::new().await;
     let _ann = stepped.connect("ann").await;
     let held = stepped.store.hold_commits();
-    let late = set(&stepped, "ann", CustomStatus::DoNotDisturb).await;
+    let setting = set(&stepped, "ann", CustomStatus::DoNotDisturb);
+    let late = stepped.store.give_up(setting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     stepped

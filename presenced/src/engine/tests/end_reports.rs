@@ -158,7 +158,7 @@ async fn a_report_of_a_user_that_could_not_be_read_ends_too() {
 
 #[tokio::test]
 async fn a_report_that_may_be_on_disk_makes_the_caller_come_again() {
-    let stepped = Stepped::impatient().await;
+    let stepped = Stepped::new().await;
     let _ann = stepped.connect("ann").await;
     stepped.write().await;
     let held = stepped.store.hold_commits();
@@ -168,9 +168,10 @@ async fn a_report_that_may_be_on_disk_makes_the_caller_come_again() {
         ttl: None,
         update_last_active: false,
     };
-    let late = stepped.engine.report(&user("ann"), input).await;
+    let late = stepped.store.give_up(stepped.engine.report(&user("ann"), input)).await;
     assert_eq!(late, Err(StoreError::UnknownOutcome.into()));
-    let ended = stepped.engine.end_reports_of(&source("gone"), None).await;
+    let gone = source("gone");
+    let ended = stepped.store.give_up(stepped.engine.end_reports_of(&gone, None)).await;
     assert_eq!(ended, Err(StoreError::UnknownOutcome.into()));
     drop(held);
     stepped.engine.settle_unknown_outcomes().await;

@@ -157,15 +157,6 @@ impl Fixture {
         locked.and_then(|count| count.parse().ok()).expect("a figure")
     }
 
-    /// On a store whose callers give up soon, and not before a busy machine has written something.
-    pub(super) async fn impatient() -> Self {
-        Self::with(Settings {
-            answer_within: Duration::from_secs(1),
-            ..Settings::default()
-        })
-        .await
-    }
-
     /// Begins to forget a user, and waits until nobody else's durable change of it comes before that.
     pub(super) async fn forgetting(&self, name: &'static str) -> JoinHandle<Result<u64, EngineError>> {
         let engine = Arc::clone(&self.engine);

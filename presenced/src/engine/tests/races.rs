@@ -169,14 +169,15 @@ async fn an_unreadable_row_keeps_no_other_user_degraded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_custom_status_with_unknown_outcome_is_shown_once_stored() {
-    let fixture = Fixture::impatient().await;
+    let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
-    let late = fixture
+    let ann = user("ann");
+    let setting = fixture
         .engine
-        .set_custom_status(&user("ann"), CustomStatus::DoNotDisturb, Actor::User, Viewer::Own)
-        .await;
+        .set_custom_status(&ann, CustomStatus::DoNotDisturb, Actor::User, Viewer::Own);
+    let late = fixture.store.give_up(setting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     // Whoever waited to be read again before bob has been by the time bob is.
     fixture

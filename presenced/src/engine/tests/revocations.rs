@@ -174,10 +174,12 @@ async fn known_revocations_hold_while_the_database_can_not_be_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_with_an_unknown_outcome_is_followed_up() {
-    let fixture = Fixture::impatient().await;
+    let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let held = fixture.store.hold_commits();
-    let late = fixture.engine.revoke_tokens(&user("ann"), at(1_000)).await;
+    let revoked = user("ann");
+    let revoking = fixture.engine.revoke_tokens(&revoked, at(1_000));
+    let late = fixture.store.give_up(revoking).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     assert_eq!(ann.conn.close_reason(), None);
     drop(held);

@@ -128,13 +128,14 @@ async fn a_row_with_the_largest_revision_harms_nobody_else() {
 
 #[tokio::test]
 async fn a_custom_status_stored_after_its_caller_gave_up_is_shown() {
-    let stepped = Stepped::impatient().await;
+    let stepped = Stepped::new().await;
     let _ann = stepped.connect("ann").await;
     let held = stepped.store.hold_commits();
-    let late = set_status(&stepped, "ann", CustomStatus::DoNotDisturb).await;
+    let setting = set_status(&stepped, "ann", CustomStatus::DoNotDisturb);
+    let late = stepped.store.give_up(setting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     assert_eq!(stepped.status("ann").await, Status::Online);
-    stepped.engine.settle_unknown_outcomes().await;
+    stepped.store.give_up(stepped.engine.settle_unknown_outcomes()).await;
     assert_eq!(stepped.status("ann").await, Status::Online, "it is not known yet");
     drop(held);
     stepped.engine.settle_unknown_outcomes().await;
@@ -143,10 +144,11 @@ async fn a_custom_status_stored_after_its_caller_gave_up_is_shown() {
 
 #[tokio::test]
 async fn a_status_reaches_the_disk_after_a_custom_status_of_unknown_outcome() {
-    let stepped = Stepped::impatient().await;
+    let stepped = Stepped::new().await;
     let _ann = stepped.connect("ann").await;
     let held = stepped.store.hold_commits();
-    let late = set_status(&stepped, "ann", CustomStatus::DoNotDisturb).await;
+    let setting = set_status(&stepped, "ann", CustomStatus::DoNotDisturb);
+    let late = stepped.store.give_up(setting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     // As the user is shown, so nothing is published; the row has the revision of the write before.
@@ -162,9 +164,10 @@ async fn a_status_reaches_the_disk_after_a_custom_status_of_unknown_outcome() {
 
 #[tokio::test]
 async fn a_report_after_a_custom_status_of_unknown_outcome_is_the_newer_word() {
-    let stepped = Stepped::impatient().await;
+    let stepped = Stepped::new().await;
     let held = stepped.store.hold_commits();
-    let late = set_status(&stepped, "ann", CustomStatus::Online).await;
+    let setting = set_status(&stepped, "ann", CustomStatus::Online);
+    let late = stepped.store.give_up(setting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     report(&stepped, Status::DoNotDisturb, 60).await;

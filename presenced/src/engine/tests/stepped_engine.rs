@@ -81,16 +81,6 @@ impl Stepped {
         Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::patient(), options, |_| {}).await
     }
 
-    /// On a store whose callers give up soon, and not before a busy machine has written something.
-    pub(in crate::engine) async fn impatient() -> Self {
-        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
-        let options = OpenOptions {
-            answer_within: Duration::from_secs(1),
-            ..OpenOptions::patient()
-        };
-        Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE), |_| {}).await
-    }
-
     /// The same data after a crash, this much later: nothing that waits is written.
     pub(in crate::engine) async fn crash(self, down: Duration) -> Self {
         let wall = self.clock.wall().after(down);

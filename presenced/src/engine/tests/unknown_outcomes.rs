@@ -29,10 +29,11 @@ async fn reported(fixture: &Fixture) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_ended_on_disk_with_unknown_outcome_ends() {
-    let (fixture, ann) = (Fixture::impatient().await, user("ann"));
+    let (fixture, ann) = (Fixture::new().await, user("ann"));
     reported(&fixture).await;
     let held = fixture.store.hold_commits();
-    let late = fixture.engine.report(&ann, report(Status::Offline, None)).await;
+    let reporting = fixture.engine.report(&ann, report(Status::Offline, None));
+    let late = fixture.store.give_up(reporting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     fixture
@@ -43,11 +44,11 @@ async fn a_report_ended_on_disk_with_unknown_outcome_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_kicked_on_disk_with_unknown_outcome_end() {
-    let (fixture, ann) = (Fixture::impatient().await, user("ann"));
+    let (fixture, ann) = (Fixture::new().await, user("ann"));
     reported(&fixture).await;
     let held = fixture.store.hold_commits();
     assert_eq!(
-        fixture.engine.kick(&ann).await,
+        fixture.store.give_up(fixture.engine.kick(&ann)).await,
         Err(EngineError::Store(StoreError::UnknownOutcome))
     );
     drop(held);
@@ -58,10 +59,11 @@ async fn reports_kicked_on_disk_with_unknown_outcome_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_stored_after_a_kick_does_not_restore_the_user() {
-    let fixture = Fixture::impatient().await;
+    let fixture = Fixture::new().await;
     let ann = user("ann");
     let held = fixture.store.hold_commits();
-    let late = fixture.engine.report(&ann, report(Status::Online, None)).await;
+    let reporting = fixture.engine.report(&ann, report(Status::Online, None));
+    let late = fixture.store.give_up(reporting).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     let kicking = tokio::spawn({
         let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
@@ -87,12 +89,12 @@ async fn a_report_stored_after_a_kick_does_not_restore_the_user() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forget_with_unknown_outcome_is_completed() {
-    let fixture = Fixture::impatient().await;
+    let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
-    let late = fixture.engine.forget(&user("ann")).await;
+    let late = fixture.store.give_up(fixture.engine.forget(&user("ann"))).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     fixture
@@ -212,13 +214,13 @@ async fn a_report_of_a_degraded_user_is_newest_after_a_clock_step() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_custom_status_after_a_forget_on_disk_alone_is_kept() {
-    let fixture = Fixture::impatient().await;
+    let fixture = Fixture::new().await;
     let ann = user("ann");
     let _ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
     assert_eq!(
-        fixture.engine.forget(&ann).await,
+        fixture.store.give_up(fixture.engine.forget(&ann)).await,
         Err(EngineError::Store(StoreError::UnknownOutcome))
     );
     let lock = fixture.engine.user_locks.lock(&ann).await;
