@@ -13,9 +13,12 @@ use crate::store::StoreError;
 impl Engine {
     /// The record of one user; of one never seen: OFFLINE, null times, revision 0.
     pub(crate) async fn record(self: &Arc<Self>, user: &UserId, viewer: Viewer) -> Result<Record, EngineError> {
-        self.wait_for_own_changes(std::slice::from_ref(user)).await;
+        let late = self.wait_for_own_changes(std::slice::from_ref(user)).await;
         let pin = self.load_one(user).await?;
-        let record = self.record_of(&self.users.lock(&pin), viewer);
+        let record = match late.contains(user) {
+            true => self.offered_record(&pin, viewer),
+            false => self.record_of(&self.users.lock(&pin), viewer),
+        };
         drop(pin);
         self.users.sweep();
         Ok(record)
@@ -28,12 +31,15 @@ impl Engine {
         viewer: Viewer,
         own: Option<&UserId>,
     ) -> Result<Vec<Record>, EngineError> {
-        self.wait_for_own_changes(users).await;
+        let late = self.wait_for_own_changes(users).await;
         let pins = self.load(users).await?;
         let record_of = |(user, pin)| {
             let is_own = viewer == Viewer::Public && own == Some(user);
             let viewer = if is_own { Viewer::Own } else { viewer };
-            self.record_of(&self.users.lock(pin), viewer)
+            match late.contains(user) {
+                true => self.offered_record(pin, viewer),
+                false => self.record_of(&self.users.lock(pin), viewer),
+            }
         };
         let records = users.iter().zip(&pins).map(record_of).collect();
         drop(pins);

@@ -82,6 +82,13 @@ impl SharedPartition {
         self.inbox.has(user) || self.machine().is_waiting_for(user)
     }
 
+    /// Whether the log can be reached, and lacks something of the user: what this node says of it has not taken effect yet.
+    pub(crate) fn lacks(&self, user: &UserId) -> bool {
+        let is_on_the_way = self.inbox.has(user);
+        let machine = self.machine();
+        machine.is_reachable() && (is_on_the_way || machine.is_waiting_for(user))
+    }
+
     /// Waits until the log has all that was told so far of the user, or a short while. Whether it has.
     pub(crate) async fn wait_for_log(&self, user: &UserId) -> bool {
         let waits = self.waiters.add(user);

@@ -1,5 +1,6 @@
 //! What happens to users on this node goes to the log of their partition.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use presence::replication::{CommandKind, MovedTimes, State, UNREACHABLE_AFTER};
@@ -65,35 +66,54 @@ impl Engine {
         let user = self.users.lock(pin).user().clone();
         let partition = shared.partition_of(&user);
         if !partition.wait_for_log(&user).await || partition.freshness() == Freshness::Stale {
-            let said = self.with_input(|input| partition.machine().said(input, &user));
-            if let Some(state) = said {
-                let entry = self.users.lock(pin);
-                // What the record is told at does not change before the log says so.
-                let adopted = self.adopted(&state, entry.state.profile().revision());
-                let said = Said {
-                    adopted,
-                    others: contributions_of_others(&state, shared),
-                    at: self.now_of(&entry).wall,
-                };
-                return entry.state.said_record(said, &user, &self.cluster, viewer);
-            }
+            return self.offered_record(pin, viewer);
         }
         self.record_of(&self.users.lock(pin), viewer)
     }
 
-    /// Waits until the log has what this node told of the users, a short while: a caller that reads right after a change gets
-    /// the changed record.
-    pub(in crate::engine) async fn wait_for_own_changes(&self, users: &[UserId]) {
-        let Some(shared) = self.cluster.shared() else { return };
-        let waiting = async {
-            for user in users {
-                let partition = shared.partition_of(user);
-                if partition.is_waiting_for(user) {
-                    partition.wait_for_log(user).await;
-                }
-            }
+    /// The record of the user as this node would have it, `stale`: the log may lack what was told of it.
+    pub(in crate::engine) fn offered_record(&self, pin: &UserPin, viewer: Viewer) -> Record {
+        let user = self.users.lock(pin).user().clone();
+        let said = self.cluster.shared().and_then(|shared| {
+            let partition = shared.partition_of(&user);
+            let state = self.with_input(|input| partition.machine().said(input, &user))?;
+            Some((shared, state))
+        });
+        let entry = self.users.lock(pin);
+        let Some((shared, state)) = said else {
+            return self.record_of(&entry, viewer);
         };
-        let _ = tokio::time::timeout(OWN_CHANGE_WAITS, waiting).await;
+        // What the record is told at does not change before the log says so.
+        let adopted = self.adopted(&state, entry.state.profile().revision());
+        let said = Said {
+            adopted,
+            others: contributions_of_others(&state, shared),
+            at: self.now_of(&entry).wall,
+        };
+        entry.state.said_record(said, &user, &self.cluster, viewer)
+    }
+
+    /// Waits until the log has what this node told of the users, a short while: a caller that reads right after a change gets
+    /// the changed record. The users of whom the log lacks something then.
+    pub(in crate::engine) async fn wait_for_own_changes<'a>(&self, users: &'a [UserId]) -> HashSet<&'a UserId> {
+        let Some(shared) = self.cluster.shared() else {
+            return HashSet::new();
+        };
+        let is_waiting = |user: &&UserId| shared.partition_of(user).is_waiting_for(user);
+        let waiting = async {
+            let mut has_all = true;
+            for user in users.iter().filter(is_waiting) {
+                has_all &= shared.partition_of(user).wait_for_log(user).await;
+            }
+            has_all
+        };
+        match tokio::time::timeout(OWN_CHANGE_WAITS, waiting).await {
+            Ok(true) => HashSet::new(),
+            Ok(false) | Err(_) => users
+                .iter()
+                .filter(|user| shared.partition_of(user).lacks(user))
+                .collect(),
+        }
     }
 
     /// The record of the connection's user, once the log has what the connection told; none if the session has ended.

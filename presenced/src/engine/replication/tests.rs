@@ -2,6 +2,7 @@
 
 mod claims;
 mod effects;
+mod own_changes;
 mod pending_writes;
 mod read_before;
 
@@ -35,7 +36,7 @@ struct SharedNode {
     /// The store's figures.
     registry: Registry,
     _dir: tempfile::TempDir,
-    _server: RedisServer,
+    server: RedisServer,
 }
 
 /// The pause between two looks at something that is about to happen.
@@ -88,7 +89,7 @@ impl SharedNode {
             store,
             registry,
             _dir: dir,
-            _server: server,
+            server,
         }
     }
 

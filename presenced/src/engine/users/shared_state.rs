@@ -117,10 +117,17 @@ impl UserState {
     ) -> Record {
         let mut profile: Profile = self.profile.clone();
         profile.adopt(said.adopted, said.at.after(CLOCKS_DIFFER_MAX));
-        let others = said.others.iter().map(|one| (one.node.as_str(), one.contribution));
+        let others = said
+            .others
+            .iter()
+            .map(|one| (one.node.as_str(), cluster.current(user, one)));
         let own = (cluster.node(), self.sessions.contribution());
         let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(others).collect();
-        profile.record(user, &all, viewer, Freshness::Stale)
+        let record = profile.record(user, &all, viewer, Freshness::Stale);
+        Record {
+            revision: cluster.told(record.revision),
+            ..record
+        }
     }
 
     /// How many connections of the user the other nodes have; those of nodes that are gone are in grace.

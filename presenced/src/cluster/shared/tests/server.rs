@@ -138,7 +138,7 @@ impl RedisServer {
     }
 
     /// What an operator types.
-    pub(super) async fn command(&self, words: &[&str]) -> redis::Value {
+    pub(crate) async fn command(&self, words: &[&str]) -> redis::Value {
         self.read(words).await
     }
 
