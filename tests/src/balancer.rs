@@ -32,7 +32,7 @@ impl Balancer {
     pub async fn start(listen: &str, nodes: Vec<SocketAddr>, followers: Followers) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        catch_up::register(address, followers);
+        catch_up::register(address, nodes.clone(), followers);
         let task = tokio::spawn(serve(listener, Arc::new(nodes))).abort_handle();
         Ok(Self { address, task })
     }

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 
+use presence::wire::record::Record;
 use tempfile::TempDir;
 
 pub use self::database_lock::DatabaseLock;
 use self::node::Node;
 pub use self::node::StartFailure;
 pub(crate) use self::setup::home_with_secret;
-pub use self::setup::{LogTarget, Setup, is_on_shared_postgres};
+pub use self::setup::{LogTarget, Setup};
 use self::setup::{NODES, state_of};
 use crate::balancer::Balancer;
 use crate::catch_up::catch_up;
@@ -268,6 +269,38 @@ impl Daemon {
         Socket::connect(self.address(), HandshakeHeaders::user(user))
             .await
             .unwrap()
+    }
+
+    /// Connects a WebSocket of this user, and waits until the user's row was read and all nodes have the session: on a busy machine
+    /// either may be later than the welcome. Nothing more of that is told to anybody who watches from now on, nor to the client.
+    pub async fn session(&self, user: &str) -> Socket {
+        let mut socket = self.socket(user).await;
+        let record = self.record_of_all(user).await;
+        socket.read_own_until(record.revision).await;
+        socket
+    }
+
+    /// The record as the log has it, of a user whose change was answered with this: an answer that came before that has the
+    /// revision of before.
+    pub async fn logged(&self, answer: Record) -> Record {
+        match answer.stale {
+            true => self.record_of_all(answer.user_id.as_str()).await,
+            false => answer,
+        }
+    }
+
+    /// Waits until no node waits for the log or the database to show the user, and all have read the log.
+    async fn record_of_all(&self, user: &str) -> Record {
+        let what = format!("all nodes know {user}");
+        for node in &self.running.as_ref().unwrap().nodes {
+            let rest = Rest::new(node.address, self.secret());
+            wait_until(&what, async || {
+                let record = rest.record(user).await;
+                (!record.stale && !record.degraded).then_some(())
+            })
+            .await;
+        }
+        self.rest().record(user).await
     }
 
     /// Connects a WebSocket of an observer.

@@ -7,12 +7,13 @@ use presence::Wall;
 use presence::wire::record::Record;
 use presence::wire::rest::{Explain, NodesResponse, Page, RevocationResponse, Revoke, RevokeResponse, Stats};
 use reqwest::{Client, Method, RequestBuilder};
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::catch_up::catch_up;
+use crate::catch_up::{catch_up, note_answer};
 use crate::wait::within_deadline;
 
 /// A client without a proxy, and without TLS: what is encrypted goes through [`crate::tls_tunnel::TlsTunnel`].
@@ -241,11 +242,16 @@ pub async fn try_send(request: RequestBuilder) -> Option<Answer> {
     let (client, request) = request.build_split();
     let request = request.unwrap();
     let what = format!("an answer to {} {}", request.method(), request.url());
-    for address in request.url().socket_addrs(|| None).unwrap_or_default() {
-        catch_up(address).await;
+    let addresses = request.url().socket_addrs(|| None).unwrap_or_default();
+    for address in &addresses {
+        catch_up(*address).await;
     }
     let request = RequestBuilder::from_parts(client, request);
-    within_deadline(&what, send_without_deadline(request)).await.ok()
+    let answer = within_deadline(&what, send_without_deadline(request)).await.ok()?;
+    if let Ok(record) = Record::deserialize(&answer.body) {
+        addresses.iter().for_each(|address| note_answer(*address, &record));
+    }
+    Some(answer)
 }
 
 /// Sends the request and reads the response, however long that takes.

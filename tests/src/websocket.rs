@@ -19,7 +19,7 @@ pub use self::handshake::{HandshakeError, HandshakeHeaders};
 use self::late_load::LateLoads;
 pub use self::snapshot::Snapshot;
 use self::task::{Command, Event, run};
-use crate::catch_up::catch_up;
+use crate::catch_up::{catch_up, note_answer, until_logged};
 use crate::wait::{DEADLINE, within, within_deadline};
 
 mod abrupt;
@@ -84,19 +84,22 @@ impl Socket {
         match within_deadline("the welcome", events.recv()).await {
             Some(Event::Message(ServerMessage::Welcome {
                 session_id, user, now, ..
-            })) => Ok(Self {
-                session: session_id,
-                user,
-                now,
-                commands: command_sender,
-                events,
-                kept: VecDeque::new(),
-                ended: None,
-                requests: 0,
-                cursor: String::new(),
-                late_loads: LateLoads::default(),
-                address,
-            }),
+            })) => {
+                user.iter().for_each(|user| note_answer(address, user));
+                Ok(Self {
+                    session: session_id,
+                    user,
+                    now,
+                    commands: command_sender,
+                    events,
+                    kept: VecDeque::new(),
+                    ended: None,
+                    requests: 0,
+                    cursor: String::new(),
+                    late_loads: LateLoads::default(),
+                    address,
+                })
+            }
             Some(Event::Ended(ConnectionEnd::Closed(code, _))) => Err(HandshakeError::Closed(code)),
             Some(Event::Message(ServerMessage::Goodbye { .. })) => match events.recv().await {
                 Some(Event::Ended(ConnectionEnd::Closed(code, _))) => Err(HandshakeError::Closed(code)),
@@ -128,7 +131,11 @@ impl Socket {
         let id = json!(self.requests);
         message["id"] = id.clone();
         self.send(&message);
-        self.answer(&id).await
+        let answer = self.answer(&id).await;
+        if let ServerMessage::Ok { user: Some(user), .. } = &answer {
+            note_answer(self.address, user);
+        }
+        answer
     }
 
     /// Sets the custom status and returns the own record.
@@ -279,7 +286,12 @@ impl Socket {
     /// Makes a change of `marker`, which is watched too, and returns all updates of other users before it: after that
     /// event no earlier one can arrive. Not those of late loads.
     pub async fn updates_before(&mut self, marker: &str, change: impl Future<Output = Record>) -> Vec<Update> {
-        let revision = change.await.revision;
+        let changed = change.await;
+        // The answer may be older than the event.
+        let revision = match changed.stale {
+            true => until_logged(self.address, marker).await.max(changed.revision),
+            false => changed.revision,
+        };
         let is_marker = |update: &Update| update.user_id().as_str() == marker;
         let reached = |update: &Update| is_marker(update) && update.revision() >= revision;
         let mut updates = self.updates_until("the marker's change", reached).await;

@@ -202,11 +202,6 @@ fn is_postgres_named() -> bool {
     std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres")
 }
 
-/// Whether daemons whose flags name no database are on a server that all tests of this process share.
-pub fn is_on_shared_postgres() -> bool {
-    is_postgres_named() || Topology::wanted().nodes() > 1
-}
-
 /// The data directory of the node with this number.
 pub(super) fn state_of(home: &Path, number: usize) -> PathBuf {
     match number {

@@ -1,6 +1,6 @@
 //! Loads that a busy machine makes late. A connect waits for the database for 150 ms; if that is not enough, the user's record is
-//! told `degraded`, and once more when the row was read. On a server that many tests share this may happen to any user, so it is
-//! told apart from what a test did. Tests of `degraded` itself have a server of their own, or none.
+//! told `degraded`, and once more when the row was read. This may happen to any user, so it is told apart from what a test did. Tests
+//! of `degraded` itself don't ask for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,6 @@ use presence::Revision;
 use presence::wire::record::{Record, Update};
 
 use super::Socket;
-use crate::daemon::is_on_shared_postgres;
 use crate::wait::{DEADLINE, within};
 
 /// What a connection was told of each user last, and which of that was a late load.
@@ -21,9 +20,6 @@ pub(super) struct LateLoads {
 impl LateLoads {
     /// Takes note of what was told.
     pub(super) fn note(&mut self, told: &[Update]) {
-        if !is_on_shared_postgres() {
-            return;
-        }
         for update in told {
             let Update::Record(record) = update else { continue };
             let user = record.user_id.as_str().to_owned();
@@ -47,6 +43,18 @@ fn differ_by_the_load_alone(before: &Record, after: &Record) -> bool {
 }
 
 impl Socket {
+    /// Reads the updates of the own record up to this revision, if the welcome came before it.
+    pub(crate) async fn read_own_until(&mut self, revision: Revision) {
+        let Some(own) = self.user.clone().filter(|own| own.revision < revision) else {
+            return;
+        };
+        let reached = |update: &Update| *update.user_id() == own.user_id && update.revision() >= revision;
+        let told = self.updates_until("the own record", reached).await;
+        if let Some(Update::Record(record)) = told.into_iter().rfind(reached) {
+            self.user = Some(record);
+        }
+    }
+
     /// Waits until those of these users whose rows were not read in time are told once more.
     pub async fn wait_for_late_loads(&mut self, told: &[Update]) {
         let is_late = |update: &&Update| matches!(update, Update::Record(record) if record.degraded);

@@ -41,7 +41,7 @@ fn names(updates: &[Update]) -> Vec<&str> {
 async fn a_cursor_resumes_with_only_the_changes() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let users = ["alice", "carol", "dave"];
-    let carol = daemon.socket("carol").await;
+    let carol = daemon.session("carol").await;
     let mut bob = daemon.socket("bob").await;
     let first = bob.watch(&users).await;
     assert!(!first.resumed);
@@ -49,7 +49,7 @@ async fn a_cursor_resumes_with_only_the_changes() {
     let mut known = View::start(&first.users);
     bob.reset();
 
-    let alice = daemon.socket("alice").await;
+    let alice = daemon.session("alice").await;
     let mut bob = daemon.socket("bob").await;
     let again = bob.snapshot(watch_since(&users, &first.cursor)).await;
     assert!(again.resumed);
@@ -108,7 +108,7 @@ async fn a_foreign_cursor_gets_a_full_snapshot() {
 async fn a_cursor_resumes_after_a_clean_restart_with_only_the_changes() {
     let mut daemon = Daemon::start(&["--grace", "0s"]).await;
     let users = ["alice", "bob", "carol", "gone", "never"];
-    let (alice, _carol) = (daemon.socket("alice").await, daemon.socket("carol").await);
+    let (alice, _carol) = (daemon.session("alice").await, daemon.session("carol").await);
     let mut watcher = daemon.observer().await;
     let first = watcher.snapshot(json!({"type": "watch", "userIds": users})).await;
     let (mut known, cursor) = (View::start(&first.users), first.cursor);
@@ -278,7 +278,7 @@ async fn a_long_snapshot_is_split_into_frames_of_64_kib() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_observer_watches_all_users_and_is_no_session() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
-    let alice = daemon.socket("alice").await;
+    let alice = daemon.session("alice").await;
     daemon.rest().set_custom_status("offline", "IDLE").await;
     let mut operator = daemon.observer().await;
     assert_eq!(operator.user, None);
@@ -294,7 +294,7 @@ async fn an_observer_watches_all_users_and_is_no_session() {
 
     carol.close(Some(1000)).await;
     daemon.rest().forget("alice").await;
-    let _dave = daemon.socket("dave").await;
+    let _dave = daemon.session("dave").await;
     let mut operator = daemon.observer().await;
     let resumed = operator.snapshot(json!({"type": "watchAll", "since": cursor})).await;
     assert!(resumed.resumed);

@@ -34,7 +34,7 @@ async fn wait_for_grace(daemon: &Daemon) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_reload_is_no_event() {
     let daemon = Daemon::start(&GRACE).await;
-    let old = daemon.socket("alice").await;
+    let old = daemon.session("alice").await;
     let mut bob = watcher(&daemon).await;
     old.close(Some(1001)).await;
     assert_eq!(daemon.rest().record("alice").await.status, Status::Online);
@@ -47,7 +47,7 @@ async fn a_page_reload_is_no_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_and_reconnect_is_no_event() {
     let daemon = Daemon::start(&GRACE).await;
-    let old = daemon.socket("alice").await;
+    let old = daemon.session("alice").await;
     let mut bob = watcher(&daemon).await;
     old.reset();
     wait_for_grace(&daemon).await;
@@ -58,7 +58,7 @@ async fn a_reset_and_reconnect_is_no_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_reconnects_in_a_row_are_no_event() {
     let daemon = Daemon::start(&GRACE).await;
-    let mut alice = daemon.socket("alice").await;
+    let mut alice = daemon.session("alice").await;
     let mut bob = watcher(&daemon).await;
     for round in 0..10 {
         match round % 3 {
@@ -140,7 +140,7 @@ async fn a_clean_close_of_another_device_does_not_end_grace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_lost_while_idle_comes_back_idle() {
     let daemon = Daemon::start(&GRACE).await;
-    let mut alice = daemon.socket("alice").await;
+    let mut alice = daemon.session("alice").await;
     let mut bob = watcher(&daemon).await;
     alice.be_idle().await;
     bob.wait_for_status("alice", Status::Idle).await;

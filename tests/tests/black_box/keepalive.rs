@@ -1,6 +1,5 @@
 //! The keepalive: peers that fall silent, and a daemon that was stalled.
 
-use presence::wire::record::Update;
 use presence::wire::server_message::ServerMessage;
 use presence::{Status, Wall};
 use presence_tests::clock::{Stopwatch, wall_now};
@@ -138,12 +137,9 @@ async fn a_stalled_daemon_expires_no_live_connection() {
     let daemon = Daemon::start(&["--ping-interval", "3s", "--ping-timeout", "2s", "--grace", "500ms"]).await;
     let mut users = Vec::new();
     for index in 0..20 {
-        let mut user = daemon.socket(&format!("user-{index}")).await;
-        let own: Vec<Update> = user.user.clone().map(Update::Record).into_iter().collect();
-        user.wait_for_late_loads(&own).await;
-        users.push(user);
+        users.push(daemon.session(&format!("user-{index}")).await);
     }
-    let mut bob = daemon.socket("bob").await;
+    let mut bob = daemon.session("bob").await;
     let names: Vec<String> = (0..20).map(|index| format!("user-{index}")).collect();
     let snapshot = bob.watch(&[names, vec!["silent".to_owned()]].concat()).await;
     bob.wait_for_late_loads(&snapshot.users).await;

@@ -105,7 +105,7 @@ async fn a_full_watch_list_fits_into_the_byte_burst() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_list_is_limited_to_5000_users() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
-    let mut bob = daemon.socket("bob").await;
+    let mut bob = daemon.session("bob").await;
     let ids: Vec<String> = (0..5_000).map(|index| format!("u{index}")).collect();
     for chunk in ids.chunks(1_250) {
         bob.watch(chunk).await;

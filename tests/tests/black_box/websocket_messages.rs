@@ -60,7 +60,8 @@ async fn an_invalid_message_is_answered_and_keeps_the_connection() {
         (r#"{"type":"watchAll"}"#, Code::ObserversOnly),
     ];
     for batch in cases.chunks(8) {
-        let mut bob = daemon.socket("bob").await;
+        // The custom status, which is asked for below, is unknown until the row was read.
+        let mut bob = daemon.session("bob").await;
         for (text, code) in batch {
             bob.send_text(*text);
             let shown = &text[..text.len().min(80)];
