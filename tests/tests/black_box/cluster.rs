@@ -43,6 +43,7 @@ async fn all_nodes_show_the_same_of_a_user_of_one() {
     }
 
     let chosen: Record = c.rest().set_custom_status("alice", "DO_NOT_DISTURB").await.ok();
+    let chosen = c.logged(chosen).await;
     assert_eq!(chosen.status, Status::DoNotDisturb);
     for told in observers.told("alice", Status::DoNotDisturb).await {
         assert_eq!(told.last().map(|record| record.revision), Some(chosen.revision));

@@ -14,13 +14,14 @@ async fn setting_the_same_custom_status_again_is_no_event() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
-    let first = alice.set_custom_status("IDLE").await;
-    let mut bob = daemon.socket("bob").await;
+    let first = daemon.logged(alice.set_custom_status("IDLE").await).await;
+    let mut bob = daemon.session("bob").await;
     bob.watch(&["alice", "marker"]).await;
     let set_at = rest.explain("alice").await.choice.set_at.unwrap();
     daemon.later_than(Some(set_at)).await;
 
     let again: Record = rest.set_custom_status("alice", "IDLE").await.ok();
+    let again = daemon.logged(again).await;
     assert_eq!(again.revision, first.revision);
     assert!(
         rest.explain("alice").await.choice.set_at.unwrap() > set_at,
@@ -36,12 +37,13 @@ async fn a_hidden_change_reaches_only_the_user_and_operators() {
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
     alice.be_idle().await;
-    let mut bob = daemon.socket("bob").await;
+    let mut bob = daemon.session("bob").await;
     bob.watch(&["alice", "marker"]).await;
     let mut operator = daemon.observer().await;
     operator.watch(&["alice"]).await;
     // The custom status IDLE shows what the idle session already shows.
     let saved: Record = rest.set_custom_status_as_operator("alice", "IDLE").await.ok();
+    let saved = daemon.logged(saved).await;
     assert_eq!(
         (saved.status, saved.custom_status),
         (Status::Idle, Some(CustomStatus::Idle))
@@ -109,6 +111,7 @@ async fn a_custom_status_set_while_offline_moves_no_time() {
     })
     .await;
     let saved: Record = rest.set_custom_status("alice", "IDLE").await.ok();
+    let saved = daemon.logged(saved).await;
     assert!(saved.revision > before.revision);
     assert_eq!(
         (saved.status, saved.since, saved.last_seen, saved.last_active),

@@ -13,6 +13,7 @@ use serde_json::json;
 async fn a_custom_status_set_while_offline_applies_at_connect() {
     let daemon = Daemon::start(&[]).await;
     let saved: Record = daemon.rest().set_custom_status("alice", "IDLE").await.ok();
+    let saved = daemon.logged(saved).await;
     assert_eq!(saved.status, Status::Offline);
     assert_eq!(saved.custom_status, Some(CustomStatus::Idle));
     assert_eq!((saved.since, saved.last_seen, saved.last_active), (None, None, None));
@@ -26,7 +27,7 @@ async fn a_custom_status_set_while_offline_applies_at_connect() {
     );
     assert_eq!(seen.revision, saved.revision);
 
-    let alice = daemon.socket("alice").await;
+    let alice = daemon.session("alice").await;
     let own = alice.user.as_ref().unwrap();
     assert_eq!(
         (own.status, own.custom_status, own.sessions),
@@ -52,7 +53,7 @@ async fn a_custom_status_reaches_every_device_and_watcher() {
         watcher.watch(&["alice"]).await;
     }
 
-    let saved = phone.set_custom_status("DO_NOT_DISTURB").await;
+    let saved = daemon.logged(phone.set_custom_status("DO_NOT_DISTURB").await).await;
     assert_eq!(
         (saved.status, saved.custom_status),
         (Status::DoNotDisturb, Some(CustomStatus::DoNotDisturb))
@@ -71,6 +72,7 @@ async fn a_custom_status_reaches_every_device_and_watcher() {
     }
 
     let by_rest: Record = daemon.rest().set_custom_status("alice", "ONLINE").await.ok();
+    let by_rest = daemon.logged(by_rest).await;
     for device in [&mut phone, &mut laptop] {
         assert_eq!(
             device.wait_for_status("alice", Status::Online).await.revision,

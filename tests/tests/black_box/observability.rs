@@ -19,12 +19,13 @@ use crate::tls::TlsDaemon;
 async fn stats_count_sessions_users_and_watches() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
     let rest = daemon.rest();
-    let (alice, mut bob) = (daemon.socket("alice").await, daemon.socket("bob").await);
+    let (alice, mut bob) = (daemon.session("alice").await, daemon.session("bob").await);
     let mut operator = daemon.observer().await;
     bob.watch(&["alice", "carol", "dave"]).await;
     operator.watch(&["alice"]).await;
-    bob.set_custom_status("DO_NOT_DISTURB").await;
-    rest.report("carol", json!({"status": "IDLE"})).await.ok::<Value>();
+    daemon.logged(bob.set_custom_status("DO_NOT_DISTURB").await).await;
+    let reported = rest.report("carol", json!({"status": "IDLE"})).await;
+    daemon.logged(reported.ok()).await;
     let stats = rest.stats().await;
     assert_eq!(
         (stats.users.online, stats.users.idle, stats.users.do_not_disturb),

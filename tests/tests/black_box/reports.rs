@@ -12,7 +12,8 @@ async fn two_reports_keep_a_user_present_until_both_end() {
     let rest = daemon.rest();
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
-    let first: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
+    let first = rest.report("alice", json!({"status": "ONLINE"})).await.ok::<Record>();
+    let first = daemon.logged(first).await;
     assert_eq!(
         (first.status, first.sessions, first.reason),
         (Status::Online, Some(1), Some(Reason::Active))
@@ -23,7 +24,8 @@ async fn two_reports_keep_a_user_present_until_both_end() {
         .await
         .ok();
     assert_eq!(second.sessions, Some(2));
-    let refreshed: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
+    let refreshed = rest.report("alice", json!({"status": "ONLINE"})).await.ok::<Record>();
+    let refreshed = daemon.logged(refreshed).await;
     assert_eq!(
         (refreshed.sessions, refreshed.revision),
         (Some(2), first.revision),
@@ -43,12 +45,14 @@ async fn two_reports_keep_a_user_present_until_both_end() {
         .report("alice", json!({"status": "OFFLINE", "source": "sms.relay-2_a"}))
         .await
         .ok();
+    let none = daemon.logged(none).await;
     assert_eq!((none.status, none.sessions), (Status::Offline, Some(0)));
     assert_eq!(
         bob.wait_for_status("alice", Status::Offline).await.revision,
         none.revision
     );
-    let nothing: Record = rest.report("alice", json!({"status": "OFFLINE"})).await.ok();
+    let nothing = rest.report("alice", json!({"status": "OFFLINE"})).await.ok::<Record>();
+    let nothing = daemon.logged(nothing).await;
     assert_eq!(nothing.revision, none.revision, "ending what is not there is no event");
 }
 
@@ -113,7 +117,7 @@ async fn reports_outlive_a_restart_without_grace() {
     rest.report("dave", json!({"status": "OFFLINE"})).await.ok::<Record>();
     let expires = rest.explain("carol").await.next[0].at;
     daemon.crash_and_start_again().await;
-    let mut bob = daemon.socket("bob").await;
+    let mut bob = daemon.session("bob").await;
     let snapshot = bob.watch(&["alice", "carol", "dave"]).await;
     assert_eq!(snapshot.record("alice").status, Status::DoNotDisturb);
     assert_eq!(snapshot.record("dave").status, Status::Offline);

@@ -86,10 +86,10 @@ async fn a_connected_user_is_in_grace_after_a_crash_then_offline() {
 async fn a_reconnect_within_the_restart_grace_is_no_event() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
-    let saved = alice.set_custom_status("IDLE").await;
+    let saved = daemon.logged(alice.set_custom_status("IDLE").await).await;
     daemon.flushed().await;
     daemon.crash_and_start_again().await;
-    let mut bob = daemon.socket("bob").await;
+    let mut bob = daemon.session("bob").await;
     let shown = bob.watch(&["alice", "marker"]).await.record("alice");
     assert_eq!((shown.status, shown.since), (Status::Idle, saved.since));
     let alice = daemon.socket("alice").await;
@@ -112,7 +112,11 @@ async fn revisions_grow_over_every_kind_of_restart() {
     for round in 0..4 {
         let mut alice = daemon.socket("alice").await;
         for custom in ["DO_NOT_DISTURB", "ONLINE"] {
-            let now = alice.set_custom_status(custom).await.revision.get();
+            let now = daemon
+                .logged(alice.set_custom_status(custom).await)
+                .await
+                .revision
+                .get();
             assert!(now > revision, "{now} after {revision}");
             revision = now;
         }
