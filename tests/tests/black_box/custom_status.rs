@@ -107,7 +107,7 @@ async fn a_custom_status_set_while_offline_moves_no_time() {
     // Her node may tell the others a moment after her client has seen the end.
     let before = wait_until("she is known to have left", async || {
         let record = rest.record("alice").await;
-        (record.status == Status::Offline && record.since.is_some()).then_some(record)
+        (record.status == Status::Offline && record.since.is_some() && !record.stale).then_some(record)
     })
     .await;
     let saved: Record = rest.set_custom_status("alice", "IDLE").await.ok();
@@ -133,7 +133,7 @@ async fn refused_after_20(daemon: &Daemon, user: &str) -> Option<Socket> {
         assert_eq!(rest.set_custom_status(user, custom).await.status, 200);
         socket.set_custom_status(custom).await;
     }
-    let before = rest.record(user).await;
+    let before = daemon.logged(rest.record(user).await).await;
     let answer = rest.set_custom_status(user, "DO_NOT_DISTURB").await;
     let refused = socket
         .ask(json!({"type": "setStatus", "customStatus": "DO_NOT_DISTURB"}))

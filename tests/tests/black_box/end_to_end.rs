@@ -163,7 +163,7 @@ async fn a_rejected_call_has_a_code_and_no_effect() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
-    alice.set_custom_status("DO_NOT_DISTURB").await;
+    daemon.logged(alice.set_custom_status("DO_NOT_DISTURB").await).await;
     let before = state_of_alice(&rest).await;
     for line in REJECTED.lines().filter(|line| !line.trim().is_empty()) {
         let [who, call, body, status, code] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {

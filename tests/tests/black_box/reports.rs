@@ -190,7 +190,7 @@ async fn a_user_is_limited_to_32_reports() {
             .await
             .ok::<Record>();
     }
-    let before = rest.record("alice").await;
+    let before = daemon.logged(rest.record("alice").await).await;
     assert_eq!(before.sessions, Some(32));
     rest.report("alice", json!({"status": "ONLINE", "source": "source-32"}))
         .await

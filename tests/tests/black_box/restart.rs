@@ -266,7 +266,7 @@ async fn sigterm_flushes_the_write_behind() {
     // A node among others knows of it milliseconds later.
     let before = wait_until("the close is known as activity", async || {
         let record = daemon.rest().record("alice").await;
-        record.last_active.is_some().then_some(record)
+        (record.last_active.is_some() && !record.stale).then_some(record)
     })
     .await;
     assert!(daemon.terminate().await.success());
