@@ -45,13 +45,18 @@ fn differ_by_the_load_alone(before: &Record, after: &Record) -> bool {
 impl Socket {
     /// Reads the updates of the own record up to this revision, if the welcome came before it.
     pub(crate) async fn read_own_until(&mut self, revision: Revision) {
-        let Some(own) = self.user.clone().filter(|own| own.revision < revision) else {
-            return;
-        };
-        let reached = |update: &Update| *update.user_id() == own.user_id && update.revision() >= revision;
-        let told = self.updates_until("the own record", reached).await;
-        if let Some(Update::Record(record)) = told.into_iter().rfind(reached) {
-            self.user = Some(record);
+        if let Some(own) = self.user.clone().filter(|own| own.revision < revision) {
+            self.user = Some(self.wait_for_revision(own.user_id.as_str(), revision).await);
+        }
+    }
+
+    /// Reads up to the first record of `user` with this revision or a later one.
+    pub async fn wait_for_revision(&mut self, user: &str, revision: Revision) -> Record {
+        let reached = |update: &Update| update.user_id().as_str() == user && update.revision() >= revision;
+        let updates = self.updates_until(&format!("the record of {user}"), reached).await;
+        match updates.into_iter().rfind(reached) {
+            Some(Update::Record(record)) => record,
+            other => panic!("{user}: {other:?}"),
         }
     }
 

@@ -308,7 +308,7 @@ async fn an_observer_watches_all_users_and_is_no_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unwatched_user_causes_no_more_events() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
-    let mut bob = daemon.socket("bob").await;
+    let mut bob = daemon.session("bob").await;
     bob.watch(&["alice", "carol"]).await;
     let done = bob
         .ask(json!({"type": "unwatch", "userIds": ["alice", "never watched"]}))

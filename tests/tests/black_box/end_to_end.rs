@@ -33,8 +33,8 @@ async fn a_custom_status_set_while_offline_applies_at_connect() {
         (own.status, own.custom_status, own.sessions),
         (Status::Idle, Some(CustomStatus::Idle), Some(1))
     );
-    let told = bob.wait_for_status("alice", Status::Idle).await;
-    assert_eq!(told.revision, own.revision);
+    let told = bob.wait_for_revision("alice", own.revision).await;
+    assert_eq!((told.status, told.revision), (Status::Idle, own.revision));
     assert!(told.revision > saved.revision);
     assert_eq!(
         (told.custom_status, told.sessions, told.reason),
