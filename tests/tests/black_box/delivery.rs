@@ -10,7 +10,7 @@ use presence_tests::connection_load::{join_all, slow_reader};
 use presence_tests::frame::{Frame, opcode};
 use presence_tests::raw_client::RawEvent;
 use presence_tests::websocket::{Socket, shows};
-use presence_tests::{Daemon, RawClient};
+use presence_tests::{Daemon, RawClient, wait_until};
 use serde_json::{Value, json};
 
 fn watch_since(users: &[&str], cursor: &str) -> Value {
@@ -293,6 +293,11 @@ async fn an_observer_watches_all_users_and_is_no_session() {
     drop(operator);
 
     carol.close(Some(1000)).await;
+    // Her node may tell the others a moment after her client has seen the end.
+    wait_until("she is known to have left", async || {
+        (daemon.rest().record("carol").await.status == Status::Offline).then_some(())
+    })
+    .await;
     daemon.rest().forget("alice").await;
     let _dave = daemon.session("dave").await;
     let mut operator = daemon.observer().await;
