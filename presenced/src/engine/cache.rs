@@ -13,7 +13,7 @@ use super::publisher::Publication;
 use super::users::{LockedEntry, UserLock, UserState};
 use super::{Engine, EngineError};
 use crate::connection::user_pin::UserPin;
-use crate::store::{DurableRow, ReportRow, Row, StoreError};
+use crate::store::{DurableRow, RECONNECT_MAX, ReportRow, Row, StoreError};
 
 /// How often what could not be loaded is tried again.
 pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -22,7 +22,19 @@ const RELOADED_TOGETHER_MAX: usize = 512;
 
 impl Engine {
     /// The user in memory with its durable part: a fallback profile does not have the version that a write must exceed.
+    ///
+    /// A store that was away a moment ago may refuse to read with the error of before: it is asked once more when that is over.
     pub(super) async fn load_known(self: &Arc<Self>, lock: &UserLock) -> Result<UserPin, StoreError> {
+        match self.try_load_known(lock).await {
+            Err(StoreError::Unavailable { .. }) => {
+                tokio::time::sleep(RECONNECT_MAX).await;
+                self.try_load_known(lock).await
+            }
+            known => known,
+        }
+    }
+
+    async fn try_load_known(self: &Arc<Self>, lock: &UserLock) -> Result<UserPin, StoreError> {
         let pin = self.load_one(lock.user()).await?;
         let is_assumed = self.users.lock(&pin).state.is_assumed();
         if is_assumed {

@@ -39,7 +39,7 @@ pub(crate) use fault_injection::when_free;
 pub(crate) use import::SkippedRow;
 pub(crate) use import::{ImportError, ImportEvent, ImportPlace, ImportReport, ImportStart, import};
 pub(crate) use metrics::StoreMetrics;
-pub(crate) use options::{Access, OpenOptions};
+pub(crate) use options::{Access, OpenOptions, RECONNECT_MAX};
 pub(crate) use postgres::PostgresPlace;
 pub(crate) use row::{
     Alive, DurableRow, ExpiredReport, Heartbeat, ListedRow, LoadedRow, NewPreference, NewReport, PastChanges,

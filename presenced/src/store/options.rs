@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Rows of one request. Longer lists are cut, so that a short request behind them waits for a few milliseconds at most.
 pub(super) const ROWS_AT_ONCE: usize = 512;
 
+/// For how long a store that was away may answer with the error of its last attempt to connect, at most.
+pub(crate) const RECONNECT_MAX: Duration = Duration::from_millis(400);
+
 /// Users that one read of a list looks at, at most: some 10 ms, of which most are not in it.
 pub(super) const SCANNED_AT_ONCE: usize = 8_192;
 

@@ -270,3 +270,21 @@ async fn a_custom_status_of_a_degraded_user_is_kept_after_a_clock_step() {
     let stored = fixture.stored("ann").await.expect("a row").durable.preference.custom;
     assert_eq!(stored, CustomStatus::DoNotDisturb);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_custom_status_is_taken_though_its_user_could_not_be_read_at_first() {
+    let fixture = Fixture::new().await;
+    fixture.store.fail_reads(true);
+    let failures = fixture.failures();
+    let setting = tokio::spawn({
+        let (engine, ann) = (std::sync::Arc::clone(&fixture.engine), user("ann"));
+        let custom = CustomStatus::DoNotDisturb;
+        async move { engine.set_custom_status(&ann, custom, Actor::User, Viewer::Own).await }
+    });
+    fixture
+        .until("the user is read in vain", |_| fixture.failures() > failures)
+        .await;
+    fixture.store.fail_reads(false);
+    let record = setting.await.expect("no panic").expect("a record");
+    assert_eq!(record.custom_status, Some(CustomStatus::DoNotDisturb));
+}

@@ -19,11 +19,11 @@ use super::tls::Tls;
 use crate::clock::Stopwatch;
 use crate::data_dir;
 use crate::postgres_url::PostgresUrl;
-use crate::store::OpenOptions;
 use crate::store::metrics::FailureKind;
+use crate::store::{OpenOptions, RECONNECT_MAX};
 
-/// Between two attempts to connect, at least; up to four times as long, so that many nodes don't come at once.
-const RETRY_MIN: Duration = Duration::from_millis(100);
+/// Between two attempts to connect, at least; up to [`RECONNECT_MAX`], so that many nodes don't come at once.
+const RECONNECT_MIN: Duration = Duration::from_millis(100);
 
 /// For how long a statement runs, at most; twice the wait for a lock.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -259,7 +259,7 @@ impl Backoff {
     pub(super) fn failed(&mut self, failure: &Failure) {
         let mut random = [0];
         let _ = getrandom::fill(&mut random);
-        let wait = RETRY_MIN + RETRY_MIN * 3 * u32::from(random[0]) / 255;
+        let wait = RECONNECT_MIN + (RECONNECT_MAX - RECONNECT_MIN) * u32::from(random[0]) / 255;
         self.0 = Some((Stopwatch::start(), wait, failure.clone()));
     }
 
